@@ -1,0 +1,33 @@
+/* fabrica/limits.h - every named maximum on what comes from outside, in one place.
+ *
+ * Each buffer, count and recursion whose size input controls is checked against one of these
+ * before memory is taken. A value above its limit is a FAB_ERR_LIMIT that names the limit.
+ */
+#ifndef FABRICA_LIMITS_H
+#define FABRICA_LIMITS_H
+
+/* base */
+#define FAB_MAX_PATH_BYTES 4096
+#define FAB_MAX_ERROR_BYTES 768
+#define FAB_MAX_JSON_BYTES (64u << 20)
+#define FAB_MAX_JSON_DEPTH 64
+#define FAB_MAX_THREADS 256
+#define FAB_MAX_ALLOC_BYTES ((size_t)1 << 40)
+
+/* volume */
+#define FAB_MAX_DIM 8192                        /* voxels along one axis */
+#define FAB_MAX_VOXELS ((int64_t)1 << 32)       /* voxels in one volume */
+#define FAB_MAX_SPACING_MM 1000.0
+#define FAB_MIN_SPACING_MM 1e-3
+#define FAB_MAX_LABELS 65535                    /* distinct values in a label map */
+#define FAB_MAX_STRUCTURES 512                  /* rows of a label table */
+#define FAB_MAX_NAME_BYTES 96
+
+/* files */
+#define FAB_MAX_FILES 200000                    /* files in one input folder or archive */
+#define FAB_MAX_FOLDER_DEPTH 32
+#define FAB_MAX_ZIP_ENTRY_BYTES ((uint64_t)2 << 30)
+#define FAB_MAX_ZIP_TOTAL_BYTES ((uint64_t)64 << 30)
+#define FAB_MAX_ZIP_RATIO 400                   /* unpacked / packed, a bomb above it */
+
+#endif
