@@ -30,4 +30,10 @@
 #define FAB_MAX_ZIP_TOTAL_BYTES ((uint64_t)64 << 30)
 #define FAB_MAX_ZIP_RATIO 400                   /* unpacked / packed, a bomb above it */
 
+/* networks */
+#define FAB_MAX_TENSORS 8192                    /* in one weight file */
+#define FAB_MAX_TENSOR_HEADER_BYTES (16u << 20)
+#define FAB_MAX_WEIGHTS ((int64_t)1 << 30)      /* values in one weight file */
+#define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
+
 #endif
