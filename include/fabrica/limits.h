@@ -29,6 +29,15 @@
 #define FAB_MAX_ZIP_ENTRY_BYTES ((uint64_t)2 << 30)
 #define FAB_MAX_ZIP_TOTAL_BYTES ((uint64_t)64 << 30)
 #define FAB_MAX_ZIP_RATIO 400                   /* unpacked / packed, a bomb above it */
+#define FAB_MAX_GZIP_RATIO 400                  /* of one volume, once above the next size */
+#define FAB_MAX_GZIP_BOMB_BYTES ((uint64_t)512 << 20)
+#define FAB_MAX_NRRD_HEADER_BYTES (1u << 20)
+
+/* networks */
+#define FAB_MAX_TENSORS 8192                    /* in one weight file */
+#define FAB_MAX_TENSOR_HEADER_BYTES (16u << 20)
+#define FAB_MAX_WEIGHTS ((int64_t)1 << 30)      /* values in one weight file */
+#define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
 
 /* dicom */
 #define FAB_DICOM_MAX_FRAMES 65536u                  /* frames in one file */
