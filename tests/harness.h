@@ -3,8 +3,8 @@
  *   static void adds(void) { CHECK(1 + 1 == 2); CHECK_OK(fab_x(..., &err)); }
  *   int main(void) { return fab_test_run((fab_test[]){TEST(adds)}, 1); }
  *
- * A failed CHECK prints file:line and ends that test case; the others still run. SKIP("why") ends the case as
- * skipped; a program in which every case skipped exits 77, which Meson shows as a skip.
+ * A failed CHECK prints file:line and ends that test case; the others still run. SKIP("why") ends
+ * the case as skipped; a program in which every case skipped exits 77, which Meson shows as a skip.
  */
 #ifndef FAB_TEST_HARNESS_H
 #define FAB_TEST_HARNESS_H
@@ -110,7 +110,9 @@ static inline const char *fab_test_data(const char *relative, char *into)
 {
     const char *root = getenv("FAB_SHARED_DATA"), *source = getenv("FAB_SOURCE_ROOT");
     if (root) snprintf(into, FAB_MAX_PATH_BYTES, "%s/%s", root, relative);
-    else snprintf(into, FAB_MAX_PATH_BYTES, "%s/../shared/data/%s", source ? source : ".", relative);
+    else
+        snprintf(into, FAB_MAX_PATH_BYTES, "%s/../shared/data/%s", source ? source : ".",
+                 relative);
     return access(into, R_OK) == 0 ? into : NULL;
 }
 

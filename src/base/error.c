@@ -8,8 +8,9 @@
 const char *fab_status_name(fab_status status)
 {
     static const char *const names[] = {
-        "ok",        "out-of-memory", "io",        "format",   "unsupported", "limit",    "argument",
-        "cancelled", "geometry",      "not-found", "no-space", "crashed",     "integrity"};
+        "ok",       "out-of-memory", "io",        "format",   "unsupported", "limit",
+        "argument", "cancelled",     "geometry",  "not-found", "no-space",   "crashed",
+        "integrity"};
     int index = -status;
     if (index < 0) return "outcome";
     if ((size_t)index >= sizeof names / sizeof names[0]) return "unknown";

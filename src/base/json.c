@@ -91,6 +91,18 @@ fab_json *fab_json_array(void)
     return json_array();
 }
 
+/* Second bytes that would make a sequence overlong, a surrogate or above U+10FFFF. */
+static bool utf8_bad_second(const unsigned char *text)
+{
+    switch (text[0]) {
+    case 0xE0: return text[1] < 0xA0;
+    case 0xED: return text[1] > 0x9F;
+    case 0xF0: return text[1] < 0x90;
+    case 0xF4: return text[1] > 0x8F;
+    default: return false;
+    }
+}
+
 /* Length of the valid UTF-8 sequence at text, 0 if there is none (RFC 3629). */
 static size_t utf8_length(const unsigned char *text)
 {
@@ -102,9 +114,7 @@ static size_t utf8_length(const unsigned char *text)
         if (more && (text[0] < rows[more].low || text[0] > rows[more].high)) return 0;
         for (size_t i = 1; i <= more; i++)
             if ((text[i] & 0xC0) != 0x80) return 0;
-        bool overlong = (text[0] == 0xE0 && text[1] < 0xA0) || (text[0] == 0xF0 && text[1] < 0x90);
-        bool outside = (text[0] == 0xED && text[1] > 0x9F) || (text[0] == 0xF4 && text[1] > 0x8F);
-        return overlong || outside ? 0 : more + 1;
+        return more && utf8_bad_second(text) ? 0 : more + 1;
     }
     return 0;
 }

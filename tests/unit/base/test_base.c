@@ -107,7 +107,8 @@ static void json_round_trips_and_names_fields(void)
     const char *s = NULL;
     CHECK_OK(fab_json_get_int(v, "b", 0, 10, &n, &err));
     CHECK(n == 1);
-    CHECK_FAILS(FAB_ERR_FORMAT, "\"b\" is 1, outside 2..3", fab_json_get_int(v, "b", 2, 3, &n, &err));
+    CHECK_FAILS(FAB_ERR_FORMAT, "\"b\" is 1, outside 2..3",
+                fab_json_get_int(v, "b", 2, 3, &n, &err));
     CHECK_FAILS(FAB_ERR_FORMAT, "\"z\" is missing", fab_json_get_string(v, "z", &s, &err));
     v = fab_json_free(v);
     CHECK_FAILS(FAB_ERR_FORMAT, "t: not valid JSON: line 1", fab_json_parse("{", 1, "t", &v, &err));
