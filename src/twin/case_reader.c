@@ -53,7 +53,8 @@ static fab_status check_manifest(const fab_json *m, fab_error *err)
         FAB_FAIL(err, FAB_ERR_LIMIT, "more than %d structures", FAB_MAX_STRUCTURES);
     for (size_t i = 0; i < fab_json_count(rows); i++) {
         fab_status status = check_structure(fab_json_at(rows, i), err);
-        if (status < 0) return fab_error_prefix(err, "structures[%zu]", i);
+        if (status < 0) (void)fab_error_prefix(err, "structures[%zu]", i);
+        FAB_TRY(status);
     }
     return FAB_OK;
 }
