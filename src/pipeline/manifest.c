@@ -123,7 +123,8 @@ static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
     FAB_TRY(fab_put_int(j, "max_memory_bytes", (int64_t)o->max_memory_bytes, err));
     FAB_TRY(fab_put_real(j, "window_step", o->step > 0 ? o->step : NAN, 4, err));
     FAB_TRY(fab_put_int(j, "smoothing_iterations",
-                        o->mesh.smoothing_iterations >= 0 ? o->mesh.smoothing_iterations : -1, err));
+                        o->mesh.smoothing_iterations >= 0 ? o->mesh.smoothing_iterations : -1,
+                        err));
     return fab_put_real(j, "mesh_target_error_mm",
                         o->mesh.target_error_mm >= 0 ? o->mesh.target_error_mm : NAN, 4, err);
 }
@@ -191,7 +192,6 @@ static fab_status put_structure(fab_json *list, const fab_twin *t, const fab_str
     static const char *const tissues[] = {"other", "bone", "organ", "vessel", "muscle",
                                           "nerve", "lung", "bowel", "disc", "skin"};
     const fab_anatomy *a = s->label->anatomy;
-    double rgb[3] = {s->label->rgb[0], s->label->rgb[1], s->label->rgb[2]};
     fab_json *row = NULL, *color = NULL;
     FAB_TRY(fab_add_object(list, &row, err));
     FAB_TRY(fab_put_int(row, "value", s->label->value, err));
@@ -200,7 +200,8 @@ static fab_status put_structure(fab_json *list, const fab_twin *t, const fab_str
     FAB_TRY(put_code(row, a, err));
     FAB_TRY(fab_put_text(row, "tissue", tissues[a ? a->tissue : FAB_TISSUE_OTHER], err));
     FAB_TRY(fab_put_array(row, "rgb", &color, err));
-    for (int c = 0; c < 3; c++) FAB_TRY(fab_json_append(color, fab_json_int((int64_t)rgb[c]), err));
+    for (int c = 0; c < 3; c++)
+        FAB_TRY(fab_json_append(color, fab_json_int(s->label->rgb[c]), err));
     FAB_TRY(fab_put_int(row, "voxels", s->voxels, err));
     FAB_TRY(fab_put_real(row, "volume_ml", s->volume_ml, 4, err));
     FAB_TRY(fab_put_vector(row, "centroid_mm", s->centroid_mm, 3, 3, err));

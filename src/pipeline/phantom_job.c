@@ -25,7 +25,8 @@ static fab_status write_series(const fab_phantom_options *o, const fab_phantom *
     snprintf(name, sizeof name, "Phantom^Seed %llu", (unsigned long long)o->seed);
     snprintf(born, sizeof born, "%04d0101", study_year - (int)floor(o->age_years));
     /* every option that shapes the images is in the seed of the UIDs */
-    snprintf(seed, sizeof seed, "phantom %llu %g %g %g %g %d %d %g %g %g %d %d %d %d %g %g %g %g %g",
+    snprintf(seed, sizeof seed,
+             "phantom %llu %g %g %g %g %d %d %g %g %g %d %d %d %d %g %g %g %g %g",
              (unsigned long long)o->seed, o->cobb_deg, o->axial_rotation_deg, o->age_years,
              o->height_mm, o->female, o->lumbar_count, o->lordosis_deg, o->kyphosis_deg,
              o->stenosis, o->stenosis_level, o->metal, (int)o->modality, o->contrast_phase,

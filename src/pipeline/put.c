@@ -77,14 +77,14 @@ fab_status fab_put_vector(fab_json *o, const char *key, const double *values, si
 fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_error *err)
 {
     fab_json *grid = NULL, *rows = NULL;
-    double size[3] = {g->size[0], g->size[1], g->size[2]}, spacing[3];
+    double spacing[3];
     char orientation[4];
     fab_grid_spacing(g, spacing);
     fab_grid_orientation(g, orientation);
     FAB_TRY(fab_put_object(o, key, &grid, err));
     fab_json *sizes = NULL;
     FAB_TRY(fab_put_array(grid, "size", &sizes, err));
-    for (int a = 0; a < 3; a++) FAB_TRY(fab_json_append(sizes, fab_json_int((int64_t)size[a]), err));
+    for (int a = 0; a < 3; a++) FAB_TRY(fab_json_append(sizes, fab_json_int(g->size[a]), err));
     FAB_TRY(fab_put_vector(grid, "spacing_mm", spacing, 3, 6, err));
     FAB_TRY(fab_put_text(grid, "orientation", orientation, err));
     FAB_TRY(fab_put_array(grid, "world_from_voxel", &rows, err));

@@ -108,7 +108,7 @@ fab_status fab_case_verify(const fab_case *c, const fab_progress *progress, fab_
         FAB_TRY(fab_sha256_file(path, got, err));
         if (strcmp(want, got) != 0)
             FAB_FAIL(err, FAB_ERR_INTEGRITY,
-                     "%s was changed after the case was written (sha256 %.12s..., manifest %.12s...)",
+                     "%s was changed after the case was written (sha256 %.12s..., not %.12s...)",
                      path, got, want);
     }
     return FAB_OK;
