@@ -19,7 +19,8 @@ typedef enum fab_geometry_verdict {
     FAB_GEOMETRY_MIXED_SIZE,
     FAB_GEOMETRY_TOO_FEW_SLICES,
     FAB_GEOMETRY_NO_POSITION,
-    FAB_GEOMETRY_BAD_VALUES
+    FAB_GEOMETRY_BAD_VALUES,
+    FAB_GEOMETRY_MIXED_PATIENT
 } fab_geometry_verdict;
 const char *fab_geometry_verdict_name(fab_geometry_verdict v); /* "ok", "missing-slice", ... */
 bool fab_geometry_verdict_usable(fab_geometry_verdict v);
@@ -40,6 +41,7 @@ typedef struct fab_series_info {
     char verdict_text[512];   /* for a person: why refused, what was corrected, with numbers */
     char repairs[512];        /* e.g. "3 empty SOP Instance UIDs derived by hash"; "" if none */
     char transfer_syntax[FAB_UID_BYTES];
+    char part[160];           /* "" or which image of a series that holds several of each place */
 } fab_series_info;
 
 typedef struct fab_dicom_scan fab_dicom_scan;
@@ -56,6 +58,8 @@ const fab_series_info *fab_dicom_scan_series(const fab_dicom_scan *scan, size_t 
 size_t fab_dicom_scan_rejected_count(const fab_dicom_scan *scan);
 void fab_dicom_scan_rejected(const fab_dicom_scan *scan, size_t index, const char **path,
                              const char **reason);
+/* "" if pixels are decoded behind all walls; else which wall could not be had, and why. */
+const char *fab_dicom_scan_note(const fab_dicom_scan *scan);
 /* The series a torso twin wants: usable CT/MR with most slices; FAB_ERR_NOTFOUND says why not. */
 fab_status fab_dicom_scan_pick(const fab_dicom_scan *scan, size_t *index, fab_error *err);
 
@@ -70,10 +74,16 @@ typedef struct fab_series {
     double (*slice_position)[3];              /* Image Position (Patient) of each */
     char input_sha256[65];                    /* over the sorted file hashes */
     bool resampled;                           /* the voxel grid is not the source's */
+    fab_grid source_grid;                     /* of the slices as they are (sheared if tilted) */
+    int *frame_number;                        /* 1.. in a multi-frame source, else 0; per slice */
 } fab_series;
 fab_status fab_dicom_load(const fab_dicom_scan *scan, size_t index, const fab_progress *progress,
                           fab_series **out, fab_error *err);
 fab_series *fab_series_free(fab_series *s);
+
+/* Test hook: the decoder misbehaves ("segv", "spin", "open", "socket", "exec", "memory"; NULL or
+ * "none": no more) on files whose path ends in file_suffix. */
+void fab_dicom_test_fault(const char *fault, const char *file_suffix);
 FAB_DEFINE_AUTO(fab_series, fab_series_free)
 
 /* Writes a volume as a classic single-frame CT or MR series into a folder (made if needed), one
