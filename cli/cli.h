@@ -1,6 +1,6 @@
-/* cli.h - the command line: a table of commands, each with a table of options. Help, the man
- * page and the shell completion are printed from the same tables, so they cannot disagree with what is
- * parsed. This is the only part of Fabrica that prints, exits, or reads argv and the environment. */
+/* cli.h - the command line: a table of commands, each with a table of options. Help, man page and
+ * shell completion are printed from the same tables, so they cannot disagree with what is parsed.
+ * Only this part of Fabrica prints, exits, or reads argv and the environment. */
 #ifndef FAB_CLI_H
 #define FAB_CLI_H
 

@@ -63,13 +63,13 @@ fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_err
 
 typedef enum fab_severity { FAB_INFO, FAB_WARNING } fab_severity;
 
-typedef struct fab_finding {
+typedef struct fab_remark {
     const char *code; /* "touches-scan-edge" */
     fab_severity severity;
     char text[160];
-} fab_finding;
+} fab_remark;
 
-enum { FAB_MAX_FINDINGS = 6 };
+enum { FAB_MAX_REMARKS = 6 };
 
 /* One structure of a twin, in the order of the label set. */
 typedef struct fab_structure {
@@ -79,16 +79,16 @@ typedef struct fab_structure {
     double volume_ml, confidence;       /* confidence NaN if there is none */
     double centroid_mm[3];
     fab_label_stats stats;
-    fab_finding findings[FAB_MAX_FINDINGS];
+    fab_remark findings[FAB_MAX_REMARKS];
     size_t finding_count;
     const fab_mesh *mesh;               /* NULL if none */
     const fab_mesh_report *report;
 } fab_structure;
 
-/* Fills voxels, volume, centroid and findings of every structure that occurs; *out from
- * fab_calloc, one row per label that occurs. confidence per row of set, or NULL. */
-fab_status fab_qa_structures(const fab_volume *labels, const fab_label_set *set,
-                             const double *confidence, fab_job *job, fab_structure **out,
+/* Fills voxels, volume, centroid and findings of every structure that occurs in found->labels;
+ * *out from fab_calloc, one row per label that occurs. What the network itself found out
+ * (found->findings, found->confidence) is taken over where there was one. */
+fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_structure **out,
                              size_t *count, fab_error *err);
 
 /* ---- the twin under construction -------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* qa.c - what a person should be told about each structure before trusting it: cut by the end of
- * the scan, in pieces, a volume no adult has, left on the right, vertebrae out of order, a network
- * that was not sure. A finding never changes a label. */
+ * the scan, in pieces, a volume no adult has, left on the right, vertebrae out of order. A finding
+ * never changes a label. */
 #include "pipeline_internal.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ static const struct norm {
     {"hip_right", 150, 700},    {"spinal_cord", 10, 150},
 };
 
-static const double fragment_share = 0.90, low_confidence = 0.60;
+static const double fragment_share = 0.90;
 static const double side_margin_mm = 5.0;
 
 static void add_finding(fab_structure *s, const char *code, fab_severity severity,
@@ -30,9 +30,9 @@ static void add_finding(fab_structure *s, const char *code, fab_severity severit
 static void add_finding(fab_structure *s, const char *code, fab_severity severity,
                         const char *format, ...)
 {
-    if (s->finding_count == FAB_MAX_FINDINGS) return;
-    fab_finding *f = &s->findings[s->finding_count++];
-    *f = (fab_finding){.code = code, .severity = severity};
+    if (s->finding_count == FAB_MAX_REMARKS) return;
+    fab_remark *f = &s->findings[s->finding_count++];
+    *f = (fab_remark){.code = code, .severity = severity};
     va_list args;
     va_start(args, format);
     vsnprintf(f->text, sizeof f->text, format, args);
@@ -177,32 +177,48 @@ static void unique_file_name(fab_structure *rows, size_t index)
     }
 }
 
-fab_status fab_qa_structures(const fab_volume *labels, const fab_label_set *set,
-                             const double *confidence, fab_job *job, fab_structure **out,
+/* Fragments, sides and confidence as the network's own post-processing saw them. */
+static void take_findings(fab_structure *s, const fab_segment_result *found)
+{
+    static const char *const codes[FAB_FINDING_KINDS] = {
+        [FAB_FINDING_FRAGMENTS] = "fragments",
+        [FAB_FINDING_SIDE_FALLBACK] = "side-uncertain",
+        [FAB_FINDING_LOW_CONFIDENCE] = "low-confidence"};
+    for (size_t i = 0; i < found->finding_count; i++) {
+        const fab_finding *f = &found->findings[i];
+        if (f->value == s->label->value && codes[f->kind])
+            add_finding(s, codes[f->kind], FAB_WARNING, "%s", f->text);
+    }
+}
+
+static fab_status check_row(fab_structure *s, const fab_segment_result *found, fab_error *err)
+{
+    check_edges(s, fab_volume_grid(found->labels));
+    check_volume(s);
+    if (!found->confidence) return check_fragments(s, found->labels, err);
+    take_findings(s, found);
+    return FAB_OK;
+}
+
+fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_structure **out,
                              size_t *count, fab_error *err)
 {
-    const fab_grid *g = fab_volume_grid(labels);
+    const fab_label_set *set = &found->set;
     double low = 0, high = 0;
-    fab_volume_minmax(labels, &low, &high);
+    fab_volume_minmax(found->labels, &low, &high);
     FAB_AUTO_FREE fab_label_stats *stats = fab_calloc((size_t)high + 1, sizeof *stats);
     FAB_AUTO_FREE fab_structure *rows = fab_calloc(set->count + 1, sizeof *rows);
     if (!stats || !rows) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
-    FAB_TRY(fab_labels_stats(labels, (size_t)high + 1, stats, err));
+    FAB_TRY(fab_labels_stats(found->labels, (size_t)high + 1, stats, err));
     size_t n = 0;
     for (size_t i = 0; i < set->count; i++) {
         const fab_label *label = &set->items[i];
         if (label->value > (int)high || stats[label->value].voxels == 0) continue;
-        fab_structure *s = &rows[n++];
-        fill_row(s, label, &stats[label->value], g, confidence ? confidence[i] : NAN);
-        unique_file_name(rows, n - 1);
-        check_edges(s, g);
-        check_volume(s);
+        fill_row(&rows[n], label, &stats[label->value], fab_volume_grid(found->labels),
+                 found->confidence ? found->confidence[i] : NAN);
+        unique_file_name(rows, n);
         FAB_TRY(fab_job_part(job, i, set->count, err));
-        FAB_TRY(check_fragments(s, labels, err));
-        if (s->confidence < low_confidence)
-            add_finding(s, "low-confidence", FAB_WARNING,
-                        "the network was not sure: mean confidence %.0f %%",
-                        100 * s->confidence);
+        FAB_TRY(check_row(&rows[n++], found, err));
     }
     check_sides(rows, n);
     check_levels(rows, n);

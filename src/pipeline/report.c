@@ -49,7 +49,8 @@ static void head(fab_html *h)
                     "<path d=\"M13 2 23 7.5v11L13 24 3 18.500v-11Z\"/>"
                     "<path d=\"M3 7.500 13 13l10-5.500M13 13v11\"/></svg>"
                     "<b>Fabrica</b><span class=\"what\">Digital twin report</span>"
-                    "<span class=\"notice\">Not for diagnostic use</span></div></header>\n<main>\n");
+                    "<span class=\"notice\">Not for diagnostic use</span></div></header>\n"
+                    "<main>\n");
 }
 
 static void fact(fab_html *h, const char *term, const char *text)
@@ -279,8 +280,9 @@ static void structures(fab_html *h, const fab_json *m)
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) group_rows(h, &groups[g], rows);
     if (!fab_json_count(rows))
         fab_html_raw(h, "<tr><td colspan=\"7\">No structure was found in this scan.</td></tr>");
-    fab_html_raw(h, "</tbody></table></div>\n<p class=\"soft\">Confidence is the network's own mean "
-                    "probability, not a measured accuracy. Surface error is the distance between "
+    fab_html_raw(h, "</tbody></table></div>\n"
+                    "<p class=\"soft\">Confidence is the network's own "
+                    "mean probability, not a measured accuracy. Surface error is the distance between "
                     "the surface and the label mask it was made from (95th percentile) and the "
                     "difference of their volumes; it says nothing about whether the mask is "
                     "right.</p>\n");

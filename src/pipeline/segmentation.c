@@ -45,6 +45,8 @@ fab_status fab_twin_segment(fab_twin *t, fab_error *err)
     if (t->o->labels) return take_labels(t, err);
     fab_segment_options so = {t->o->step, t->o->max_memory_bytes, &t->job.progress};
     FAB_TRY(fab_segment(t->model, t->study->volume, &so, &t->found, err));
-    if (t->found.notes[0]) fab_job_note(t->o->watch, "%s", t->found.notes);
+    for (size_t i = 0; i < t->found.finding_count; i++)
+        if (t->found.findings[i].value == 0)
+            fab_job_note(t->o->watch, "%s", t->found.findings[i].text);
     return FAB_OK;
 }

@@ -93,8 +93,7 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     fab_segment_options so = {o->step, o->max_memory_bytes, &job->progress};
     FAB_TRY(fab_segment(model, study->volume, &so, found, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
-    FAB_TRY(fab_qa_structures(found->labels, &found->set, found->confidence, job, &rows, &count,
-                              err));
+    FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
     FAB_TRY(fab_job_enter(job, SEG_WRITE, err));
     FAB_TRY(write_labels(o, found, table, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));

@@ -54,8 +54,7 @@ static fab_status find_structures(fab_twin *t, fab_error *err)
     FAB_TRY(fab_job_enter(&t->job, SEGMENT, err));
     FAB_TRY(fab_twin_segment(t, err));
     FAB_TRY(fab_job_enter(&t->job, CHECK, err));
-    FAB_TRY(fab_qa_structures(t->found.labels, &t->found.set, t->found.confidence, &t->job,
-                              &t->structures, &t->structure_count, err));
+    FAB_TRY(fab_qa_structures(&t->found, &t->job, &t->structures, &t->structure_count, err));
     if (!t->structure_count)
         fab_job_note(t->o->watch, "no structure was found in %s", t->study->name);
     return FAB_OK;
