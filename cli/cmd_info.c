@@ -21,9 +21,9 @@ static double number(const fab_json *o, const char *key)
 static void print_series(const fab_json *s)
 {
     const fab_json *mm = fab_json_find(s, "spacing_mm");
-    printf("    %2.0f  %-3s %4.0f x %.0f x %.0f  %.3g x %.3g x %.3g mm  %s  \"%s\"\n",
-           number(s, "number"), text_of(s, "modality"), number(s, "frames"), number(s, "columns"),
-           number(s, "rows"), fab_json_number(fab_json_at(mm, 0)),
+    printf("    %2.0f  %-3s %.0f x %.0f x %.0f  %.3g x %.3g x %.3g mm  %s  \"%s\"\n",
+           number(s, "number"), text_of(s, "modality"), number(s, "columns"), number(s, "rows"),
+           number(s, "frames"), fab_json_number(fab_json_at(mm, 0)),
            fab_json_number(fab_json_at(mm, 1)), fab_json_number(fab_json_at(mm, 2)),
            text_of(s, "orientation"), text_of(s, "description"));
     const char *verdict = text_of(s, "verdict"), *why = text_of(s, "verdict_text");

@@ -40,10 +40,27 @@ static void print_options(const cli_option *table, FILE *to)
     }
 }
 
+/* Paragraphs filled to 78 columns. */
+static void wrap(const char *text, FILE *to)
+{
+    int column = 0;
+    while (*text) {
+        int n = (int)strcspn(text, " \n");
+        if (column && column + 1 + n > 78) column = fputc('\n', to) == EOF;
+        fprintf(to, "%s%.*s", column ? " " : "", n, text);
+        column += n + (column > 0);
+        text += n;
+        if (*text == '\n') column = fputc('\n', to) == EOF;
+        if (*text) text++;
+    }
+    fputc('\n', to);
+}
+
 void cli_print_command_help(const cli_command *c, FILE *to)
 {
-    fprintf(to, "fabrica %s - %s\n\nUsage: fabrica %s%s%s [options]\n\n%s\n", c->name, c->summary,
-            c->name, c->arguments[0] ? " " : "", c->arguments, c->description);
+    fprintf(to, "fabrica %s - %s\n\nUsage: fabrica %s%s%s [options]\n\n", c->name, c->summary,
+            c->name, c->arguments[0] ? " " : "", c->arguments);
+    wrap(c->description, to);
     if (c->options && c->options[0].name) {
         fprintf(to, "\nOptions:\n");
         print_options(c->options, to);

@@ -64,12 +64,14 @@ static void draw_bar(const fab_job_step *s, double now)
 
 static void json_string(const char *text)
 {
+    size_t size;
     FAB_AUTO(fab_json_free) fab_json *value = fab_json_string(text);
     FAB_AUTO_BUF fab_buf buf = {0};
     fab_writer w;
     fab_writer_to_buf(&buf, &w);
     if (!value || fab_json_dump(value, 0, &w, NULL) < 0) return;
-    fprintf(stderr, "%.*s", (int)buf.size, (const char *)buf.data);
+    size = buf.size && buf.data[buf.size - 1] == '\n' ? buf.size - 1 : buf.size;
+    fprintf(stderr, "%.*s", (int)size, (const char *)buf.data);
 }
 
 static void tell_json(const fab_job_step *s, double now)

@@ -82,7 +82,7 @@ static void tell_error_json(const cli_call *call, const fab_error *err, int code
                 fab_json_set(o, "exit", fab_json_int(code), NULL) == FAB_OK &&
                 fab_json_set(o, "message", fab_json_string(err->message), NULL) == FAB_OK &&
                 fab_json_dump(o, 0, &w, NULL) == FAB_OK;
-    if (good) fprintf(stderr, "%.*s\n", (int)buf.size, (const char *)buf.data);
+    if (good) fprintf(stderr, "%.*s", (int)buf.size, (const char *)buf.data);
 }
 
 int cli_end(const cli_call *call, fab_status status, const fab_error *err)
@@ -121,7 +121,7 @@ int cli_print_json(const fab_json *value)
 {
     fab_error err = {0};
     fab_writer w = {.write = write_stdout};
-    if (fab_json_dump(value, 1, &w, &err) < 0 || fputc('\n', stdout) == EOF || fflush(stdout)) {
+    if (fab_json_dump(value, 2, &w, &err) < 0 || fflush(stdout) != 0) {
         fprintf(stderr, "fabrica: %s\n", err.message[0] ? err.message : "cannot write output");
         return CLI_EXIT_FAILED;
     }

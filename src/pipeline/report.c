@@ -282,7 +282,8 @@ static void structures(fab_html *h, const fab_json *m)
         fab_html_raw(h, "<tr><td colspan=\"7\">No structure was found in this scan.</td></tr>");
     fab_html_raw(h, "</tbody></table></div>\n"
                     "<p class=\"soft\">Confidence is the network's own "
-                    "mean probability, not a measured accuracy. Surface error is the distance between "
+                    "mean probability, not a measured accuracy. Surface error is the distance "
+                    "between "
                     "the surface and the label mask it was made from (95th percentile) and the "
                     "difference of their volumes; it says nothing about whether the mask is "
                     "right.</p>\n");
