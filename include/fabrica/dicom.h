@@ -95,8 +95,10 @@ typedef struct fab_series_write {
     const char *uid_seed;
     int series_number;
     double slice_thickness_mm;
-    /* NULL, or the number k..: lets tests write feet-first, tilted and shuffled series */
-    const char *transfer_syntax; /* NULL: Explicit VR Little Endian */
+    const char *transfer_syntax; /* UID; NULL: Explicit VR Little Endian. Also written: Implicit,
+                                    Big Endian, Deflated, RLE, JPEG Lossless, JPEG-LS Lossless */
+    /* The voxels are the stored values; value = slope * stored + intercept. slope 0: 1 and 0 */
+    double rescale_slope, rescale_intercept;
 } fab_series_write;
 fab_status fab_dicom_write_series(const fab_volume *v, const fab_series_write *how,
                                   const char *folder, fab_error *err);
