@@ -108,7 +108,8 @@ fab_status fab_dicom_write_series(const fab_volume *v, const fab_series_write *h
 typedef struct fab_seg_write {
     const char *algorithm_name, *algorithm_version, *series_description;
     const char *uid_seed;
-    const char *content_label;
+    const char *content_label;        /* CS: capitals, digits, space, underscore; at most 16 */
+    const char *algorithm_parameters; /* NULL or a line, such as the hash of the weights */
 } fab_seg_write;
 fab_status fab_dicom_write_seg(const fab_series *source, const fab_volume *labels,
                                const fab_label_set *set, const fab_seg_write *how,

@@ -97,6 +97,9 @@ OFCondition prepare_meta(DcmFileFormat &file, E_TransferSyntax to)
     if (c.good()) c = meta->putAndInsertString(DCM_ImplementationClassUID, implementation_class);
     if (c.good())
         c = meta->putAndInsertString(DCM_ImplementationVersionName, implementation_version);
+    if (c.good())
+        c = meta->computeGroupLengthAndPadding(EGL_withGL, EPD_noChange, EXS_LittleEndianExplicit,
+                                               EET_UndefinedLength);
     return c;
 }
 
@@ -189,6 +192,23 @@ fab_dcm_item *fab_dcm_add(fab_dcm *d, fab_dcm_item *parent, uint32_t tag)
         return p.findOrCreateSequenceItem(tag_of(tag), item, -2 /* append */);
     });
     return reinterpret_cast<fab_dcm_item *>(item);
+}
+
+fab_dcm_item *fab_dcm_last(fab_dcm *d, fab_dcm_item *parent, uint32_t tag)
+{
+    DcmItem *item = nullptr;
+    guarded(d, parent, tag, [&](DcmItem &p) {
+        return p.findOrCreateSequenceItem(tag_of(tag), item, -1 /* the last */);
+    });
+    return reinterpret_cast<fab_dcm_item *>(item);
+}
+
+void fab_dcm_attribute(fab_dcm *d, fab_dcm_item *item, uint32_t tag, uint16_t group,
+                       uint16_t element)
+{
+    guarded(d, item, tag, [&](DcmItem &i) {
+        return i.putAndInsertTagKey(tag_of(tag), DcmTagKey(group, element));
+    });
 }
 
 void fab_dcm_text(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const char *value)

@@ -69,7 +69,8 @@ static void put_patient_and_study(fab_dcm *d, const fab_series_write *how)
     fab_dcm_text(d, r, 0x00100040, how->patient_sex);
     fab_dicom_uid_derive(uid, "study", how->uid_seed, 0);
     fab_dcm_text(d, r, 0x0020000d, uid);
-    fab_dcm_text(d, r, 0x00200010, "");
+    fab_dcm_text(d, r, 0x00200010, "1");
+    fab_dcm_text(d, r, 0x00200060, "");
     fab_dicom_uid_derive(uid, "frame", how->uid_seed, 0);
     fab_dcm_text(d, r, 0x00200052, uid);
     fab_dcm_text(d, r, 0x00201040, "");
