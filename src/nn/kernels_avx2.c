@@ -109,14 +109,17 @@ static void stats_half(fab_stats_row *r, int half)
 {
     __m256 sum[4], square[4];
     const float *src = r->src + half * 8;
+#pragma GCC unroll 4
     for (int k = 0; k < 4; k++) sum[k] = square[k] = _mm256_setzero_ps();
     int v = 0;
     for (; v + 4 <= r->count; v += 4)
 #pragma GCC unroll 4
         for (int k = 0; k < 4; k++)
             sum[k] = _mm256_add_ps(sum[k], _mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK));
-    for (int k = 0; v < r->count; v++, k++)
-        sum[k] = _mm256_add_ps(sum[k], _mm256_loadu_ps(src + v * FAB_NN_BLOCK));
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count)
+            sum[k] = _mm256_add_ps(sum[k], _mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK));
     const __m256 mean = _mm256_mul_ps(sum4(sum), _mm256_set1_ps(1.0f / (float)r->count));
     for (v = 0; v + 4 <= r->count; v += 4)
 #pragma GCC unroll 4
@@ -124,10 +127,12 @@ static void stats_half(fab_stats_row *r, int half)
             const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK), mean);
             square[k] = _mm256_fmadd_ps(d, d, square[k]);
         }
-    for (int k = 0; v < r->count; v++, k++) {
-        const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(src + v * FAB_NN_BLOCK), mean);
-        square[k] = _mm256_fmadd_ps(d, d, square[k]);
-    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count) {
+            const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK), mean);
+            square[k] = _mm256_fmadd_ps(d, d, square[k]);
+        }
     _mm256_storeu_ps(r->mean + half * 8, mean);
     _mm256_storeu_ps(r->m2 + half * 8, sum4(square));
 }
@@ -143,6 +148,7 @@ static double peak(int64_t iterations)
     __m256 sum[12];
     volatile float seed = 0.5f;
     const __m256 a = _mm256_set1_ps(seed), b = _mm256_set1_ps(seed);
+#pragma GCC unroll 12
     for (int k = 0; k < 12; k++) sum[k] = _mm256_setzero_ps();
     for (int64_t i = 0; i < iterations; i++) {
 #pragma GCC unroll 12
@@ -151,6 +157,7 @@ static double peak(int64_t iterations)
             __asm__ volatile("" : "+x"(sum[k])); /* keeps every one of them */
         }
     }
+#pragma GCC unroll 12
     for (int k = 0; k < 12; k++) seed = _mm256_cvtss_f32(sum[k]);
     return 12.0 * 16.0 * (double)iterations;
 }

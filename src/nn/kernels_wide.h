@@ -97,14 +97,17 @@ INLINE wide sum4(const wide s[4])
 static void stats(fab_stats_row *r)
 {
     wide sum[4], square[4];
+#pragma GCC unroll 4
     for (int k = 0; k < 4; k++) sum[k] = square[k] = wide_splat(0.0f);
     int v = 0;
     for (; v + 4 <= r->count; v += 4)
 #pragma GCC unroll 4
         for (int k = 0; k < 4; k++)
             sum[k] = wide_add(sum[k], wide_load(r->src + (v + k) * FAB_NN_BLOCK));
-    for (int k = 0; v < r->count; v++, k++)
-        sum[k] = wide_add(sum[k], wide_load(r->src + v * FAB_NN_BLOCK));
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count)
+            sum[k] = wide_add(sum[k], wide_load(r->src + (v + k) * FAB_NN_BLOCK));
     const wide mean = wide_mul(sum4(sum), wide_splat(1.0f / (float)r->count));
     for (v = 0; v + 4 <= r->count; v += 4)
 #pragma GCC unroll 4
@@ -112,10 +115,12 @@ static void stats(fab_stats_row *r)
             const wide d = wide_sub(wide_load(r->src + (v + k) * FAB_NN_BLOCK), mean);
             square[k] = wide_fma(d, d, square[k]);
         }
-    for (int k = 0; v < r->count; v++, k++) {
-        const wide d = wide_sub(wide_load(r->src + v * FAB_NN_BLOCK), mean);
-        square[k] = wide_fma(d, d, square[k]);
-    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count) {
+            const wide d = wide_sub(wide_load(r->src + (v + k) * FAB_NN_BLOCK), mean);
+            square[k] = wide_fma(d, d, square[k]);
+        }
     wide_store(r->mean, mean);
     wide_store(r->m2, sum4(square));
 }
@@ -125,6 +130,7 @@ static double peak(int64_t iterations)
     wide sum[12];
     volatile float seed = 0.5f;
     const wide a = wide_splat(seed), b = wide_splat(seed);
+#pragma GCC unroll 12
     for (int k = 0; k < 12; k++) sum[k] = wide_splat(0.0f);
     for (int64_t i = 0; i < iterations; i++)
 #pragma GCC unroll 12
@@ -133,6 +139,7 @@ static double peak(int64_t iterations)
             WIDE_KEEP(sum[k]);
         }
     float last[FAB_NN_BLOCK];
+#pragma GCC unroll 12
     for (int k = 0; k < 12; k++) {
         wide_store(last, sum[k]);
         seed = last[0];

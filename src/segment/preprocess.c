@@ -90,7 +90,8 @@ static void resample_plane(void *ctx, int64_t index, int worker)
         for (int x = 0; x < job->size[2]; x++) {
             float sum = 0;
             const float *w = job->axis[2].weight + (ptrdiff_t)x * job->axis[2].taps;
-            for (int k = 0; k < job->axis[2].taps; k++) sum += w[k] * row[job->axis[2].first[x] + k];
+            const float *from = row + job->axis[2].first[x];
+            for (int k = 0; k < job->axis[2].taps; k++) sum += w[k] * from[k];
             to[x] = normalised(job->model, sum);
         }
     }

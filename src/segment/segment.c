@@ -104,7 +104,7 @@ static fab_status plan(job *j, double step, fab_error *err)
     return fab_grid_check(&j->fine_grid, err);
 }
 
-/* ---- preparation ------------------------------------------------------------------------------ */
+/* ---- preparation ------------------------------------------------------------------------- */
 
 /* Weights of an axis' windows, divided by their sum at every voxel. */
 static void weigh_axis(const fab_slide *s, int axis, double scale, float *sums)
@@ -199,7 +199,7 @@ static fab_status prepare_slide(job *j, fab_error *err)
     return FAB_OK;
 }
 
-/* ---- results ----------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------- */
 
 static fab_status make_set(const job *j, fab_segment_result *r, fab_error *err)
 {

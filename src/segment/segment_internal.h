@@ -67,7 +67,7 @@ fab_status fab_preprocess(const fab_model *m, const fab_volume *image, const fab
 /* ---- sliding window ----------------------------------------------------------------------- */
 
 #define FAB_MAX_WINDOWS_PER_AXIS 4096
-/* nnU-Net's starts along one axis (round half to even); returns their number. starts may be NULL. */
+/* nnU-Net's starts along one axis (round half to even); returns how many. starts may be NULL. */
 int fab_window_starts(int size, int patch, double step, int *starts);
 /* exp(-(i - patch / 2)^2 / (2 sigma^2)), sigma = patch * scale. */
 void fab_window_gaussian(int patch, double scale, float *out);

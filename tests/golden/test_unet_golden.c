@@ -91,7 +91,8 @@ static void equals_pytorch_on_every_isa(void)
     CHECK(logits);
     for (int isa = 0; isa < FAB_ISA_COUNT; isa++) {
         if (!fab_nn_isa_runs((fab_isa)isa)) {
-            printf("  %s does not run on this machine: not checked\n", fab_nn_isa_name((fab_isa)isa));
+            printf("  %s does not run on this machine: not checked\n",
+                   fab_nn_isa_name((fab_isa)isa));
             continue;
         }
         fab_net *net = NULL;
