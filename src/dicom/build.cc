@@ -6,22 +6,22 @@
 #include <mutex>
 #include <new>
 
-#include "dcmtk/config/osconfig.h"
-#include "dcmtk/dcmdata/dcdatset.h"
-#include "dcmtk/dcmdata/dcdeftag.h"
-#include "dcmtk/dcmdata/dcfilefo.h"
-#include "dcmtk/dcmdata/dcmetinf.h"
-#include "dcmtk/dcmdata/dcostrmb.h"
-#include "dcmtk/dcmdata/dcrleerg.h"
-#include "dcmtk/dcmdata/dcrlerp.h"
-#include "dcmtk/dcmdata/dcsequen.h"
-#include "dcmtk/dcmdata/dcvrul.h"
-#include "dcmtk/dcmdata/dcxfer.h"
-#include "dcmtk/dcmjpeg/djencode.h"
-#include "dcmtk/dcmjpeg/djrplol.h"
-#include "dcmtk/dcmjpls/djencode.h"
-#include "dcmtk/dcmjpls/djrparam.h"
-#include "dcmtk/oflog/oflog.h"
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcdatset.h>
+#include <dcmtk/dcmdata/dcdeftag.h>
+#include <dcmtk/dcmdata/dcfilefo.h>
+#include <dcmtk/dcmdata/dcmetinf.h>
+#include <dcmtk/dcmdata/dcostrmb.h>
+#include <dcmtk/dcmdata/dcrleerg.h>
+#include <dcmtk/dcmdata/dcrlerp.h>
+#include <dcmtk/dcmdata/dcsequen.h>
+#include <dcmtk/dcmdata/dcvrul.h>
+#include <dcmtk/dcmdata/dcxfer.h>
+#include <dcmtk/dcmjpeg/djencode.h>
+#include <dcmtk/dcmjpeg/djrplol.h>
+#include <dcmtk/dcmjpls/djencode.h>
+#include <dcmtk/dcmjpls/djrparam.h>
+#include <dcmtk/oflog/oflog.h>
 
 #include "build.h"
 
@@ -278,6 +278,7 @@ fab_status fab_dcm_write(fab_dcm *d, const char *uid, fab_buf *out, fab_error *e
     try {
         return write(d, uid, out, err);
     } catch (const std::exception &e) {
-        return fab_error_set(err, FAB_ERR_NOMEM, "the DICOM object cannot be written: %s", e.what());
+        return fab_error_set(err, FAB_ERR_NOMEM, "the DICOM object cannot be written: %s",
+                             e.what());
     }
 }

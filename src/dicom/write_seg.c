@@ -60,7 +60,8 @@ static fab_status check_request(const fab_series *source, const fab_volume *labe
     if (!fab_grid_equal(fab_volume_grid(labels), fab_volume_grid(source->volume), SAME_GRID_MM))
         FAB_FAIL(err, FAB_ERR_GEOMETRY, "the label map is not on the series' grid");
     if (!how->uid_seed || !how->uid_seed[0] || !how->algorithm_name || !how->algorithm_name[0])
-        FAB_FAIL(err, FAB_ERR_ARG, "a segmentation needs an algorithm name and a seed for its UIDs");
+        FAB_FAIL(err, FAB_ERR_ARG,
+                 "a segmentation needs an algorithm name and a seed for its UIDs");
     return FAB_OK;
 }
 
@@ -249,10 +250,11 @@ static void put_segment(fab_dcm *d, const seg_job *job, uint32_t index)
     put_code(d, algorithm, 0x0066002f, "DCM", "123110", "Artificial Intelligence");
     fab_dcm_text(d, algorithm, 0x00660036, how->algorithm_name);
     fab_dcm_text(d, algorithm, 0x00660031, or_else(how->algorithm_version, FAB_VERSION));
-    if (how->algorithm_parameters) fab_dcm_text(d, algorithm, 0x00660032, how->algorithm_parameters);
+    if (how->algorithm_parameters)
+        fab_dcm_text(d, algorithm, 0x00660032, how->algorithm_parameters);
 }
 
-/* ---- functional groups ------------------------------------------------------------------------ */
+/* ---- functional groups --------------------------------------------------------------------- */
 
 static void put_tag(fab_dcm *d, fab_dcm_item *item, uint32_t tag, uint32_t value)
 {
@@ -373,7 +375,7 @@ static void put_references(fab_dcm *d, const seg_job *job)
     }
 }
 
-/* ---- pixels ----------------------------------------------------------------------------------- */
+/* ---- pixels -------------------------------------------------------------------------------- */
 
 static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
 {
@@ -381,7 +383,8 @@ static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
     size_t cells = (size_t)g->size[0] * (size_t)g->size[1];
     size_t bytes = (cells * job->frame_count + 7) / 8, even = (bytes + 1) / 2 * 2;
     if (even >= UINT32_MAX)
-        FAB_FAIL(err, FAB_ERR_LIMIT, "a segmentation of %zu frames is above 4 GiB", job->frame_count);
+        FAB_FAIL(err, FAB_ERR_LIMIT, "a segmentation of %zu frames is above 4 GiB",
+                 job->frame_count);
     FAB_AUTO_FREE uint8_t *bits = fab_calloc(even, 1);
     if (!bits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu frames", job->frame_count);
     for (size_t f = 0; f < job->frame_count; f++) {
