@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../unit/dicom/series_build.h"
+#include "unit/dicom/series_build.h"
 
 #define C20 0.9396926207859084
 #define S20 0.3420201433256687

@@ -1,4 +1,4 @@
-/* dicom_dump frames FILE OUT | dicom_dump series FOLDER OUT - what we read, for other tools to check.
+/* dicom_dump frames FILE OUT | dicom_dump series FOLDER OUT - what we read, for tools of others.
  * frames: OUT gets the stored values, int32; prints "columns rows count bits signed syntax".
  * series: OUT gets the voxels, float32; prints sizes, the 3x4 matrix, verdict and text.
  */
