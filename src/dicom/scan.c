@@ -60,7 +60,8 @@ static fab_status list_folder(fab_dicom_scan *scan, const char *folder, int dept
     if (!d) FAB_FAIL(err, FAB_ERR_IO, "%s: %s", folder, strerror(errno));
     fab_status s = FAB_OK;
     struct dirent *e;
-    while (s == FAB_OK && (e = readdir(d)) != NULL) s = list_entry(scan, folder, e->d_name, depth, err);
+    while (s == FAB_OK && (e = readdir(d)) != NULL)
+        s = list_entry(scan, folder, e->d_name, depth, err);
     closedir(d);
     return s;
 }
@@ -153,9 +154,21 @@ static bool list_has(const char *list, const char *text)
     return false;
 }
 
+/* Image Type or Frame Type says that this is no slice of a volume. */
+static const char *unwanted_kind(const fab_dicom_file *f)
+{
+    static const char *const unwanted[] = {"LOCALIZER", "SCOUT", "SCREEN SAVE", "SCREENSAVE",
+                                           "DOSE_INFO", "PROJECTION IMAGE"};
+    const char *kind = f->frames[0].kind[0] ? f->frames[0].kind : f->head.image_type;
+    for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++)
+        if (list_has(kind, unwanted[i])) return unwanted[i];
+    return NULL;
+}
+
 static fab_status screen_file(fab_dicom_file *f, fab_error *err)
 {
     const fab_wire_header *h = &f->head;
+    const char *unwanted = unwanted_kind(f);
     const known_class *c = find_class(h->sop_class);
     bool by_modality = h->sop_class[0] == 0 &&
                        (strcmp(h->modality, "CT") == 0 || strcmp(h->modality, "MR") == 0);
@@ -164,13 +177,9 @@ static fab_status screen_file(fab_dicom_file *f, fab_error *err)
     if (!c && !by_modality)
         return fab_dicom_file_reject(f, err, "%s: SOP class %s (Modality %s) is no CT or MR image",
                                      f->path, h->sop_class, h->modality);
-    const char *kind = f->frames[0].kind[0] ? f->frames[0].kind : h->image_type;
-    static const char *const unwanted[] = {"LOCALIZER", "SCOUT", "SCREEN SAVE", "SCREENSAVE",
-                                           "DOSE_INFO", "PROJECTION IMAGE"};
-    for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++)
-        if (list_has(kind, unwanted[i]))
-            return fab_dicom_file_reject(f, err, "%s: Image Type (0008,0008) says %s", f->path,
-                                         unwanted[i]);
+    if (unwanted)
+        return fab_dicom_file_reject(f, err, "%s: Image Type (0008,0008) says %s", f->path,
+                                     unwanted);
     if (!h->has_pixels)
         return fab_dicom_file_reject(f, err, "%s: there is no Pixel Data (7FE0,0010); the file may "
                                      "be truncated", f->path);

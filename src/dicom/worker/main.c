@@ -83,9 +83,11 @@ static fab_status map_region(state *s, const fab_wire_request *q, fab_error *err
     if (s->region) munmap(s->region, s->region_bytes);
     s->region = NULL;
     s->region_bytes = 0;
-    void *p = mmap(NULL, q->region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, FAB_WIRE_REGION_FD, 0);
+    void *p =
+        mmap(NULL, q->region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, FAB_WIRE_REGION_FD, 0);
     if (p == MAP_FAILED)
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %llu bytes", (unsigned long long)q->region_bytes);
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %llu bytes",
+                 (unsigned long long)q->region_bytes);
     s->region = p;
     s->region_bytes = q->region_bytes;
     return FAB_OK;

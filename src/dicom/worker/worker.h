@@ -4,7 +4,7 @@
 #ifndef FAB_DICOM_WORKER_H
 #define FAB_DICOM_WORKER_H
 
-#include "../dicom_wire.h"
+#include "dicom_wire.h"
 
 #ifdef __cplusplus
 extern "C" {
