@@ -1,4 +1,4 @@
-/* json.c - jansson behind our names; the only file that includes it. */
+/* json.c - jansson behind our names; only this file and json_dump.c include it. */
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -35,31 +35,6 @@ fab_status fab_json_load_file(const char *path, fab_json **out, fab_error *err)
     fab_status status = fab_json_load(&r, out, err);
     fab_reader_close(&r);
     return status;
-}
-
-typedef struct dump_state {
-    fab_writer *writer;
-    fab_error *err;
-    fab_status status;
-} dump_state;
-
-static int dump_chunk(const char *bytes, size_t count, void *data)
-{
-    dump_state *state = data;
-    state->status = fab_writer_write(state->writer, bytes, count, state->err);
-    return state->status < 0 ? -1 : 0;
-}
-
-fab_status fab_json_dump(const fab_json *value, int indent, fab_writer *w, fab_error *err)
-{
-    dump_state state = {.writer = w, .err = err};
-    size_t flags = JSON_PRESERVE_ORDER | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
-    flags |= indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT;
-    if (json_dump_callback(value, dump_chunk, &state, flags) != 0) {
-        if (state.status < 0) return state.status;
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to write JSON");
-    }
-    return fab_writer_write(w, "\n", 1, err);
 }
 
 fab_status fab_json_save_file(const fab_json *value, const char *path, fab_error *err)

@@ -1,0 +1,12 @@
+#!/bin/sh
+# check_gltf.sh WRITE_TWIN: Khronos' glTF validator on every GLB.
+here=$(dirname "$0")
+command -v node >/dev/null || { echo "skipped: node is not installed"; exit 77; }
+[ -d "$here/node_modules/gltf-validator" ] || {
+    echo "skipped: run npm ci --prefix tests/interop"
+    exit 77
+}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$1" "$out" || exit 1
+node "$here/validate_gltf.mjs" "$out"/*.glb "$out"/empty/*.glb
