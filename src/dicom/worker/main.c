@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +172,7 @@ int main(void)
     state s = {0};
     char why[FAB_WIRE_MESSAGE_BYTES] = "";
     close(FAB_WIRE_IMAGE_FD);
+    (void)prctl(PR_SET_NAME, "fabrica-decode", 0, 0, 0);
     fab_worker_warm_up();
     bool walled = fab_worker_enter_sandbox(why, sizeof why);
     if (!answer(walled ? 1 : 0, why)) return 1;
