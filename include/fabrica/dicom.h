@@ -81,13 +81,29 @@ fab_status fab_dicom_load(const fab_dicom_scan *scan, size_t index, const fab_pr
                           fab_series **out, fab_error *err);
 fab_series *fab_series_free(fab_series *s);
 
+/* The frames of any one file that has monochrome pixels of 1, 8 or 16 bits, as stored (no rescale):
+ * what the decoder makes of it, without asking for a place in space. */
+typedef struct fab_frames {
+    int32_t columns, rows, count;
+    int bits_stored;
+    bool is_signed;
+    char transfer_syntax[FAB_UID_BYTES];
+    int32_t *values; /* columns x rows x count, column fastest */
+} fab_frames;
+fab_status fab_dicom_read_frames(const char *path, fab_frames **out, fab_error *err);
+fab_frames *fab_frames_free(fab_frames *f);
+FAB_DEFINE_AUTO(fab_frames, fab_frames_free)
+
 /* Test hook: the decoder misbehaves ("segv", "spin", "open", "socket", "exec", "memory"; NULL or
  * "none": no more) on files whose path ends in file_suffix. */
 void fab_dicom_test_fault(const char *fault, const char *file_suffix);
 FAB_DEFINE_AUTO(fab_series, fab_series_free)
 
 /* Writes a volume as a classic single-frame CT or MR series into a folder (made if needed), one
- * slice per k, IMG00001.dcm... UIDs derive from `uid_seed` by hash (2.25.*): same input, same bytes. */
+ * slice per k, IMG00001.dcm... UIDs derive from `uid_seed` by hash (2.25.*): same input, same
+ * bytes. Study and Frame of Reference depend on the seed alone, so that a CT and an MR written with
+ * one seed share them. Voxels are I16 or U16; columns i and j of the grid must be at a right angle,
+ * column k may lean (a tilted series) or point against i x j (feet first). */
 typedef struct fab_series_write {
     const char *modality; /* "CT" or "MR" */
     const char *patient_id, *patient_name, *patient_sex, *patient_birth_date;
@@ -108,7 +124,8 @@ fab_status fab_dicom_write_series(const fab_volume *v, const fab_series_write *h
 typedef struct fab_seg_write {
     const char *algorithm_name, *algorithm_version, *series_description;
     const char *uid_seed;
-    const char *content_label;
+    const char *content_label;        /* CS: capitals, digits, space, underscore; at most 16 */
+    const char *algorithm_parameters; /* NULL or a line, such as the hash of the weights */
 } fab_seg_write;
 fab_status fab_dicom_write_seg(const fab_series *source, const fab_volume *labels,
                                const fab_label_set *set, const fab_seg_write *how,

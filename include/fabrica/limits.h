@@ -29,6 +29,7 @@
 #define FAB_MAX_ZIP_ENTRY_BYTES ((uint64_t)2 << 30)
 #define FAB_MAX_ZIP_TOTAL_BYTES ((uint64_t)64 << 30)
 #define FAB_MAX_ZIP_RATIO 400                   /* unpacked / packed, a bomb above it */
+#define FAB_MAX_ZIP_FREE_BYTES ((uint64_t)64 << 20) /* the ratio counts above this */
 #define FAB_MAX_GZIP_RATIO 400                  /* of one volume, once above the next size */
 #define FAB_MAX_GZIP_BOMB_BYTES ((uint64_t)512 << 20)
 #define FAB_MAX_NRRD_HEADER_BYTES (1u << 20)

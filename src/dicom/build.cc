@@ -6,22 +6,22 @@
 #include <mutex>
 #include <new>
 
-#include "dcmtk/config/osconfig.h"
-#include "dcmtk/dcmdata/dcdatset.h"
-#include "dcmtk/dcmdata/dcdeftag.h"
-#include "dcmtk/dcmdata/dcfilefo.h"
-#include "dcmtk/dcmdata/dcmetinf.h"
-#include "dcmtk/dcmdata/dcostrmb.h"
-#include "dcmtk/dcmdata/dcrleerg.h"
-#include "dcmtk/dcmdata/dcrlerp.h"
-#include "dcmtk/dcmdata/dcsequen.h"
-#include "dcmtk/dcmdata/dcvrul.h"
-#include "dcmtk/dcmdata/dcxfer.h"
-#include "dcmtk/dcmjpeg/djencode.h"
-#include "dcmtk/dcmjpeg/djrplol.h"
-#include "dcmtk/dcmjpls/djencode.h"
-#include "dcmtk/dcmjpls/djrparam.h"
-#include "dcmtk/oflog/oflog.h"
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcdatset.h>
+#include <dcmtk/dcmdata/dcdeftag.h>
+#include <dcmtk/dcmdata/dcfilefo.h>
+#include <dcmtk/dcmdata/dcmetinf.h>
+#include <dcmtk/dcmdata/dcostrmb.h>
+#include <dcmtk/dcmdata/dcrleerg.h>
+#include <dcmtk/dcmdata/dcrlerp.h>
+#include <dcmtk/dcmdata/dcsequen.h>
+#include <dcmtk/dcmdata/dcvrul.h>
+#include <dcmtk/dcmdata/dcxfer.h>
+#include <dcmtk/dcmjpeg/djencode.h>
+#include <dcmtk/dcmjpeg/djrplol.h>
+#include <dcmtk/dcmjpls/djencode.h>
+#include <dcmtk/dcmjpls/djrparam.h>
+#include <dcmtk/oflog/oflog.h>
 
 #include "build.h"
 
@@ -97,6 +97,9 @@ OFCondition prepare_meta(DcmFileFormat &file, E_TransferSyntax to)
     if (c.good()) c = meta->putAndInsertString(DCM_ImplementationClassUID, implementation_class);
     if (c.good())
         c = meta->putAndInsertString(DCM_ImplementationVersionName, implementation_version);
+    if (c.good())
+        c = meta->computeGroupLengthAndPadding(EGL_withGL, EPD_noChange, EXS_LittleEndianExplicit,
+                                               EET_UndefinedLength);
     return c;
 }
 
@@ -191,6 +194,23 @@ fab_dcm_item *fab_dcm_add(fab_dcm *d, fab_dcm_item *parent, uint32_t tag)
     return reinterpret_cast<fab_dcm_item *>(item);
 }
 
+fab_dcm_item *fab_dcm_last(fab_dcm *d, fab_dcm_item *parent, uint32_t tag)
+{
+    DcmItem *item = nullptr;
+    guarded(d, parent, tag, [&](DcmItem &p) {
+        return p.findOrCreateSequenceItem(tag_of(tag), item, -1 /* the last */);
+    });
+    return reinterpret_cast<fab_dcm_item *>(item);
+}
+
+void fab_dcm_attribute(fab_dcm *d, fab_dcm_item *item, uint32_t tag, uint16_t group,
+                       uint16_t element)
+{
+    guarded(d, item, tag, [&](DcmItem &i) {
+        return i.putAndInsertTagKey(tag_of(tag), DcmTagKey(group, element));
+    });
+}
+
 void fab_dcm_text(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const char *value)
 {
     guarded(d, item, tag, [&](DcmItem &i) {
@@ -258,6 +278,7 @@ fab_status fab_dcm_write(fab_dcm *d, const char *uid, fab_buf *out, fab_error *e
     try {
         return write(d, uid, out, err);
     } catch (const std::exception &e) {
-        return fab_error_set(err, FAB_ERR_NOMEM, "the DICOM object cannot be written: %s", e.what());
+        return fab_error_set(err, FAB_ERR_NOMEM, "the DICOM object cannot be written: %s",
+                             e.what());
     }
 }

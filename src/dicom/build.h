@@ -22,9 +22,15 @@ fab_dcm_item *fab_dcm_root(fab_dcm *d);
 /* Appends an item to a sequence (made if absent). NULL after a failure, which others take. */
 fab_dcm_item *fab_dcm_add(fab_dcm *d, fab_dcm_item *parent, uint32_t tag);
 
+/* The last item of a sequence that has one. */
+fab_dcm_item *fab_dcm_last(fab_dcm *d, fab_dcm_item *parent, uint32_t tag);
+
 void fab_dcm_text(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const char *value);
 void fab_dcm_u16(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const uint16_t *v, size_t count);
 void fab_dcm_u32(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const uint32_t *v, size_t count);
+/* Attribute Tag (AT), one value. */
+void fab_dcm_attribute(fab_dcm *d, fab_dcm_item *item, uint32_t tag, uint16_t group,
+                       uint16_t element);
 /* Decimal String: as many digits as 16 characters hold (PS3.5 6.2), backslash between. */
 void fab_dcm_decimals(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const double *v, size_t count);
 void fab_dcm_integer(fab_dcm *d, fab_dcm_item *item, uint32_t tag, long value);

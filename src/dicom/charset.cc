@@ -2,10 +2,10 @@
 #include <cstring>
 #include <exception>
 
-#include "dcmtk/config/osconfig.h"
-#include "dcmtk/dcmdata/dcspchrs.h"
-#include "dcmtk/ofstd/ofstring.h"
-#include "dcmtk/oflog/oflog.h"
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcspchrs.h>
+#include <dcmtk/ofstd/ofstring.h>
+#include <dcmtk/oflog/oflog.h>
 
 extern "C" bool fab_dicom_charset_convert(const char *charset, const char *raw, char *into,
                                           size_t capacity);

@@ -128,7 +128,8 @@ static bool check_same(const fab_dicom_scan *scan, fab_dicom_stack *s, const fab
     const fab_wire_frame *fa = fab_dicom_slice_frame(scan, one);
     const fab_wire_frame *fb = fab_dicom_slice_frame(scan, at);
     const char *na = file_name(scan, one), *nb = file_name(scan, at);
-    if (strcmp(a->patient_id, b->patient_id) != 0 || strcmp(a->patient_name, b->patient_name) != 0) {
+    if (strcmp(a->patient_id, b->patient_id) != 0 ||
+        strcmp(a->patient_name, b->patient_name) != 0) {
         verdict(s, FAB_GEOMETRY_MIXED_PATIENT,
                 "one series, but %s and %s belong to different patients", na, nb);
         return false;
@@ -343,11 +344,12 @@ static void describe_tilt(const fab_dicom_stack *s, const lean *l, double header
     char header[64] = "";
     if (isfinite(header_tilt))
         snprintf(header, sizeof header, " (Gantry Tilt (0018,1120) says %g)", header_tilt);
-    snprintf(into, room,
-             "gantry tilt of %.3f degrees%s: every slice shifted in its own plane, %.2f mm over the "
-             "stack, linear interpolation; %d x %d became %d x %d",
-             atan(hypot(l->u, l->v)) * degrees, header, l->total, s->source.size[0],
-             s->source.size[1], s->target.size[0], s->target.size[1]);
+    snprintf(
+        into, room,
+        "gantry tilt of %.3f degrees%s: every slice shifted in its own plane, %.2f mm over the "
+        "stack, linear interpolation; %d x %d became %d x %d",
+        atan(hypot(l->u, l->v)) * degrees, header, l->total, s->source.size[0], s->source.size[1],
+        s->target.size[0], s->target.size[1]);
 }
 
 static void correct(fab_dicom_stack *s, const frame_axes *a, const lean *l, bool uneven,
@@ -355,11 +357,14 @@ static void correct(fab_dicom_stack *s, const frame_axes *a, const lean *l, bool
 {
     char tilt[300] = "";
     double extent = s->slices[s->count - 1].along - s->slices[0].along;
-    double pixel = fmin(a->row_mm, a->column_mm), step = uneven ? median : extent / (double)(s->count - 1);
+    double pixel = fmin(a->row_mm, a->column_mm),
+           step = uneven ? median : extent / (double)(s->count - 1);
     double slices = floor(extent / step + 0.5) + 1;
     if (!(slices <= FAB_MAX_DIM) || !(l->total / pixel < FAB_MAX_DIM)) {
-        verdict(s, FAB_GEOMETRY_BAD_VALUES, "the corrected grid would have over %d voxels along one "
-                "axis (lean %.1f mm, extent %.1f mm)", FAB_MAX_DIM, l->total, extent);
+        verdict(s, FAB_GEOMETRY_BAD_VALUES,
+                "the corrected grid would have over %d voxels along one "
+                "axis (lean %.1f mm, extent %.1f mm)",
+                FAB_MAX_DIM, l->total, extent);
         return;
     }
     bool tilted = l->total > TILT_PIXELS * pixel;

@@ -172,8 +172,9 @@ static size_t find_runs(keyed *k, size_t count)
 
 static void name_part(const fab_wire_frame *f, size_t part, size_t parts, char *into, size_t room)
 {
-    snprintf(into, room, "part %zu of %zu: %.40s%s%s, echo %g ms, phase %d, b %g", part, parts, f->kind,
-             f->stack_id[0] ? ", stack " : "", f->stack_id, f->echo_time, f->temporal, f->b_value);
+    snprintf(into, room, "part %zu of %zu: %.40s%s%s, echo %g ms, phase %d, b %g", part, parts,
+             f->kind, f->stack_id[0] ? ", stack " : "", f->stack_id, f->echo_time, f->temporal,
+             f->b_value);
 }
 
 static fab_status add_stack(fab_dicom_scan *scan, const keyed *k, size_t count, size_t part,

@@ -97,7 +97,8 @@ static fab_status decode_all(load_job *job, fab_error *err)
     size_t count = job->stack->count;
     for (job->first = 0; job->first < count; job->first += SLICES_PER_STEP) {
         size_t n = count - job->first < SLICES_PER_STEP ? count - job->first : SLICES_PER_STEP;
-        FAB_TRY(fab_progress_step(job->progress, "decode", (double)job->first / (double)count, err));
+        FAB_TRY(
+            fab_progress_step(job->progress, "decode", (double)job->first / (double)count, err));
         fab_parallel_for((int64_t)n, load_slice, job);
         if (job->status < 0) FAB_FAIL(err, job->status, "%s", job->error.message);
         if (atomic_load(&job->overflow)) return FAB_OK;

@@ -6,7 +6,8 @@
 
 static bool same_patient(const fab_series_info *a, const fab_series_info *b)
 {
-    return strcmp(a->patient_id, b->patient_id) == 0 && strcmp(a->patient_name, b->patient_name) == 0;
+    return strcmp(a->patient_id, b->patient_id) == 0 &&
+           strcmp(a->patient_name, b->patient_name) == 0;
 }
 
 /* Says why nothing is usable: the largest refused series, or the first rejected file. */
@@ -16,10 +17,17 @@ static fab_status nothing_usable(const fab_dicom_scan *scan, fab_error *err)
     for (size_t i = 0; i < scan->stack_count; i++)
         if (!largest || scan->stacks[i].info.frames > largest->frames)
             largest = &scan->stacks[i].info;
-    if (largest)
-        FAB_FAIL(err, FAB_ERR_GEOMETRY, "no usable series among %zu: the largest is refused, %s: %s",
+    if (largest && scan->rejected_count > 0)
+        FAB_FAIL(err, FAB_ERR_GEOMETRY,
+                 "no usable series among %zu: the largest is refused, %s: %s (%zu other files were "
+                 "not usable, the first: %s)",
                  scan->stack_count, fab_geometry_verdict_name(largest->verdict),
-                 largest->verdict_text);
+                 largest->verdict_text, scan->rejected_count,
+                 scan->files[scan->rejected[0]].reason);
+    if (largest)
+        FAB_FAIL(err, FAB_ERR_GEOMETRY,
+                 "no usable series among %zu: the largest is refused, %s: %s", scan->stack_count,
+                 fab_geometry_verdict_name(largest->verdict), largest->verdict_text);
     if (scan->rejected_count > 0)
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "no CT or MR series among %zu files; %s",
                  scan->file_count, scan->files[scan->rejected[0]].reason);

@@ -23,7 +23,8 @@ typedef struct plane {
 
 static double column(const fab_mat34 *m, int c, double unit[3])
 {
-    double length = sqrt(m->m[0][c] * m->m[0][c] + m->m[1][c] * m->m[1][c] + m->m[2][c] * m->m[2][c]);
+    double length =
+        sqrt(m->m[0][c] * m->m[0][c] + m->m[1][c] * m->m[1][c] + m->m[2][c] * m->m[2][c]);
     for (int i = 0; i < 3; i++) unit[i] = m->m[i][c] / length;
     return length;
 }
@@ -37,8 +38,10 @@ static fab_status make_plane(const fab_grid *g, plane *p, fab_error *err)
     double length = column(&g->world_from_voxel, 2, k), along = 0;
     double right = u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
     if (fabs(right) > 1e-6)
-        FAB_FAIL(err, FAB_ERR_GEOMETRY, "DICOM slices have rows and columns at a right angle; these "
-                 "have a cosine of %g", right);
+        FAB_FAIL(err, FAB_ERR_GEOMETRY,
+                 "DICOM slices have rows and columns at a right angle; these "
+                 "have a cosine of %g",
+                 right);
     for (int i = 0; i < 3; i++) {
         int a = (i + 1) % 3, b = (i + 2) % 3;
         n[i] = u[a] * v[b] - u[b] * v[a];
@@ -69,7 +72,8 @@ static void put_patient_and_study(fab_dcm *d, const fab_series_write *how)
     fab_dcm_text(d, r, 0x00100040, how->patient_sex);
     fab_dicom_uid_derive(uid, "study", how->uid_seed, 0);
     fab_dcm_text(d, r, 0x0020000d, uid);
-    fab_dcm_text(d, r, 0x00200010, "");
+    fab_dcm_text(d, r, 0x00200010, "1");
+    fab_dcm_text(d, r, 0x00200060, "");
     fab_dicom_uid_derive(uid, "frame", how->uid_seed, 0);
     fab_dcm_text(d, r, 0x00200052, uid);
     fab_dcm_text(d, r, 0x00201040, "");
@@ -144,7 +148,8 @@ static void put_slice(fab_dcm *d, const fab_volume *v, const fab_series_write *h
 
 static fab_status check_request(const fab_volume *v, const fab_series_write *how, fab_error *err)
 {
-    bool known = how->modality && (strcmp(how->modality, "CT") == 0 || strcmp(how->modality, "MR") == 0);
+    bool known =
+        how->modality && (strcmp(how->modality, "CT") == 0 || strcmp(how->modality, "MR") == 0);
     if (!known) FAB_FAIL(err, FAB_ERR_ARG, "only CT and MR series are written");
     if (!how->uid_seed || !how->uid_seed[0]) FAB_FAIL(err, FAB_ERR_ARG, "no seed for the UIDs");
     fab_dtype t = fab_volume_dtype(v);

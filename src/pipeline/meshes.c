@@ -3,9 +3,7 @@
 
 #include <math.h>
 
-/* Triangles of all structures together at each coarser level. The three fit, together, the 300 k
- * that a standalone headset draws at full rate. */
-static const uint32_t lod_triangles[FAB_TWIN_LODS] = {200000, 70000, 25000};
+/* How far a coarser level may be from the full one; its triangles fit the headset's budget. */
 static const double lod_error_mm[FAB_TWIN_LODS] = {1.0, 2.5, 6.0};
 
 /* Below what a scan can show (a tenth of a fine voxel) and a third of the triangles. */
@@ -55,8 +53,8 @@ fab_status fab_meshes_detail(const fab_mesh_set *set, fab_job *job,
 {
     for (int level = 0; level < FAB_TWIN_LODS; level++) {
         FAB_TRY(fab_job_part(job, (size_t)level, FAB_TWIN_LODS, err));
-        FAB_TRY(fab_mesh_simplify(set, lod_triangles[level], lod_error_mm[level], &lods[level],
-                                  err));
+        FAB_TRY(fab_mesh_simplify(set, fab_export_headset_level_triangles((size_t)level),
+                                  lod_error_mm[level], &lods[level], err));
         for (size_t i = 0; i < lods[level].count; i++)
             FAB_TRY(fab_mesh_compute_normals(&lods[level].items[i], err));
     }

@@ -30,7 +30,8 @@ fab_status fab_worker_open(const uint8_t *bytes, size_t size, fab_wire_frame *fr
     fab_parse_result parsed = {0};
     fab_status s = fab_worker_parse(out->data, out->data_size, uid, &out->header, frames,
                                     max_frames, &parsed, err);
-    if (s == FAB_OK && !out->syntax) out->syntax = fab_dicom_syntax_find(out->header.transfer_syntax);
+    if (s == FAB_OK && !out->syntax)
+        out->syntax = fab_dicom_syntax_find(out->header.transfer_syntax);
     if (s == FAB_OK && !out->syntax)
         s = fab_error_set(err, FAB_ERR_FORMAT, "the encoding of the data set cannot be told");
     if (s != FAB_OK) {

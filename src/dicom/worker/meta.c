@@ -63,7 +63,7 @@ fab_status fab_worker_meta(const uint8_t *bytes, size_t size, char uid[68], size
     if (magic) at = PREAMBLE_BYTES + 4;
     else if (!(size >= 16 && u16_le(bytes) == 2 && u16_le(bytes + 2) <= 0x0102)) {
         if (looks_bare(bytes, size)) return FAB_OK;
-        FAB_FAIL(err, FAB_ERR_FORMAT, "not a DICOM file (no DICM at byte 128)");
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "not a DICOM file (no DICM at byte 128)");
     }
     while (at + 8 <= size && u16_le(bytes + at) == 2) {
         size_t value = 0, count = 0, extent = element_extent(bytes + at, size - at, &value, &count);
@@ -83,35 +83,27 @@ fab_status fab_worker_inflate(const uint8_t *bytes, size_t size, size_t max_byte
     z_stream z = {0};
     if (size > UINT32_MAX) FAB_FAIL(err, FAB_ERR_LIMIT, "a deflated part of %zu bytes", size);
     if (inflateInit2(&z, -MAX_WBITS) != Z_OK) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to inflate");
-    size_t capacity = size * 4 + 4096, have = 0;
-    if (capacity > max_bytes) capacity = max_bytes;
-    uint8_t *into = fab_malloc(capacity);
-    int state = Z_OK;
+    fab_buf into = {.max_bytes = max_bytes};
     z.next_in = (Bytef *)(uintptr_t)bytes;
     z.avail_in = (uInt)size;
-    while (into && state == Z_OK) {
-        if (have == capacity) {
-            size_t next = capacity >= max_bytes / 2 ? max_bytes : capacity * 2;
-            uint8_t *grown = next > capacity ? fab_realloc(into, next) : NULL;
-            if (!grown) break;
-            into = grown;
-            capacity = next;
-        }
-        size_t room = capacity - have > 1u << 30 ? 1u << 30 : capacity - have;
-        z.next_out = into + have;
-        z.avail_out = (uInt)room;
+    int state = Z_OK;
+    fab_status s = FAB_OK;
+    uint8_t part[16384];
+    while (state == Z_OK && s == FAB_OK) {
+        z.next_out = part;
+        z.avail_out = sizeof part;
         state = inflate(&z, Z_NO_FLUSH);
-        have += room - z.avail_out;
-        if (state == Z_BUF_ERROR || (state == Z_OK && z.avail_in == 0 && z.avail_out > 0)) break;
+        s = fab_buf_append(&into, part, sizeof part - z.avail_out, err);
+        if (state == Z_OK && z.avail_in == 0 && z.avail_out > 0) state = Z_BUF_ERROR;
     }
     (void)inflateEnd(&z);
-    if (state != Z_STREAM_END) {
-        bool full = into && have == capacity;
-        fab_free(into);
-        if (full) FAB_FAIL(err, FAB_ERR_LIMIT, "inflates to more than %zu bytes", max_bytes);
-        FAB_FAIL(err, FAB_ERR_FORMAT, "the deflated data is damaged or breaks off");
+    if (s == FAB_OK && state != Z_STREAM_END)
+        s = fab_error_set(err, FAB_ERR_FORMAT, "the deflated data is damaged or breaks off");
+    if (s != FAB_OK) {
+        fab_buf_free(&into);
+        return s;
     }
-    *out = into;
-    *count = have;
+    *out = into.data;
+    *count = into.size;
     return FAB_OK;
 }

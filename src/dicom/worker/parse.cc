@@ -8,13 +8,13 @@
 #include <exception>
 #include <limits>
 
-#include "dcmtk/config/osconfig.h"
-#include "dcmtk/dcmdata/dcdatset.h"
-#include "dcmtk/dcmdata/dcdeftag.h"
-#include "dcmtk/dcmdata/dcistrmb.h"
-#include "dcmtk/dcmdata/dcsequen.h"
-#include "dcmtk/dcmdata/dcitem.h"
-#include "dcmtk/dcmdata/dcxfer.h"
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcdatset.h>
+#include <dcmtk/dcmdata/dcdeftag.h>
+#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dcsequen.h>
+#include <dcmtk/dcmdata/dcitem.h>
+#include <dcmtk/dcmdata/dcxfer.h>
 
 #include "worker.h"
 
@@ -25,8 +25,11 @@ struct TextField {
     size_t offset, bytes;
 };
 
-#define FIELD(tag, member)                                                                         \
-    {tag, offsetof(fab_wire_header, member), sizeof(static_cast<fab_wire_header *>(nullptr)->member)}
+#define FIELD(tag, member)                                                                        \
+    {                                                                                             \
+        tag, offsetof(fab_wire_header, member),                                                   \
+            sizeof(static_cast<fab_wire_header *>(nullptr)->member)                               \
+    }
 
 const TextField *text_fields(size_t &count)
 {
@@ -170,13 +173,17 @@ void read_classic(DcmItem &ds, fab_wire_frame &f)
     get_text(ds, DCM_ImageType, f.kind, sizeof f.kind);
 }
 
+// What tells frames at one place apart.
+void read_kind(DcmItem &groups, fab_wire_frame &f);
+
 // One item of the shared or per-frame functional groups (PS3.3 C.7.6.16).
 void read_groups(DcmItem &groups, fab_wire_frame &f)
 {
     DcmItem *g;
-    if ((g = first_item(groups, DCM_PlanePositionSequence)) != nullptr) read_plane(*g, f);
-    if ((g = first_item(groups, DCM_PlaneOrientationSequence)) != nullptr) read_plane(*g, f);
-    if ((g = first_item(groups, DCM_PixelMeasuresSequence)) != nullptr) read_plane(*g, f);
+    const DcmTagKey planes[] = {DCM_PlanePositionSequence, DCM_PlaneOrientationSequence,
+                                DCM_PixelMeasuresSequence};
+    for (const DcmTagKey &t : planes)
+        if ((g = first_item(groups, t)) != nullptr) read_plane(*g, f);
     if ((g = first_item(groups, DCM_PixelValueTransformationSequence)) != nullptr)
         read_rescale(*g, f);
     if ((g = first_item(groups, DCM_FrameContentSequence)) != nullptr) {
@@ -187,6 +194,12 @@ void read_groups(DcmItem &groups, fab_wire_frame &f)
         if (g->findAndGetUint32(DCM_TemporalPositionIndex, v).good())
             f.temporal = static_cast<int32_t>(v & 0x7fffffff);
     }
+    read_kind(groups, f);
+}
+
+void read_kind(DcmItem &groups, fab_wire_frame &f)
+{
+    DcmItem *g;
     const DcmTagKey types[] = {DCM_CTImageFrameTypeSequence, DCM_MRImageFrameTypeSequence};
     for (const DcmTagKey &t : types)
         if ((g = first_item(groups, t)) != nullptr)
@@ -275,7 +288,7 @@ E_TransferSyntax encoding_of(const char *uid)
 }
 
 // DCMTK stops behind the header of the first element of group 7FE0 or above (8 or 12 bytes, PS3.5
-// 7.1.2); gives where that header starts, or `size` if the data ended before.
+// 7.1.2); gives where that header starts, or `size` if there is no such group.
 size_t header_start(const uint8_t *data, size_t size, size_t stopped, bool big)
 {
     const size_t lengths[] = {12, 8};
@@ -284,7 +297,7 @@ size_t header_start(const uint8_t *data, size_t size, size_t stopped, bool big)
         const uint8_t *p = data + stopped - n;
         unsigned group = big ? p[0] * 256u + p[1] : p[1] * 256u + p[0];
         bool long_form = p[4] >= 'A' && p[4] <= 'Z' && p[6] == 0 && p[7] == 0;
-        if (group >= 0x7fe0 && (n == 8 || long_form)) return stopped - n;
+        if (group == 0x7fe0 && (n == 8 || long_form)) return stopped - n;
     }
     return size;
 }
@@ -309,7 +322,8 @@ fab_status parse(const uint8_t *data, size_t size, const char *uid, fab_wire_hea
     result->big_endian = xfer.isBigEndian();
     result->stopped_at =
         header_start(data, size, static_cast<size_t>(stream.tell()), result->big_endian);
-    if (uid[0] == 0) snprintf(h->transfer_syntax, sizeof h->transfer_syntax, "%s", xfer.getXferID());
+    if (uid[0] == 0)
+        snprintf(h->transfer_syntax, sizeof h->transfer_syntax, "%s", xfer.getXferID());
     size_t count = 0;
     const TextField *fields = text_fields(count);
     for (size_t i = 0; i < count; i++)

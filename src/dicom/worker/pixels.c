@@ -124,7 +124,8 @@ static fab_status walk_items(fab_worker_file *f, size_t at, size_t *count, fab_e
 {
     size_t n = 0;
     while (f->data_size - at >= 8) {
-        uint32_t tag = (uint32_t)u16_of(f->data + at, false) << 16 | u16_of(f->data + at + 2, false);
+        uint32_t tag =
+            (uint32_t)u16_of(f->data + at, false) << 16 | u16_of(f->data + at + 2, false);
         uint32_t bytes = u32_of(f->data + at + 4, false);
         if (tag == 0xfffee0ddu) break;
         if (tag != 0xfffee000u)
@@ -283,6 +284,43 @@ static fab_status inflate_frame(const fab_worker_file *f, const fab_codec_job *j
     return FAB_OK;
 }
 
+/* RLE of bit-packed frames, which DCMTK does not know: one PackBits segment (PS3.5 G.3). */
+static fab_status unpack_rle_bits(const fab_codec_job *job, uint8_t *out, size_t bytes,
+                                  fab_error *err)
+{
+    const uint8_t *p = job->base + job->fragments[0].offset;
+    size_t size = job->fragments[0].bytes, at = 64, have = 0;
+    bool known = job->fragment_count == 1 && size >= 64 && u32_of(p, false) == 1 &&
+                 u32_of(p + 4, false) == 64;
+    if (!known)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "RLE Lossless does not decode: not one segment of bits");
+    while (have < bytes && at < size) {
+        uint8_t code = p[at++];
+        size_t run = code < 128 ? code + 1u : 257u - code, step = code < 128 ? run : 1;
+        if (code == 128) continue;
+        if (step > size - at) break;
+        size_t keep = run < bytes - have ? run : bytes - have;
+        if (code < 128) memcpy(out + have, p + at, keep);
+        else memset(out + have, p[at], keep);
+        at += step;
+        have += keep;
+    }
+    if (have < bytes)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "RLE Lossless does not decode: %zu bytes of %zu", have,
+                 bytes);
+    return FAB_OK;
+}
+
+static fab_status decode_cells(const fab_worker_file *f, const fab_codec_job *job, uint8_t *cells,
+                               size_t bytes, fab_error *err)
+{
+    if (f->header.bits_allocated != 1)
+        return fab_worker_codec_dcmtk(job, f->syntax->uid, cells, (bytes + 1) / 2 * 2, err);
+    if (strcmp(f->syntax->uid, "1.2.840.10008.1.2.5") == 0)
+        return unpack_rle_bits(job, cells, bytes, err);
+    FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s with 1 bit a voxel is not read", f->syntax->name);
+}
+
 fab_status fab_worker_decode(const fab_worker_file *f, uint32_t index, int32_t *out,
                              fab_error *err)
 {
@@ -294,13 +332,13 @@ fab_status fab_worker_decode(const fab_worker_file *f, uint32_t index, int32_t *
     }
     size_t first = f->first_fragment[index];
     fab_codec_job job = {h, f->data, f->fragments + first, f->first_fragment[index + 1] - first};
-    size_t bytes = fab_worker_frame_bytes(h), even = (bytes + 1) / 2 * 2;
+    size_t bytes = fab_worker_frame_bytes(h);
     if (f->syntax->kind == FAB_SYNTAX_JPEG2000) return fab_worker_codec_jpeg2000(&job, out, err);
     if (f->syntax->kind == FAB_SYNTAX_DEFLATED_FRAME)
         return inflate_frame(f, &job, bytes, out, err);
-    FAB_AUTO_FREE uint8_t *cells = fab_calloc(even, 1);
+    FAB_AUTO_FREE uint8_t *cells = fab_calloc(bytes + 1, 1); /* DCMTK wants an even length */
     if (!cells) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a frame of %zu bytes", bytes);
-    FAB_TRY(fab_worker_codec_dcmtk(&job, f->syntax->uid, cells, even, err));
+    FAB_TRY(decode_cells(f, &job, cells, bytes, err));
     unpack_frame(cells, h, out);
     return FAB_OK;
 }

@@ -38,8 +38,8 @@ static void any(const char *folder)
     FAB_AUTO(fab_series_free) fab_series *series = NULL;
     t = fab_time_wall_s();
     CHECK_OK(fab_dicom_load(scan, index, NULL, &series, &err));
-    printf("  load %.3f s wall, %.3f s CPU here; %s\n", fab_time_wall_s() - t, fab_time_cpu_s() - cpu,
-           series->input_sha256);
+    printf("  load %.3f s wall, %.3f s CPU here; %s\n", fab_time_wall_s() - t,
+           fab_time_cpu_s() - cpu, series->input_sha256);
     double low, high;
     fab_volume_minmax(series->volume, &low, &high);
     printf("  %s %g .. %g\n", fab_dtype_name(fab_volume_dtype(series->volume)), low, high);
