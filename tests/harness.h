@@ -3,14 +3,15 @@
  *   static void adds(void) { CHECK(1 + 1 == 2); CHECK_OK(fab_x(..., &err)); }
  *   int main(void) { return fab_test_run((fab_test[]){TEST(adds)}, 1); }
  *
- * A failed CHECK prints file:line and ends that test case; the others still run. SKIP("why") ends the case as
- * skipped; a program in which every case skipped exits 77, which Meson shows as a skip.
+ * A failed CHECK prints file:line and ends that test case; the others still run. SKIP("why") ends
+ * the case as skipped; a program in which every case skipped exits 77, which Meson shows as a skip.
  */
 #ifndef FAB_TEST_HARNESS_H
 #define FAB_TEST_HARNESS_H
 
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,13 +73,13 @@ static jmp_buf fab_test_jump_;
 
 static inline int fab_test_run(const fab_test *tests, size_t count)
 {
-    int failed = 0, skipped = 0;
+    volatile int failed = 0, skipped = 0; /* kept across longjmp */
     for (size_t i = 0; i < count; i++) {
         int how = setjmp(fab_test_jump_);
         if (how == 0) tests[i].fn();
         fab_alloc_fail_at(0, false);
-        if (how == 1) failed++;
-        if (how == 2) skipped++;
+        if (how == 1) failed = failed + 1;
+        if (how == 2) skipped = skipped + 1;
         printf("%-8s %s\n", how == 0 ? "ok" : how == 1 ? "FAILED" : "skipped", tests[i].name);
         fflush(stdout);
     }
@@ -109,7 +110,9 @@ static inline const char *fab_test_data(const char *relative, char *into)
 {
     const char *root = getenv("FAB_SHARED_DATA"), *source = getenv("FAB_SOURCE_ROOT");
     if (root) snprintf(into, FAB_MAX_PATH_BYTES, "%s/%s", root, relative);
-    else snprintf(into, FAB_MAX_PATH_BYTES, "%s/../shared/data/%s", source ? source : ".", relative);
+    else
+        snprintf(into, FAB_MAX_PATH_BYTES, "%s/../shared/data/%s", source ? source : ".",
+                 relative);
     return access(into, R_OK) == 0 ? into : NULL;
 }
 

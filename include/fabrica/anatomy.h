@@ -36,11 +36,12 @@ typedef struct fab_anatomy {
     fab_laterality side;     /* emitted as SegmentedPropertyTypeModifier */
     fab_tissue tissue;
     uint8_t rgb[3];          /* sRGB */
+    fab_code region;         /* AnatomicRegionSequence (a cyst's organ, a disc's level); or NULLs */
 } fab_anatomy;
 
 size_t fab_anatomy_count(void);
 const fab_anatomy *fab_anatomy_at(size_t index);
-/* NULL if the name is not known; callers then use fab_anatomy_unknown and say so. */
+/* NULL if the name is not known; callers then carry the free name without a code and say so. */
 const fab_anatomy *fab_anatomy_find(const char *name);
 /* The modifier code of a side (SCT 7771000 / 24028007); NULL members for FAB_SIDE_NONE. */
 fab_code fab_anatomy_side_code(fab_laterality side);
@@ -61,7 +62,9 @@ typedef struct fab_label_set {
     fab_label *items;               /* ascending value */
 } fab_label_set;
 
-/* Adds or replaces; colour and code from the table when the name is known. */
+/* Adds or replaces; colour and code from the table when the name is known (else a colour derived
+ * from the name). FAB_ERR_ARG for a value outside 1..FAB_MAX_LABELS, a name already used by another
+ * value, or one unfit as a file name (empty, '/', '\\', control characters, a leading dot). */
 fab_status fab_label_set_add(fab_label_set *set, int value, const char *name, fab_error *err);
 const fab_label *fab_label_set_find(const fab_label_set *set, int value);
 const fab_label *fab_label_set_by_name(const fab_label_set *set, const char *name);
@@ -69,7 +72,9 @@ fab_status fab_label_set_copy(const fab_label_set *from, fab_label_set *to, fab_
 void fab_label_set_free(fab_label_set *set); /* also as __attribute__((cleanup)) */
 
 /* labels.json: {"format":"fabrica-labels","format_version":1,"labels":[{"value","name",
- * "display","rgb":[r,g,b],"code":{"scheme","value","meaning"},"laterality"}]} */
+ * "display","rgb":[r,g,b],"code":{"scheme","value","meaning"},"region","laterality"}]}. "code",
+ * "region" (if any) and "laterality" ("none", "left", "right") are there for names of the table;
+ * reading takes value, name and rgb, and the rest from the table. *out is owned by the caller. */
 fab_status fab_label_set_to_json(const fab_label_set *set, fab_json **out, fab_error *err);
 fab_status fab_label_set_from_json(const fab_json *json, fab_label_set *out, fab_error *err);
 

@@ -19,8 +19,8 @@ fab_status fab_json_parse(const void *bytes, size_t count, const char *name, fab
                           fab_error *err);
 fab_status fab_json_load(const fab_reader *r, fab_json **out, fab_error *err);
 fab_status fab_json_load_file(const char *path, fab_json **out, fab_error *err);
-/* indent spaces, 0 = compact. Keys in insertion order; reals with 17 digits at most: same value,
- * same bytes. */
+/* indent spaces, 0 = compact. Keys in insertion order; reals in the fewest digits that read back
+ * the same: same value, same bytes. A newline ends it. */
 fab_status fab_json_dump(const fab_json *value, int indent, fab_writer *w, fab_error *err);
 fab_status fab_json_save_file(const fab_json *value, const char *path, fab_error *err);
 fab_json *fab_json_free(fab_json *value);

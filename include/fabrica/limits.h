@@ -29,5 +29,29 @@
 #define FAB_MAX_ZIP_ENTRY_BYTES ((uint64_t)2 << 30)
 #define FAB_MAX_ZIP_TOTAL_BYTES ((uint64_t)64 << 30)
 #define FAB_MAX_ZIP_RATIO 400                   /* unpacked / packed, a bomb above it */
+#define FAB_MAX_ZIP_FREE_BYTES ((uint64_t)64 << 20) /* the ratio counts above this */
+#define FAB_MAX_GZIP_RATIO 400                  /* of one volume, once above the next size */
+#define FAB_MAX_GZIP_BOMB_BYTES ((uint64_t)512 << 20)
+#define FAB_MAX_NRRD_HEADER_BYTES (1u << 20)
+
+/* networks */
+#define FAB_MAX_TENSORS 8192                    /* in one weight file */
+#define FAB_MAX_TENSOR_HEADER_BYTES (16u << 20)
+#define FAB_MAX_WEIGHTS ((int64_t)1 << 30)      /* values in one weight file */
+#define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
+
+/* render */
+#define FAB_MAX_IMAGE_DIM 16384                 /* pixels along one side of a picture */
+#define FAB_MAX_FRAME_SAMPLES ((int64_t)1 << 28) /* of one 3D view, supersampled */
+
+/* dicom */
+#define FAB_DICOM_MAX_FRAMES 65536u                  /* frames in one file */
+#define FAB_DICOM_MAX_FILE_BYTES ((uint64_t)4 << 30) /* one file */
+#define FAB_DICOM_MAX_INFLATED_BYTES ((size_t)1 << 30)
+#define FAB_DICOM_MAX_REGION_BYTES ((uint64_t)1 << 30) /* one answer of the decoder */
+#define FAB_DICOM_WORKER_BYTES ((uint64_t)2 << 30)   /* heap of the decoder */
+#define FAB_DICOM_WORKER_CPU_S 60                    /* CPU time of one request */
+#define FAB_DICOM_MIN_SLICES 3                       /* fewer cannot show a gap */
+#define FAB_DICOM_MAX_STACKS 10000                   /* series in one scan */
 
 #endif

@@ -1,4 +1,8 @@
-/* fabrica/nn.h - layer 1: networks on the CPU. Knows tensors and weights, no medicine. */
+/* fabrica/nn.h - layer 1: networks on the CPU. Knows tensors and weights, no medicine.
+ *
+ * Arithmetic is fp32 with fused multiply-add in one fixed order, so results are the same bits on
+ * every instruction set and with every number of threads.
+ */
 #ifndef FABRICA_NN_H
 #define FABRICA_NN_H
 
@@ -10,45 +14,113 @@ extern "C" {
 #endif
 
 /* ---- instruction sets ------------------------------------------------------------------- */
-typedef enum fab_isa { FAB_ISA_SCALAR, FAB_ISA_AVX2, FAB_ISA_AVX512 } fab_isa;
-/* Best one that really executes here (probed once by running it under a SIGILL guard). */
+
+typedef enum fab_isa {
+    FAB_ISA_SCALAR,   /* plain C with fmaf(): the reference */
+    FAB_ISA_AVX2,     /* AVX2 + FMA, 8 floats */
+    FAB_ISA_WIDE_EMU, /* the AVX-512 kernels with every vector as two AVX2 halves: for tests */
+    FAB_ISA_AVX512    /* AVX-512F, 16 floats */
+} fab_isa;
+#define FAB_ISA_COUNT 4
+
+/* Whether the kernels of `isa` execute and give the reference's result here. Found out once by
+ * running them under a SIGILL guard; CPUID is not asked (hypervisors get it wrong both ways). */
+bool fab_nn_isa_runs(fab_isa isa);
+/* The fastest that runs. */
 fab_isa fab_nn_isa_best(void);
 const char *fab_nn_isa_name(fab_isa isa);
+/* Runs `iterations` rounds of independent fused multiply-adds of that instruction set on the
+ * calling thread and returns the floating point operations done (2 per FMA and lane): divided by
+ * the time it took, the peak that convolutions are held against. */
+double fab_nn_isa_peak_flop(fab_isa isa, int64_t iterations);
 
 /* ---- weights (safetensors) -------------------------------------------------------------- */
+
+/* Named fp32 tensors; immutable. */
 typedef struct fab_tensors fab_tensors;
-/* Parses and bounds-checks everything; F32/F16/BF16 become F32. */
+/* Reads a safetensors file (8 bytes little-endian header length, JSON header, tensor bytes) and
+ * bounds-checks everything: known dtype (F32, F16, BF16; all become F32), shape and size agree,
+ * the data is covered without holes or overlap, every value is finite. Messages name the file and
+ * the tensor. */
 fab_status fab_tensors_read_safetensors(const fab_reader *r, fab_tensors **out, fab_error *err);
 fab_tensors *fab_tensors_free(fab_tensors *t);
 FAB_DEFINE_AUTO(fab_tensors, fab_tensors_free)
-/* Borrowed pointer; FAB_ERR_NOTFOUND / FAB_ERR_FORMAT naming the tensor if missing or another shape. */
+size_t fab_tensors_count(const fab_tensors *t);
+const char *fab_tensors_source(const fab_tensors *t); /* the file's name in messages */
+/* Borrowed pointer to C-ordered values; FAB_ERR_NOTFOUND / FAB_ERR_FORMAT naming file and tensor
+ * if it is missing or has another shape. */
 fab_status fab_tensors_get(const fab_tensors *t, const char *name, const int64_t *shape, int rank,
                            const float **out, fab_error *err);
 
 /* ---- U-Net of nnU-Net's kind ------------------------------------------------------------ */
+
 #define FAB_UNET_MAX_STAGES 8
 #define FAB_UNET_MAX_CLASSES 512
-typedef struct fab_unet_stage { int features, kernel[3], stride[3], convs; } fab_unet_stage;
+#define FAB_UNET_MAX_CONVS 8        /* convolutions in one stage */
+#define FAB_UNET_MAX_FEATURES 2048
+#define FAB_UNET_MAX_INPUT_CHANNELS 16
+
+/* Axes are (z, y, x) everywhere in this header. */
+typedef struct fab_unet_stage {
+    int features, kernel[3], stride[3], convs;
+} fab_unet_stage;
+
+/* PlainConvUNet of dynamic_network_architectures: per stage `convs` times convolution (zero
+ * padded by kernel / 2), instance norm (affine), leaky ReLU; the first convolution of a stage
+ * carries its stride; the decoder upsamples by a transposed convolution with kernel = stride,
+ * concatenates (upsampled, skip) and convolves; a 1x1x1 convolution makes the logits. */
 typedef struct fab_unet_config {
     int input_channels, classes, stage_count;
     fab_unet_stage stages[FAB_UNET_MAX_STAGES];
-    int decoder_convs[FAB_UNET_MAX_STAGES];
+    int decoder_convs[FAB_UNET_MAX_STAGES]; /* [0] is the deepest; stage_count - 1 of them */
     double norm_eps, slope;
+    bool conv_bias;
 } fab_unet_config;
+
+/* Reads the "architecture" object of a model card (docs/formats/model.md); refuses what the
+ * engine cannot run, naming the field. */
 fab_status fab_unet_config_from_json(const fab_json *architecture, fab_unet_config *out,
                                      fab_error *err);
+/* Product of the strides an axis sees: patches must be multiples of it. */
+void fab_unet_config_divisor(const fab_unet_config *c, int divisor[3]);
 
 typedef struct fab_net fab_net; /* immutable once built; shared by threads */
+/* Takes the tensors it needs (names as nnU-Net writes them) and repacks them; `weights` may be
+ * freed afterwards. `isa` must run here (FAB_ERR_UNSUPPORTED else). */
 fab_status fab_net_create_unet(const fab_unet_config *c, const fab_tensors *weights, fab_isa isa,
                                fab_net **out, fab_error *err);
 fab_net *fab_net_free(fab_net *net);
 FAB_DEFINE_AUTO(fab_net, fab_net_free)
-/* Bytes of scratch a patch needs. */
-size_t fab_net_workspace_bytes(const fab_net *net, const int patch[3]);
-/* input: channels x D x H x W, logits: classes x D x H x W, fp32, caller's memory. patch must be
- * divisible by the strides' product. Uses all threads. */
-fab_status fab_net_run(const fab_net *net, const int patch[3], const float *input, float *logits,
-                       void *workspace, fab_error *err);
+fab_isa fab_net_isa(const fab_net *net);
+size_t fab_net_bytes(const fab_net *net); /* of its repacked weights */
+/* Floats from one voxel's logits to the next in fab_net_sink rows: classes rounded up to 16. */
+int fab_net_logit_pitch(const fab_net *net);
+/* Multiply-adds times two that one patch costs. */
+double fab_net_patch_flop(const fab_net *net, const int patch[3]);
+
+/* A session holds the memory for one patch shape; one fab_session_run at a time. The net must
+ * outlive it. */
+typedef struct fab_net_session fab_net_session;
+/* Bytes a session of this shape takes with the present number of threads; 0 if the shape is
+ * refused by fab_net_session_create. */
+size_t fab_net_session_bytes(const fab_net *net, const int patch[3]);
+/* patch must be a multiple of the divisor on every axis. */
+fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_net_session **out,
+                                  fab_error *err);
+fab_net_session *fab_net_session_free(fab_net_session *s);
+FAB_DEFINE_AUTO(fab_net_session, fab_net_session_free)
+
+/* Gets the logits of voxels x0 .. x0 + count - 1 of row (z, y), `pitch` floats apart, as soon as
+ * they exist; entries at and after `classes` are 0. Called from several threads, once for every
+ * voxel of the patch. */
+typedef void (*fab_net_sink)(void *ctx, int z, int y, int x0, int count, const float *logits,
+                             int pitch);
+/* input: channels x D x H x W, fp32. Uses all threads. */
+fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_sink sink,
+                               void *ctx, fab_error *err);
+/* The same with logits as classes x D x H x W, fp32, caller's memory. */
+fab_status fab_net_session_logits(fab_net_session *s, const float *input, float *logits,
+                                  fab_error *err);
 
 #ifdef __cplusplus
 }

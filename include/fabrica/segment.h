@@ -10,9 +10,17 @@
 extern "C" {
 #endif
 
-/* A model package: a folder with model.json and safetensors weights (docs/formats/model.md). */
+/* ---- model packages --------------------------------------------------------------------- */
+
+/* A model package: a folder with model.json and safetensors weights (docs/formats/model.md).
+ * Immutable once loaded; shared by threads. */
 typedef struct fab_model fab_model;
+/* Reads and checks card and weights, the weights' SHA-256 included (FAB_ERR_INTEGRITY). Messages
+ * name the file and the field. */
 fab_status fab_model_load(const char *folder, fab_model **out, fab_error *err);
+/* The same from a card and weights that lie anywhere; card_name is what messages call the card. */
+fab_status fab_model_load_parts(const fab_json *card, const char *card_name,
+                                const fab_reader *weights, fab_model **out, fab_error *err);
 fab_model *fab_model_free(fab_model *m);
 FAB_DEFINE_AUTO(fab_model, fab_model_free)
 const char *fab_model_name(const fab_model *m);
@@ -22,26 +30,59 @@ const fab_json *fab_model_card(const fab_model *m); /* borrowed */
 /* Re-hashes the weights against the card: FAB_ERR_INTEGRITY if they differ. */
 fab_status fab_model_verify(const char *folder, fab_error *err);
 
+/* ---- segmentation ----------------------------------------------------------------------- */
+
 typedef struct fab_segment_options {
-    double step;              /* fraction of the patch; 0 = the model's */
+    double step;              /* fraction of the patch, 0.1..1; 0 = the model's */
     size_t max_memory_bytes;  /* 0 = no cap; refuses before starting if it cannot be kept */
     const fab_progress *progress;
 } fab_segment_options;
 
+/* What a reader should know about one structure (or, value 0, about the whole run). */
+typedef enum fab_finding_kind {
+    FAB_FINDING_NOTHING_FOUND,  /* no structure at all */
+    FAB_FINDING_CUT_BY_EDGE,    /* touches the volume's edge: incomplete */
+    FAB_FINDING_FRAGMENTS,      /* more than one big component where the card expects one */
+    FAB_FINDING_SIDE_FALLBACK,  /* left and right split without a spine to go by */
+    FAB_FINDING_LOW_CONFIDENCE, /* mean probability below 0.6 */
+    FAB_FINDING_KINDS
+} fab_finding_kind;
+const char *fab_finding_name(fab_finding_kind kind); /* "cut_by_edge", ... */
+
+typedef struct fab_finding {
+    int value; /* of the label set, 0 for all */
+    fab_finding_kind kind;
+    char text[160]; /* for a person */
+} fab_finding;
+
 typedef struct fab_segment_result {
     fab_volume *labels;       /* U8/U16 on the input's own grid */
     fab_label_set set;        /* values that can occur, after the left/right split */
-    fab_volume *fine_labels;  /* the same at the meshing grid (canonical, finer than or equal to the
-                                 network's), for smooth sub-voxel surfaces */
-    fab_volume *fine_margin;  /* F32 on fine_labels' grid: winner minus second, >= 0 */
-    double *confidence;       /* per set row: mean softmax probability of the winner, 0..1 */
-    char notes[1024];
+    fab_volume *fine_labels;  /* the same at the meshing grid (canonical axes, half the network's
+                                 spacing), for smooth sub-voxel surfaces */
+    fab_volume *fine_margin;  /* F32 on fine_labels' grid: logit of the winner minus that of the
+                                 second, >= 0 */
+    double *confidence;       /* per set row: mean softmax probability of the winner over the
+                                 structure at the network's resolution, 0..1; 0 if not found */
+    size_t finding_count;
+    fab_finding *findings;
+    char notes[1024];         /* the findings as text, one sentence each */
+    int patches;              /* network evaluations */
+    size_t planned_bytes;     /* peak memory planned before the start, input included */
+    const char *isa;          /* kernels used; static */
 } fab_segment_result;
 void fab_segment_result_free(fab_segment_result *r);
 
+/* Segments `image` (HU for CT). The image may have any orientation; the network sees it reordered
+ * to L, P, S and resampled as the card says. At no time is there an array of classes x the
+ * image's voxels: logits exist at the network's resolution for about one patch depth only.
+ * Outputs depend on the image, the model and options->step only. */
 fab_status fab_segment(const fab_model *m, const fab_volume *image,
                        const fab_segment_options *options, fab_segment_result *out,
                        fab_error *err);
+/* What fab_segment would plan for an image on this grid: bytes at the peak. */
+fab_status fab_segment_plan_bytes(const fab_model *m, const fab_volume *image, double step,
+                                  size_t *bytes, fab_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,51 @@
+/* main.c - fabrica: the command table. One file a command (cmd_*.c). */
+#include <signal.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_command *const commands[] = {
+    &cli_twin,  &cli_info,    &cli_segment, &cli_mesh, &cli_export,     &cli_evaluate,
+    &cli_verify, &cli_phantom, &cli_model,   &cli_help, &cli_completion, &cli_version, NULL};
+
+const cli_command *const *cli_commands(void) { return commands; }
+
+const cli_command *cli_find_command(const char *name)
+{
+    for (size_t i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[sizeof commands / sizeof *commands];
+    size_t count = 0;
+    for (; commands[count]; count++) names[count] = commands[count]->name;
+    const char *near = cli_nearest(name, names, count);
+    fprintf(stderr, "fabrica: there is no command \"%s\"", name);
+    if (near) fprintf(stderr, "; did you mean \"%s\"?\n", near);
+    else fprintf(stderr, "; \"fabrica help\" lists them\n");
+    return CLI_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    cli_call call;
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is a write error like any other */
+    if (argc < 2) {
+        cli_print_help(stderr);
+        return CLI_EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
+    if (strcmp(name, "--version") == 0) name = "version";
+    const cli_command *command = cli_find_command(name);
+    if (!command) return unknown_command(name);
+    if (!cli_parse(command, argc - 2, argv + 2, &call)) return CLI_EXIT_USAGE;
+    if (call.wants_help) {
+        cli_print_command_help(command, stdout);
+        return CLI_EXIT_OK;
+    }
+    return command->run(&call);
+}

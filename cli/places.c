@@ -1,0 +1,53 @@
+/* places.c - where model packages may be. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { MAX_FOLDERS = 16 };
+
+static char folders[MAX_FOLDERS][FAB_MAX_PATH_BYTES];
+static const char *list[MAX_FOLDERS + 1];
+static size_t count;
+
+static void add(const char *text, size_t length)
+{
+    if (!length || length >= FAB_MAX_PATH_BYTES || count == MAX_FOLDERS) return;
+    memcpy(folders[count], text, length);
+    folders[count][length] = '\0';
+    list[count] = folders[count];
+    list[++count] = NULL;
+}
+
+static void add_if_there(const char *folder)
+{
+    if (access(folder, R_OK) == 0) add(folder, strlen(folder));
+}
+
+const char *const *cli_model_folders(const cli_call *call)
+{
+    const char *given = cli_text(call, "models", NULL), *environment = getenv("FABRICA_MODELS");
+    char here[FAB_MAX_PATH_BYTES - 64], path[FAB_MAX_PATH_BYTES];
+    count = 0;
+    list[0] = NULL;
+    if (given) {
+        add(given, strlen(given));
+        return list;
+    }
+    for (const char *at = environment ? environment : ""; *at;) {
+        size_t n = strcspn(at, ":");
+        add(at, n);
+        at += n + (at[n] == ':');
+    }
+    ssize_t got = readlink("/proc/self/exe", here, sizeof here - 1);
+    here[got > 0 ? got : 0] = '\0';
+    char *slash = strrchr(here, '/');
+    if (!slash) return list;
+    *slash = '\0';
+    snprintf(path, sizeof path, "%s/../models", here);
+    add_if_there(path);
+    snprintf(path, sizeof path, "%s/../share/fabrica/models", here);
+    add_if_there(path);
+    return list;
+}

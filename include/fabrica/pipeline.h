@@ -1,0 +1,163 @@
+/* fabrica/pipeline.h - layer 4: the named jobs, so that command line and server hold no logic.
+ *
+ * A job takes an options struct, tells its watcher what it is doing, and leaves either a complete
+ * result or nothing. Results for people and machines are JSON values; how they are shown is the
+ * caller's business. Nothing here prints, exits, or reads argv or the environment.
+ */
+#ifndef FABRICA_PIPELINE_H
+#define FABRICA_PIPELINE_H
+
+#include "fabrica/dicom.h"
+#include "fabrica/json.h"
+#include "fabrica/phantom.h"
+#include "fabrica/segment.h"
+#include "fabrica/twin.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- watching a job --------------------------------------------------------------------- */
+
+typedef struct fab_job_step {
+    const char *name;  /* machine name: "segment" */
+    const char *text;  /* for a person: "Finding structures" */
+    int index, count;  /* 0-based step of count */
+    double fraction;   /* of this step, 0..1, never falling */
+    double overall;    /* of the job, 0..1, by typical duration of the steps */
+} fab_job_step;
+
+/* All members may be NULL; the watcher itself may be NULL. Called from the thread that runs the
+ * job, except `cancelled`, which any thread may call. */
+typedef struct fab_job_watch {
+    void *ctx;
+    void (*step)(void *ctx, const fab_job_step *step);
+    bool (*cancelled)(void *ctx);
+    /* Something a person should know that is not an error: a repair, a correction, a fallback. */
+    void (*note)(void *ctx, const char *text);
+    /* A temporary folder came into being (live) or is gone again; lets a caller that must leave at
+     * once remove it. */
+    void (*scratch)(void *ctx, const char *folder, bool live);
+} fab_job_watch;
+
+/* ---- input ------------------------------------------------------------------------------ */
+
+typedef enum fab_input_kind {
+    FAB_INPUT_DICOM_FOLDER, FAB_INPUT_DICOM_FILE, FAB_INPUT_ZIP, FAB_INPUT_NIFTI, FAB_INPUT_NRRD
+} fab_input_kind;
+const char *fab_input_kind_name(fab_input_kind kind); /* "dicom", "zip", "nifti", "nrrd" */
+/* By content, not by name. FAB_ERR_NOTFOUND, FAB_ERR_FORMAT ("is empty", "is none of ..."). */
+fab_status fab_input_detect(const char *path, fab_input_kind *out, fab_error *err);
+
+/* One volume with all that is known about where it came from. */
+typedef struct fab_study {
+    fab_input_kind kind;
+    fab_series *series;      /* NULL unless DICOM */
+    fab_volume *volume;      /* owned reference; series->volume for DICOM */
+    char modality[17];       /* "CT", "MR"; "" if the file does not say */
+    char input_sha256[65];
+    char notes[1024];        /* repairs and remarks, "" if none */
+    char name[256];          /* last component of the input path */
+} fab_study;
+/* series: NULL picks the best; "3" is the number `info` shows; otherwise a Series Instance UID or
+ * an unambiguous beginning of one. More than one patient without a choice is FAB_ERR_UNSUPPORTED
+ * with the patients listed. */
+fab_status fab_study_load(const char *path, const char *series, const fab_job_watch *watch,
+                          fab_study **out, fab_error *err);
+fab_study *fab_study_free(fab_study *s);
+FAB_DEFINE_AUTO(fab_study, fab_study_free)
+
+/* What is in there, as JSON: {"kind","patients":[{"studies":[{"series":[...]}]}],"rejected":[...],
+ * "picked":n|null,"pick_reason"} for DICOM, {"kind","volume":{...}} for NIfTI and NRRD. */
+fab_status fab_job_info(const char *path, const fab_job_watch *watch, fab_json **out,
+                        fab_error *err);
+
+/* ---- models ----------------------------------------------------------------------------- */
+
+/* Model packages below each folder (NULL-terminated list; missing folders are skipped), by name:
+ * [{"name","version","modality","license","folder","weights_sha256","structures":[...],
+ *   "card":{...}}...]. */
+fab_status fab_models_list(const char *const *folders, fab_json **out, fab_error *err);
+/* Folder of the model called name; NULL: the newest for the modality ("" = any). FAB_ERR_NOTFOUND
+ * lists what there is. */
+fab_status fab_models_find(const char *const *folders, const char *name, const char *modality,
+                           char *folder, size_t capacity, fab_error *err);
+
+/* ---- jobs ------------------------------------------------------------------------------- */
+
+typedef struct fab_mesh_choice {
+    int smoothing_iterations;   /* < 0: the default */
+    double target_error_mm;     /* < 0: the default */
+} fab_mesh_choice;
+
+typedef struct fab_twin_options {
+    const char *input, *series, *output;
+    bool replace;
+    const char *const *model_folders; /* NULL-terminated */
+    const char *model;                /* NULL: picked */
+    const char *labels;               /* label map to use instead of a network, or NULL */
+    const char *formats;              /* comma list for export/, NULL: all */
+    size_t max_memory_bytes;          /* 0: no cap */
+    double step;                      /* sliding window, 0: the model's */
+    fab_mesh_choice mesh;
+    const fab_job_watch *watch;
+} fab_twin_options;
+/* *manifest (may be NULL) gets the manifest as written. */
+fab_status fab_job_twin(const fab_twin_options *o, fab_json **manifest, fab_error *err);
+
+typedef struct fab_segment_job {
+    const char *input, *series, *output; /* output: NAME.nii.gz; NAME.json is its label table */
+    bool replace;
+    const char *const *model_folders;
+    const char *model;
+    size_t max_memory_bytes;
+    double step;
+    const fab_job_watch *watch;
+} fab_segment_job;
+fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_error *err);
+
+typedef struct fab_mesh_job {
+    const char *labels, *table, *output; /* table: label table, NULL: beside labels */
+    bool replace;
+    fab_mesh_choice mesh;
+    const fab_job_watch *watch;
+} fab_mesh_job;
+/* output/NAME.ply and output/meshes.json. */
+fab_status fab_job_mesh(const fab_mesh_job *o, fab_json **summary, fab_error *err);
+
+typedef struct fab_export_job {
+    const char *input;   /* a case, or the NIfTI label map of one */
+    const char *source;  /* DICOM series the labels belong to: needed for "seg", else NULL */
+    const char *series;
+    const char *formats; /* comma list: glb, glb-headset, stl, obj, ply, 3mf, nifti, seg */
+    const char *output;
+    bool replace;
+    const fab_job_watch *watch;
+} fab_export_job;
+fab_status fab_job_export(const fab_export_job *o, fab_json **summary, fab_error *err);
+/* Every format name with a line about it: [{"name","description","file"}...]. */
+fab_status fab_job_export_formats(fab_json **out, fab_error *err);
+
+typedef struct fab_evaluate_job {
+    const char *reference, *predicted;              /* NIfTI or NRRD label maps */
+    const char *reference_table, *predicted_table;  /* NULL: beside the map */
+    const char *mapping;                            /* JSON file, NULL: by name, else by value */
+    double tolerance_mm;
+    const fab_job_watch *watch;
+} fab_evaluate_job;
+/* {"tolerance_mm","resampled","structures":[{"name","dice",...}],"mean":{...},"unmatched":{...}} */
+fab_status fab_job_evaluate(const fab_evaluate_job *o, fab_json **out, fab_error *err);
+
+typedef struct fab_phantom_job {
+    fab_phantom_options phantom;
+    const char *output;
+    bool replace;
+    const fab_job_watch *watch;
+} fab_phantom_job;
+/* output/dicom/, output/truth/{labels.nii.gz,labels.json,truth.json} */
+fab_status fab_job_phantom(const fab_phantom_job *o, fab_json **summary, fab_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

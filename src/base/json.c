@@ -1,0 +1,282 @@
+/* json.c - jansson behind our names; only this file and json_dump.c include it. */
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "fabrica/json.h"
+
+fab_status fab_json_parse(const void *bytes, size_t count, const char *name, fab_json **out,
+                          fab_error *err)
+{
+    if (count > FAB_MAX_JSON_BYTES)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: JSON of %zu bytes, at most %u are read", name, count,
+                 FAB_MAX_JSON_BYTES);
+    json_error_t where;
+    json_t *value = json_loadb(bytes, count, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
+    if (!value)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: not valid JSON: line %d column %d: %s", name,
+                 where.line, where.column, where.text);
+    *out = value;
+    return FAB_OK;
+}
+
+fab_status fab_json_load(const fab_reader *r, fab_json **out, fab_error *err)
+{
+    FAB_AUTO_FREE uint8_t *bytes = NULL;
+    size_t count = 0;
+    FAB_TRY(fab_reader_read_all(r, FAB_MAX_JSON_BYTES, &bytes, &count, err));
+    return fab_json_parse(bytes, count, r->name, out, err);
+}
+
+fab_status fab_json_load_file(const char *path, fab_json **out, fab_error *err)
+{
+    fab_reader r = {0};
+    FAB_TRY(fab_reader_open_file(path, &r, err));
+    fab_status status = fab_json_load(&r, out, err);
+    fab_reader_close(&r);
+    return status;
+}
+
+fab_status fab_json_save_file(const fab_json *value, const char *path, fab_error *err)
+{
+    FAB_AUTO(fab_atomic_abort) fab_atomic_file *f = NULL;
+    FAB_TRY(fab_atomic_open(path, &f, err));
+    FAB_TRY(fab_json_dump(value, 2, fab_atomic_writer(f), err));
+    return fab_atomic_commit(&f, err);
+}
+
+fab_json *fab_json_free(fab_json *value)
+{
+    json_decref(value);
+    return NULL;
+}
+
+fab_json *fab_json_retain(fab_json *value)
+{
+    return json_incref(value);
+}
+
+fab_json *fab_json_object(void)
+{
+    return json_object();
+}
+
+fab_json *fab_json_array(void)
+{
+    return json_array();
+}
+
+/* Second bytes that would make a sequence overlong, a surrogate or above U+10FFFF. */
+static bool utf8_bad_second(const unsigned char *text)
+{
+    switch (text[0]) {
+    case 0xE0: return text[1] < 0xA0;
+    case 0xED: return text[1] > 0x9F;
+    case 0xF0: return text[1] < 0x90;
+    case 0xF4: return text[1] > 0x8F;
+    default: return false;
+    }
+}
+
+/* Length of the valid UTF-8 sequence at text, 0 if there is none (RFC 3629). */
+static size_t utf8_length(const unsigned char *text)
+{
+    static const struct { unsigned char mask, value, low, high; } rows[] = {
+        {0x80, 0x00, 0, 0}, {0xE0, 0xC0, 0xC2, 0xDF}, {0xF0, 0xE0, 0xE0, 0xEF},
+        {0xF8, 0xF0, 0xF0, 0xF4}};
+    for (size_t more = 0; more < 4; more++) {
+        if ((text[0] & rows[more].mask) != rows[more].value) continue;
+        if (more && (text[0] < rows[more].low || text[0] > rows[more].high)) return 0;
+        for (size_t i = 1; i <= more; i++)
+            if ((text[i] & 0xC0) != 0x80) return 0;
+        return more && utf8_bad_second(text) ? 0 : more + 1;
+    }
+    return 0;
+}
+
+fab_json *fab_json_string(const char *utf8)
+{
+    json_t *value = json_string(utf8);
+    if (value) return value;
+    fab_buf clean = {0};
+    for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
+        size_t n = utf8_length(p);
+        fab_status s = n ? fab_buf_append(&clean, p, n, NULL)
+                         : fab_buf_append(&clean, "\xEF\xBF\xBD", 3, NULL);
+        if (s < 0) break;
+        p += n ? n : 1;
+    }
+    value = json_stringn((const char *)clean.data, clean.size);
+    fab_buf_free(&clean);
+    return value;
+}
+
+fab_json *fab_json_int(int64_t value)
+{
+    return json_integer(value);
+}
+
+fab_json *fab_json_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+fab_json *fab_json_bool(bool value)
+{
+    return json_boolean(value);
+}
+
+fab_json *fab_json_null(void)
+{
+    return json_null();
+}
+
+fab_status fab_json_set(fab_json *object, const char *key, fab_json *value, fab_error *err)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for JSON field \"%s\"", key);
+    return FAB_OK;
+}
+
+fab_status fab_json_append(fab_json *array, fab_json *value, fab_error *err)
+{
+    if (json_array_append_new(array, value) != 0)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a JSON array");
+    return FAB_OK;
+}
+
+bool fab_json_is_object(const fab_json *value)
+{
+    return json_is_object(value);
+}
+
+bool fab_json_is_array(const fab_json *value)
+{
+    return json_is_array(value);
+}
+
+bool fab_json_is_string(const fab_json *value)
+{
+    return json_is_string(value);
+}
+
+bool fab_json_is_number(const fab_json *value)
+{
+    return json_is_number(value);
+}
+
+bool fab_json_is_null(const fab_json *value)
+{
+    return json_is_null(value);
+}
+
+size_t fab_json_count(const fab_json *value)
+{
+    return json_is_array(value) ? json_array_size(value) : json_object_size(value);
+}
+
+const fab_json *fab_json_at(const fab_json *array, size_t index)
+{
+    return json_array_get(array, index);
+}
+
+const fab_json *fab_json_find(const fab_json *object, const char *key)
+{
+    return json_object_get(object, key);
+}
+
+const char *fab_json_text(const fab_json *value)
+{
+    return json_string_value(value);
+}
+
+double fab_json_number(const fab_json *value)
+{
+    return json_number_value(value);
+}
+
+bool fab_json_next(const fab_json *object, void **cursor, const char **key,
+                   const fab_json **value)
+{
+    json_t *o;
+    memcpy(&o, &object, sizeof o); /* jansson's iterators are not const-correct */
+    *cursor = *cursor ? json_object_iter_next(o, *cursor) : json_object_iter(o);
+    if (!*cursor) return false;
+    *key = json_object_iter_key(*cursor);
+    *value = json_object_iter_value(*cursor);
+    return true;
+}
+
+static fab_status find_typed(const fab_json *o, const char *key, bool (*is)(const fab_json *),
+                             const char *what, const fab_json **out, fab_error *err)
+{
+    const fab_json *value = json_object_get(o, key);
+    if (!value) FAB_FAIL(err, FAB_ERR_FORMAT, "field \"%s\" is missing", key);
+    if (!is(value)) FAB_FAIL(err, FAB_ERR_FORMAT, "field \"%s\" is not %s", key, what);
+    *out = value;
+    return FAB_OK;
+}
+
+fab_status fab_json_get_object(const fab_json *o, const char *key, const fab_json **out,
+                               fab_error *err)
+{
+    return find_typed(o, key, fab_json_is_object, "an object", out, err);
+}
+
+fab_status fab_json_get_array(const fab_json *o, const char *key, const fab_json **out,
+                              fab_error *err)
+{
+    return find_typed(o, key, fab_json_is_array, "an array", out, err);
+}
+
+fab_status fab_json_get_string(const fab_json *o, const char *key, const char **out,
+                               fab_error *err)
+{
+    const fab_json *value = NULL;
+    FAB_TRY(find_typed(o, key, fab_json_is_string, "a string", &value, err));
+    *out = json_string_value(value);
+    return FAB_OK;
+}
+
+static bool is_integer(const fab_json *value)
+{
+    return json_is_integer(value);
+}
+
+fab_status fab_json_get_int(const fab_json *o, const char *key, int64_t low, int64_t high,
+                            int64_t *out, fab_error *err)
+{
+    const fab_json *value = NULL;
+    FAB_TRY(find_typed(o, key, is_integer, "a whole number", &value, err));
+    int64_t got = json_integer_value(value);
+    if (got < low || got > high)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "field \"%s\" is %lld, outside %lld..%lld", key,
+                 (long long)got, (long long)low, (long long)high);
+    *out = got;
+    return FAB_OK;
+}
+
+fab_status fab_json_get_real(const fab_json *o, const char *key, double low, double high,
+                             double *out, fab_error *err)
+{
+    const fab_json *value = NULL;
+    FAB_TRY(find_typed(o, key, fab_json_is_number, "a number", &value, err));
+    double got = json_number_value(value);
+    if (!(got >= low && got <= high))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "field \"%s\" is %g, outside %g..%g", key, got, low, high);
+    *out = got;
+    return FAB_OK;
+}
+
+static bool is_boolean(const fab_json *value)
+{
+    return json_is_boolean(value);
+}
+
+fab_status fab_json_get_bool(const fab_json *o, const char *key, bool *out, fab_error *err)
+{
+    const fab_json *value = NULL;
+    FAB_TRY(find_typed(o, key, is_boolean, "true or false", &value, err));
+    *out = json_is_true(value);
+    return FAB_OK;
+}

@@ -1,0 +1,126 @@
+/* text.c - strings and UIDs: character sets, UIDs derived by hash, notes in fixed rooms. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dicom_internal.h"
+
+#define END(member) h->member[sizeof h->member - 1] = 0
+
+void fab_dicom_header_terminate(fab_wire_header *h)
+{
+    END(charset); END(patient_id); END(patient_name); END(patient_sex); END(birth_date);
+    END(study_uid); END(series_uid); END(frame_uid); END(sop_class); END(sop_instance);
+    END(transfer_syntax); END(study_date); END(study_time); END(study_id); END(accession);
+    END(study_description); END(modality); END(series_description); END(manufacturer);
+    END(body_part); END(kernel); END(image_type); END(photometric); END(series_date);
+    END(series_time); END(protocol);
+}
+
+static bool is_ascii(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text >= 0x80 || *text == 0x1b) return false;
+    return true;
+}
+
+/* Length of the valid UTF-8 sequence at p, 0 if it is none. */
+static size_t utf8_length(const unsigned char *p)
+{
+    size_t n = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3
+             : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    return n == 2 && p[0] < 0xc2 ? 0 : n;
+}
+
+/* Control characters and broken sequences become "?"; cut at a character's edge. */
+static void clean_copy(const char *from, char *into, size_t capacity)
+{
+    const unsigned char *p = (const unsigned char *)from;
+    size_t at = 0;
+    while (*p) {
+        size_t n = utf8_length(p);
+        bool plain = n > 0 && !(n == 1 && (*p < 0x20 || *p == 0x7f));
+        size_t step = plain ? n : 1;
+        if (at + step >= capacity) break;
+        if (plain) memcpy(into + at, p, step);
+        else into[at] = '?';
+        at += step;
+        p += step;
+    }
+    into[at] = 0;
+}
+
+void fab_dicom_text(const char *charset, const char *raw, char *into, size_t capacity)
+{
+    char utf8[4096];
+    bool is_utf8 = strstr(charset, "ISO_IR 192") != NULL;
+    if (!is_ascii(raw) && !is_utf8 && charset[0] &&
+        fab_dicom_charset_convert(charset, raw, utf8, sizeof utf8)) {
+        clean_copy(utf8, into, capacity);
+        return;
+    }
+    clean_copy(raw, into, capacity);
+}
+
+bool fab_dicom_uid_valid(const char *uid)
+{
+    size_t n = strlen(uid);
+    return n > 0 && n <= 64 && strspn(uid, "0123456789.") == n && uid[0] != '.';
+}
+
+/* Decimal digits of a 128-bit number, big-endian bytes. */
+static void decimal(const uint8_t bytes[16], char *into)
+{
+    uint32_t word[4];
+    char digits[48];
+    int count = 0;
+    for (int i = 0; i < 4; i++)
+        word[i] = (uint32_t)bytes[4 * i] << 24 | (uint32_t)bytes[4 * i + 1] << 16 |
+                  (uint32_t)bytes[4 * i + 2] << 8 | bytes[4 * i + 3];
+    do {
+        uint64_t rest = 0;
+        for (int i = 0; i < 4; i++) {
+            uint64_t v = rest << 32 | word[i];
+            word[i] = (uint32_t)(v / 10);
+            rest = v % 10;
+        }
+        digits[count++] = (char)('0' + rest);
+    } while (word[0] | word[1] | word[2] | word[3]);
+    while (count > 0) *into++ = digits[--count];
+    *into = 0;
+}
+
+void fab_dicom_uid_derive(char into[FAB_UID_BYTES], const char *kind, const char *seed,
+                          int64_t number)
+{
+    fab_sha256 h;
+    uint8_t digest[32];
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, number);
+    fab_sha256_init(&h);
+    fab_sha256_update(&h, "fabrica-uid-1", 14);
+    fab_sha256_update(&h, kind, strlen(kind) + 1);
+    fab_sha256_update(&h, seed, strlen(seed) + 1);
+    fab_sha256_update(&h, text, strlen(text) + 1);
+    fab_sha256_final(&h, digest);
+    digest[6] = (uint8_t)((digest[6] & 0x0f) | 0x80);
+    digest[8] = (uint8_t)((digest[8] & 0x3f) | 0x80);
+    memcpy(into, "2.25.", 5);
+    decimal(digest, into + 5);
+}
+
+void fab_dicom_note(char *list, size_t capacity, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t used = strlen(list);
+    int n = snprintf(list + used, capacity - used, "%s%s", used ? "; " : "", text);
+    if (n > 0 && (size_t)n >= capacity - used && capacity > 4)
+        memcpy(list + capacity - 4, "...", 4);
+}

@@ -1,0 +1,165 @@
+/* kernels_avx2.c - AVX2 + FMA kernels (this file alone is compiled with -mavx2 -mfma).
+ *
+ * The convolution keeps up to 6 voxels x 16 outputs in 12 registers through all blocks, taps and
+ * channels; a step is 2 weight loads, 6 broadcasts and 12 FMAs, so the FMA units set the pace.
+ */
+#include <immintrin.h>
+
+#include "nn_internal.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define MAX_VOXELS 6
+
+/* `voxels` and `step` are constants at every call (step 0: taken from the row at run time). */
+INLINE void conv_voxels(const fab_conv_row *r, const float *in, float *out, const int voxels,
+                        const int step)
+{
+    const ptrdiff_t x = step ? step : r->in_step;
+    const float *w = r->weights;
+    __m256 low[MAX_VOXELS], high[MAX_VOXELS];
+#pragma GCC unroll 6
+    for (int v = 0; v < voxels; v++) {
+        low[v] = r->bias ? _mm256_loadu_ps(r->bias) : _mm256_setzero_ps();
+        high[v] = r->bias ? _mm256_loadu_ps(r->bias + 8) : _mm256_setzero_ps();
+    }
+    for (int b = 0; b < r->blocks; b++) {
+        const float *block = in + b * r->in_block;
+        const int channels = r->channels[b];
+        for (int t = 0; t < r->taps; t++) {
+            const float *p = block + r->tap[t];
+            for (int c = 0; c < channels; c++, w += FAB_NN_BLOCK) {
+                const __m256 w0 = _mm256_load_ps(w), w1 = _mm256_load_ps(w + 8);
+#pragma GCC unroll 6
+                for (int v = 0; v < voxels; v++) {
+                    const __m256 s = _mm256_broadcast_ss(p + v * x + c);
+                    low[v] = _mm256_fmadd_ps(s, w0, low[v]);
+                    high[v] = _mm256_fmadd_ps(s, w1, high[v]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 6
+    for (int v = 0; v < voxels; v++) {
+        _mm256_storeu_ps(out + v * r->out_step, low[v]);
+        _mm256_storeu_ps(out + v * r->out_step + 8, high[v]);
+    }
+}
+
+#define CONV_FUNCTION(voxels, step)                                                               \
+    static void conv_##voxels##_##step(const fab_conv_row *r, const float *in, float *out)        \
+    {                                                                                             \
+        conv_voxels(r, in, out, voxels, step);                                                    \
+    }
+#define CONV_FUNCTIONS(step)                                                                      \
+    CONV_FUNCTION(1, step) CONV_FUNCTION(2, step) CONV_FUNCTION(3, step)                          \
+    CONV_FUNCTION(4, step) CONV_FUNCTION(5, step) CONV_FUNCTION(6, step)
+CONV_FUNCTIONS(0)
+CONV_FUNCTIONS(16)
+CONV_FUNCTIONS(32)
+#define CONV_ROW(step)                                                                            \
+    {conv_1_##step, conv_2_##step, conv_3_##step, conv_4_##step, conv_5_##step, conv_6_##step}
+
+static void conv_single(const fab_conv_row *r)
+{
+    static void (*const table[3][MAX_VOXELS])(const fab_conv_row *, const float *, float *) = {
+        CONV_ROW(0), CONV_ROW(16), CONV_ROW(32)};
+    const int kind = r->in_step == 16 ? 1 : r->in_step == 32 ? 2 : 0;
+    int parts = (r->count + MAX_VOXELS - 1) / MAX_VOXELS;
+    const float *in = r->in;
+    float *out = r->out;
+    for (int left = r->count; parts > 0; parts--) { /* parts of equal size, give or take one */
+        const int voxels = (left + parts - 1) / parts;
+        table[kind][voxels - 1](r, in, out);
+        in += (ptrdiff_t)voxels * r->in_step;
+        out += voxels * r->out_step;
+        left -= voxels;
+    }
+}
+
+static void conv(const fab_conv_row *r)
+{
+    conv_single(r);
+    if (!r->pair) return;
+    fab_conv_row second = *r;
+    second.weights += r->pair_weights;
+    second.out += r->pair_out;
+    if (second.bias) second.bias += FAB_NN_BLOCK;
+    conv_single(&second);
+}
+
+static void norm(const fab_norm_row *r)
+{
+    const __m256 slope = _mm256_set1_ps(r->slope);
+    const __m256 scale[2] = {_mm256_loadu_ps(r->scale), _mm256_loadu_ps(r->scale + 8)};
+    const __m256 shift[2] = {_mm256_loadu_ps(r->shift), _mm256_loadu_ps(r->shift + 8)};
+    for (int v = 0; v < r->count; v++)
+        for (int h = 0; h < 2; h++) {
+            const ptrdiff_t at = v * FAB_NN_BLOCK + h * 8;
+            const __m256 y = _mm256_fmadd_ps(_mm256_loadu_ps(r->src + at), scale[h], shift[h]);
+            _mm256_storeu_ps(r->dst + at, _mm256_max_ps(y, _mm256_mul_ps(y, slope)));
+        }
+}
+
+INLINE __m256 sum4(const __m256 s[4])
+{
+    return _mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3]));
+}
+
+static void stats_half(fab_stats_row *r, int half)
+{
+    __m256 sum[4], square[4];
+    const float *src = r->src + half * 8;
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) sum[k] = square[k] = _mm256_setzero_ps();
+    int v = 0;
+    for (; v + 4 <= r->count; v += 4)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++)
+            sum[k] = _mm256_add_ps(sum[k], _mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK));
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count)
+            sum[k] = _mm256_add_ps(sum[k], _mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK));
+    const __m256 mean = _mm256_mul_ps(sum4(sum), _mm256_set1_ps(1.0f / (float)r->count));
+    for (v = 0; v + 4 <= r->count; v += 4)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK), mean);
+            square[k] = _mm256_fmadd_ps(d, d, square[k]);
+        }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count) {
+            const __m256 d = _mm256_sub_ps(_mm256_loadu_ps(src + (v + k) * FAB_NN_BLOCK), mean);
+            square[k] = _mm256_fmadd_ps(d, d, square[k]);
+        }
+    _mm256_storeu_ps(r->mean + half * 8, mean);
+    _mm256_storeu_ps(r->m2 + half * 8, sum4(square));
+}
+
+static void stats(fab_stats_row *r)
+{
+    stats_half(r, 0);
+    stats_half(r, 1);
+}
+
+static double peak(int64_t iterations)
+{
+    __m256 sum[12];
+    volatile float seed = 0.5f;
+    const __m256 a = _mm256_set1_ps(seed), b = _mm256_set1_ps(seed);
+#pragma GCC unroll 12
+    for (int k = 0; k < 12; k++) sum[k] = _mm256_setzero_ps();
+    for (int64_t i = 0; i < iterations; i++) {
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; k++) {
+            sum[k] = _mm256_fmadd_ps(a, b, sum[k]);
+            __asm__ volatile("" : "+x"(sum[k])); /* keeps every one of them */
+        }
+    }
+#pragma GCC unroll 12
+    for (int k = 0; k < 12; k++) seed = _mm256_cvtss_f32(sum[k]);
+    return 12.0 * 16.0 * (double)iterations;
+}
+
+const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, stats, peak};

@@ -1,0 +1,17 @@
+/* kernels_avx512.c - AVX-512F kernels (this file alone is compiled with -mavx512f). */
+#include <immintrin.h>
+
+typedef __m512 wide;
+#define wide_load(p) _mm512_loadu_ps(p)
+#define wide_store(p, a) _mm512_storeu_ps((p), (a))
+#define wide_splat(s) _mm512_set1_ps(s)
+#define wide_fma(a, b, c) _mm512_fmadd_ps((a), (b), (c))
+#define wide_add(a, b) _mm512_add_ps((a), (b))
+#define wide_sub(a, b) _mm512_sub_ps((a), (b))
+#define wide_mul(a, b) _mm512_mul_ps((a), (b))
+#define wide_max(a, b) _mm512_max_ps((a), (b))
+#define WIDE_KEEP(a) __asm__ volatile("" : "+v"(a))
+#define WIDE_KERNELS fab_nn_kernels_avx512
+#define WIDE_NAME "avx512"
+
+#include "kernels_wide.h"

@@ -1,0 +1,74 @@
+/* kernels_scalar.c - the reference every other instruction set is proven against, bit for bit.
+ *
+ * Products are summed with fmaf() in the order nn_internal.h states, which is what the vector
+ * units do lane by lane. On machines with a fused multiply-add in the base instruction set
+ * (AArch64) the compiler vectorises these loops; elsewhere they are slow and right.
+ */
+#include <math.h>
+
+#include "nn_internal.h"
+
+static void conv_voxel(const fab_conv_row *r, const float *in, const float *weights, float *out)
+{
+    float sum[FAB_NN_BLOCK] = {0};
+    if (r->bias)
+        for (int o = 0; o < FAB_NN_BLOCK; o++) sum[o] = r->bias[o];
+    for (int b = 0; b < r->blocks; b++)
+        for (int t = 0; t < r->taps; t++) {
+            const float *p = in + b * r->in_block + r->tap[t];
+            for (int c = 0; c < r->channels[b]; c++, weights += FAB_NN_BLOCK)
+                for (int o = 0; o < FAB_NN_BLOCK; o++) sum[o] = fmaf(p[c], weights[o], sum[o]);
+        }
+    for (int o = 0; o < FAB_NN_BLOCK; o++) out[o] = sum[o];
+}
+
+static void conv(const fab_conv_row *r)
+{
+    for (int v = 0; v < r->count; v++)
+        conv_voxel(r, r->in + (ptrdiff_t)v * r->in_step, r->weights, r->out + v * r->out_step);
+    if (!r->pair) return;
+    fab_conv_row second = *r;
+    second.pair = false;
+    second.weights += r->pair_weights;
+    second.out += r->pair_out;
+    if (second.bias) second.bias += FAB_NN_BLOCK;
+    conv(&second);
+}
+
+static void norm(const fab_norm_row *r)
+{
+    for (int i = 0; i < r->count * FAB_NN_BLOCK; i++) {
+        int c = i % FAB_NN_BLOCK;
+        float y = fmaf(r->src[i], r->scale[c], r->shift[c]), low = y * r->slope;
+        r->dst[i] = y > low ? y : low;
+    }
+}
+
+/* Four interleaved sums, so that vector units are not held up by their latency. */
+static void stats(fab_stats_row *r)
+{
+    for (int c = 0; c < FAB_NN_BLOCK; c++) {
+        float sum[4] = {0}, square[4] = {0};
+        for (int v = 0; v < r->count; v++) sum[v & 3] += r->src[v * FAB_NN_BLOCK + c];
+        float mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * (1.0f / (float)r->count);
+        for (int v = 0; v < r->count; v++) {
+            float d = r->src[v * FAB_NN_BLOCK + c] - mean;
+            square[v & 3] = fmaf(d, d, square[v & 3]);
+        }
+        r->mean[c] = mean;
+        r->m2[c] = (square[0] + square[1]) + (square[2] + square[3]);
+    }
+}
+
+static double peak(int64_t iterations)
+{
+    float sum[8] = {0};
+    volatile float seed = 0.5f;
+    float a = seed, b = seed;
+    for (int64_t i = 0; i < iterations; i++)
+        for (int k = 0; k < 8; k++) sum[k] = fmaf(a, b, sum[k]);
+    for (int k = 0; k < 8; k++) seed = sum[k];
+    return 16.0 * (double)iterations;
+}
+
+const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, stats, peak};

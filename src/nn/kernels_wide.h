@@ -1,0 +1,150 @@
+/* kernels_wide.h - kernels for 16-float vectors; a template, included by one file an ISA.
+ *
+ * The includer defines the type `wide`, the functions wide_load, wide_store, wide_splat, wide_fma
+ * (a * b + c), wide_add, wide_sub, wide_mul, wide_max, and WIDE_KERNELS, WIDE_NAME. With 32
+ * registers the convolution holds 12 voxels x 32 outputs (24 sums, 2 weights, 1 broadcast), or
+ * 12 x 16 when there is one output block only.
+ */
+#include "nn_internal.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define MAX_VOXELS 12
+
+/* `voxels` and `blocks` (1 or 2 output blocks) are constants at every call. */
+INLINE void conv_voxels(const fab_conv_row *r, const float *in, float *out, const int voxels,
+                        const int blocks)
+{
+    const ptrdiff_t x = r->in_step;
+    const float *w = r->weights;
+    wide sum[2][MAX_VOXELS];
+#pragma GCC unroll 2
+    for (int k = 0; k < blocks; k++) {
+        const wide start = r->bias ? wide_load(r->bias + k * FAB_NN_BLOCK) : wide_splat(0.0f);
+#pragma GCC unroll 12
+        for (int v = 0; v < voxels; v++) sum[k][v] = start;
+    }
+    for (int b = 0; b < r->blocks; b++) {
+        const float *block = in + b * r->in_block;
+        const int channels = r->channels[b];
+        for (int t = 0; t < r->taps; t++) {
+            const float *p = block + r->tap[t];
+            for (int c = 0; c < channels; c++, w += FAB_NN_BLOCK) {
+                const wide w0 = wide_load(w);
+                const wide w1 = blocks > 1 ? wide_load(w + r->pair_weights) : w0;
+#pragma GCC unroll 12
+                for (int v = 0; v < voxels; v++) {
+                    const wide s = wide_splat(p[v * x + c]);
+                    sum[0][v] = wide_fma(s, w0, sum[0][v]);
+                    if (blocks > 1) sum[1][v] = wide_fma(s, w1, sum[1][v]);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (int k = 0; k < blocks; k++)
+#pragma GCC unroll 12
+        for (int v = 0; v < voxels; v++)
+            wide_store(out + k * r->pair_out + v * r->out_step, sum[k][v]);
+}
+
+#define CONV_FUNCTION(voxels, blocks)                                                             \
+    static void conv_##voxels##_##blocks(const fab_conv_row *r, const float *in, float *out)      \
+    {                                                                                             \
+        conv_voxels(r, in, out, voxels, blocks);                                                  \
+    }
+#define CONV_FUNCTIONS(blocks)                                                                    \
+    CONV_FUNCTION(1, blocks) CONV_FUNCTION(2, blocks) CONV_FUNCTION(3, blocks)                    \
+    CONV_FUNCTION(4, blocks) CONV_FUNCTION(5, blocks) CONV_FUNCTION(6, blocks)                    \
+    CONV_FUNCTION(7, blocks) CONV_FUNCTION(8, blocks) CONV_FUNCTION(9, blocks)                    \
+    CONV_FUNCTION(10, blocks) CONV_FUNCTION(11, blocks) CONV_FUNCTION(12, blocks)
+CONV_FUNCTIONS(1)
+CONV_FUNCTIONS(2)
+#define CONV_ROW(n)                                                                               \
+    {conv_1_##n, conv_2_##n, conv_3_##n, conv_4_##n,  conv_5_##n,  conv_6_##n,                    \
+     conv_7_##n, conv_8_##n, conv_9_##n, conv_10_##n, conv_11_##n, conv_12_##n}
+
+static void conv(const fab_conv_row *r)
+{
+    static void (*const table[2][MAX_VOXELS])(const fab_conv_row *, const float *, float *) = {
+        CONV_ROW(1), CONV_ROW(2)};
+    int parts = (r->count + MAX_VOXELS - 1) / MAX_VOXELS;
+    const float *in = r->in;
+    float *out = r->out;
+    for (int left = r->count; parts > 0; parts--) { /* parts of equal size, give or take one */
+        const int voxels = (left + parts - 1) / parts;
+        table[r->pair][voxels - 1](r, in, out);
+        in += (ptrdiff_t)voxels * r->in_step;
+        out += voxels * r->out_step;
+        left -= voxels;
+    }
+}
+
+static void norm(const fab_norm_row *r)
+{
+    const wide slope = wide_splat(r->slope);
+    const wide scale = wide_load(r->scale), shift = wide_load(r->shift);
+    for (int v = 0; v < r->count; v++) {
+        const wide y = wide_fma(wide_load(r->src + v * FAB_NN_BLOCK), scale, shift);
+        wide_store(r->dst + v * FAB_NN_BLOCK, wide_max(y, wide_mul(y, slope)));
+    }
+}
+
+INLINE wide sum4(const wide s[4])
+{
+    return wide_add(wide_add(s[0], s[1]), wide_add(s[2], s[3]));
+}
+
+static void stats(fab_stats_row *r)
+{
+    wide sum[4], square[4];
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) sum[k] = square[k] = wide_splat(0.0f);
+    int v = 0;
+    for (; v + 4 <= r->count; v += 4)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++)
+            sum[k] = wide_add(sum[k], wide_load(r->src + (v + k) * FAB_NN_BLOCK));
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count)
+            sum[k] = wide_add(sum[k], wide_load(r->src + (v + k) * FAB_NN_BLOCK));
+    const wide mean = wide_mul(sum4(sum), wide_splat(1.0f / (float)r->count));
+    for (v = 0; v + 4 <= r->count; v += 4)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; k++) {
+            const wide d = wide_sub(wide_load(r->src + (v + k) * FAB_NN_BLOCK), mean);
+            square[k] = wide_fma(d, d, square[k]);
+        }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++)
+        if (v + k < r->count) {
+            const wide d = wide_sub(wide_load(r->src + (v + k) * FAB_NN_BLOCK), mean);
+            square[k] = wide_fma(d, d, square[k]);
+        }
+    wide_store(r->mean, mean);
+    wide_store(r->m2, sum4(square));
+}
+
+static double peak(int64_t iterations)
+{
+    wide sum[12];
+    volatile float seed = 0.5f;
+    const wide a = wide_splat(seed), b = wide_splat(seed);
+#pragma GCC unroll 12
+    for (int k = 0; k < 12; k++) sum[k] = wide_splat(0.0f);
+    for (int64_t i = 0; i < iterations; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; k++) {
+            sum[k] = wide_fma(a, b, sum[k]);
+            WIDE_KEEP(sum[k]);
+        }
+    float last[FAB_NN_BLOCK];
+#pragma GCC unroll 12
+    for (int k = 0; k < 12; k++) {
+        wide_store(last, sum[k]);
+        seed = last[0];
+    }
+    return 12.0 * 32.0 * (double)iterations;
+}
+
+const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, stats, peak};

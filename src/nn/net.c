@@ -1,0 +1,297 @@
+/* net.c - builds a U-Net as a list of operations and repacks its weights for the kernels.
+ *
+ *     encoder                         decoder
+ *     input -> conv..conv ----------- (up, skip) -> conv..conv -> head
+ *                    \-> conv..conv -/
+ *                               \-> ...
+ *
+ * A convolution's bias is not used: an instance norm follows, which subtracts it again.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "nn_internal.h"
+
+typedef struct build {
+    fab_net *net;
+    const fab_tensors *weights;
+    fab_error *err;
+} build;
+
+int fab_net_tensor_channels(const fab_net *net, int tensor)
+{
+    return tensor == 0 ? net->config.input_channels : net->ops[tensor - 1].outputs;
+}
+
+bool fab_net_tensor_raw(const fab_net *net, int tensor)
+{
+    return tensor > 0 && net->ops[tensor - 1].kind == FAB_OP_CONV;
+}
+
+int fab_net_tensor_level(const fab_net *net, int tensor)
+{
+    return tensor == 0 ? 0 : net->ops[tensor - 1].level;
+}
+
+static float *alloc_floats(build *b, size_t count)
+{
+    float *p = count <= FAB_MAX_ALLOC_BYTES / sizeof *p
+                   ? fab_alloc_aligned(64, count * sizeof *p) : NULL;
+    if (!p) {
+        fab_error_set(b->err, FAB_ERR_NOMEM, "no memory for %zu weights", count);
+        return NULL;
+    }
+    memset(p, 0, count * sizeof *p);
+    b->net->bytes += count * sizeof *p;
+    return p;
+}
+
+/* `values` padded with zeros to whole blocks. */
+static fab_status pad_vector(build *b, const float *values, int count, float **out)
+{
+    float *p = alloc_floats(b, (size_t)fab_nn_blocks(count) * FAB_NN_BLOCK);
+    if (!p) return FAB_ERR_NOMEM;
+    memcpy(p, values, (size_t)count * sizeof *p);
+    *out = p;
+    return FAB_OK;
+}
+
+static fab_status get_vector(build *b, const char *prefix, const char *name, int count,
+                             float **out)
+{
+    char full[160];
+    const float *values = NULL;
+    snprintf(full, sizeof full, "%s.%s", prefix, name);
+    FAB_TRY(fab_tensors_get(b->weights, full, (int64_t[]){count}, 1, &values, b->err));
+    return out ? pad_vector(b, values, count, out) : FAB_OK;
+}
+
+/* The channel counts of an operation's input blocks: every source starts a new block. */
+static fab_status list_channels(build *b, fab_net_op *op)
+{
+    op->blocks = 0;
+    for (int s = 0; s < op->sources; s++)
+        op->blocks += fab_nn_blocks(fab_net_tensor_channels(b->net, op->source[s]));
+    op->channels = fab_alloc_array((size_t)op->blocks, sizeof *op->channels);
+    if (!op->channels) FAB_FAIL(b->err, FAB_ERR_NOMEM, "no memory for a layer");
+    int at = 0;
+    for (int s = 0; s < op->sources; s++)
+        for (int left = fab_net_tensor_channels(b->net, op->source[s]); left > 0;
+             left -= FAB_NN_BLOCK)
+            op->channels[at++] = left < FAB_NN_BLOCK ? left : FAB_NN_BLOCK;
+    return FAB_OK;
+}
+
+static int input_channels(const fab_net_op *op)
+{
+    int sum = 0;
+    for (int i = 0; i < op->blocks; i++) sum += op->channels[i];
+    return sum;
+}
+
+/* [out][in][tap] (or [in][out][tap] if `transposed`) to [position][out block][block][tap][c][16].
+ * A convolution has one position and op->taps taps; a transposed one as many positions as its
+ * kernel has taps, with one tap each. */
+static fab_status repack(build *b, fab_net_op *op, const float *from, int kernel_taps,
+                         bool transposed)
+{
+    const int positions = kernel_taps / op->taps, inputs = input_channels(op);
+    op->weights_stride = (ptrdiff_t)op->taps * inputs * FAB_NN_BLOCK;
+    op->weights = alloc_floats(b, (size_t)positions * (size_t)op->out_blocks *
+                                      (size_t)op->weights_stride);
+    if (!op->weights) return FAB_ERR_NOMEM;
+    float *to = op->weights;
+    for (int position = 0; position < positions; position++)
+        for (int ob = 0; ob < op->out_blocks; ob++)
+            for (int block = 0, first = 0; block < op->blocks; first += op->channels[block++])
+                for (int tap = 0; tap < op->taps; tap++)
+                    for (int c = first; c < first + op->channels[block]; c++, to += FAB_NN_BLOCK)
+                        for (int k = 0; k < FAB_NN_BLOCK; k++) {
+                            const int o = ob * FAB_NN_BLOCK + k;
+                            const int64_t row = transposed ? (int64_t)c * op->outputs + o
+                                                           : (int64_t)o * inputs + c;
+                            if (o < op->outputs)
+                                to[k] = from[row * kernel_taps + position + tap];
+                        }
+    return FAB_OK;
+}
+
+/* The next free operation, reading source[0] (and source[1] if it is not negative). */
+static fab_net_op *next_op(build *b, fab_op_kind kind, int level, int outputs, int source0,
+                           int source1)
+{
+    fab_net_op *op = &b->net->ops[b->net->op_count];
+    op->kind = kind;
+    op->level = level;
+    op->outputs = outputs;
+    op->out_blocks = fab_nn_blocks(outputs);
+    op->source[0] = source0;
+    op->source[1] = source1;
+    op->sources = source1 < 0 ? 1 : 2;
+    op->taps = 1;
+    for (int a = 0; a < 3; a++) op->kernel[a] = op->stride[a] = 1;
+    b->net->op_count++; /* from here on fab_net_free sees it */
+    return op;
+}
+
+static int product(const int n[3])
+{
+    return n[0] * n[1] * n[2];
+}
+
+/* conv + norm; returns through *tensor the tensor it makes. */
+static fab_status add_conv(build *b, const char *prefix, const fab_unet_stage *stage,
+                           const int stride[3], int level, int source0, int source1, int *tensor)
+{
+    char conv[144], norm[144];
+    const float *values = NULL;
+    fab_net_op *op = next_op(b, FAB_OP_CONV, level, stage->features, source0, source1);
+    memcpy(op->kernel, stage->kernel, sizeof op->kernel);
+    memcpy(op->stride, stride, sizeof op->stride);
+    op->taps = product(op->kernel);
+    FAB_TRY(list_channels(b, op));
+    snprintf(conv, sizeof conv, "%s.conv.weight", prefix);
+    const int64_t shape[5] = {op->outputs, input_channels(op), op->kernel[0], op->kernel[1],
+                              op->kernel[2]};
+    FAB_TRY(fab_tensors_get(b->weights, conv, shape, 5, &values, b->err));
+    FAB_TRY(repack(b, op, values, op->taps, false));
+    snprintf(conv, sizeof conv, "%s.conv", prefix);
+    if (b->net->config.conv_bias) FAB_TRY(get_vector(b, conv, "bias", op->outputs, NULL));
+    snprintf(norm, sizeof norm, "%s.norm", prefix);
+    FAB_TRY(get_vector(b, norm, "weight", op->outputs, &op->gamma));
+    FAB_TRY(get_vector(b, norm, "bias", op->outputs, &op->beta));
+    *tensor = b->net->op_count;
+    return FAB_OK;
+}
+
+static fab_status add_stage(build *b, const char *prefix, const fab_unet_stage *stage, int convs,
+                            const int stride[3], int level, int source0, int source1, int *tensor)
+{
+    static const int one[3] = {1, 1, 1};
+    for (int i = 0; i < convs; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s.convs.%d", prefix, i);
+        FAB_TRY(add_conv(b, name, stage, i == 0 ? stride : one, level, source0, source1, tensor));
+        source0 = *tensor;
+        source1 = -1;
+    }
+    return FAB_OK;
+}
+
+static fab_status add_up(build *b, int index, const fab_unet_stage *below, int features, int level,
+                         int source, int *tensor)
+{
+    char name[96], full[128];
+    const float *values = NULL;
+    fab_net_op *op = next_op(b, FAB_OP_UP, level, features, source, -1);
+    memcpy(op->kernel, below->stride, sizeof op->kernel);
+    memcpy(op->stride, below->stride, sizeof op->stride);
+    FAB_TRY(list_channels(b, op));
+    snprintf(name, sizeof name, "decoder.transpconvs.%d", index);
+    snprintf(full, sizeof full, "%s.weight", name);
+    const int64_t shape[5] = {input_channels(op), features, op->kernel[0], op->kernel[1],
+                              op->kernel[2]};
+    FAB_TRY(fab_tensors_get(b->weights, full, shape, 5, &values, b->err));
+    FAB_TRY(repack(b, op, values, product(op->kernel), true));
+    if (b->net->config.conv_bias) FAB_TRY(get_vector(b, name, "bias", features, &op->bias));
+    *tensor = b->net->op_count;
+    return FAB_OK;
+}
+
+static fab_status add_head(build *b, int source)
+{
+    char name[96], full[128];
+    const float *values = NULL;
+    const fab_unet_config *c = &b->net->config;
+    fab_net_op *op = next_op(b, FAB_OP_HEAD, 0, c->classes, source, -1);
+    FAB_TRY(list_channels(b, op));
+    snprintf(name, sizeof name, "decoder.seg_layers.%d", c->stage_count - 2);
+    snprintf(full, sizeof full, "%s.weight", name);
+    const int64_t shape[5] = {c->classes, input_channels(op), 1, 1, 1};
+    FAB_TRY(fab_tensors_get(b->weights, full, shape, 5, &values, b->err));
+    FAB_TRY(repack(b, op, values, 1, false));
+    return get_vector(b, name, "bias", c->classes, &op->bias);
+}
+
+static fab_status build_unet(build *b)
+{
+    const fab_unet_config *c = &b->net->config;
+    int skip[FAB_UNET_MAX_STAGES], tensor = 0;
+    char name[96];
+    for (int s = 0; s < c->stage_count; s++) {
+        snprintf(name, sizeof name, "encoder.stages.%d.0", s);
+        FAB_TRY(add_stage(b, name, &c->stages[s], c->stages[s].convs, c->stages[s].stride, s,
+                          tensor, -1, &skip[s]));
+        tensor = skip[s];
+    }
+    for (int t = 0; t + 1 < c->stage_count; t++) {
+        static const int one[3] = {1, 1, 1};
+        const int level = c->stage_count - 2 - t;
+        const fab_unet_stage *stage = &c->stages[level];
+        FAB_TRY(add_up(b, t, &c->stages[level + 1], stage->features, level, tensor, &tensor));
+        snprintf(name, sizeof name, "decoder.stages.%d", t);
+        FAB_TRY(add_stage(b, name, stage, c->decoder_convs[t], one, level, tensor, skip[level],
+                          &tensor));
+    }
+    return add_head(b, tensor);
+}
+
+fab_status fab_net_create_unet(const fab_unet_config *c, const fab_tensors *weights, fab_isa isa,
+                               fab_net **out, fab_error *err)
+{
+    if (!fab_nn_isa_runs(isa))
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s kernels do not run on this machine",
+                 fab_nn_isa_name(isa));
+    FAB_AUTO(fab_net_free) fab_net *net = fab_calloc(1, sizeof *net);
+    if (!net) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network");
+    net->config = *c;
+    net->isa = isa;
+    net->kernels = fab_nn_kernels_of(isa);
+    FAB_TRY(build_unet(&(build){net, weights, err}));
+    *out = net;
+    net = NULL;
+    return FAB_OK;
+}
+
+fab_net *fab_net_free(fab_net *net)
+{
+    if (!net) return NULL;
+    for (int i = 0; i < net->op_count; i++) {
+        fab_net_op *op = &net->ops[i];
+        fab_free(op->channels);
+        fab_free(op->weights);
+        fab_free(op->bias);
+        fab_free(op->gamma);
+        fab_free(op->beta);
+    }
+    return fab_free(net);
+}
+
+fab_isa fab_net_isa(const fab_net *net)
+{
+    return net->isa;
+}
+
+size_t fab_net_bytes(const fab_net *net)
+{
+    return sizeof *net + net->bytes;
+}
+
+int fab_net_logit_pitch(const fab_net *net)
+{
+    return fab_nn_blocks(net->config.classes) * FAB_NN_BLOCK;
+}
+
+double fab_net_patch_flop(const fab_net *net, const int patch[3])
+{
+    double sum = 0;
+    double voxels[FAB_UNET_MAX_STAGES];
+    voxels[0] = (double)patch[0] * patch[1] * patch[2];
+    for (int s = 1; s < net->config.stage_count; s++)
+        voxels[s] = voxels[s - 1] / product(net->config.stages[s].stride);
+    for (int i = 0; i < net->op_count; i++) {
+        const fab_net_op *op = &net->ops[i];
+        sum += 2.0 * voxels[op->level] * op->outputs * input_channels(op) * op->taps;
+    }
+    return sum;
+}

@@ -1,0 +1,149 @@
+/* nn_internal.h - what the files of src/nn share.
+ *
+ * Activations are channel-blocked: [C/16][D][H][W][16] floats. Sixteen channels of a voxel are one
+ * 64-byte line: one AVX-512 register, two AVX2 registers. Channels beyond C are zero.
+ */
+#ifndef FAB_NN_INTERNAL_H
+#define FAB_NN_INTERNAL_H
+
+#include "fabrica/nn.h"
+
+#define FAB_NN_BLOCK 16
+#define FAB_NN_MAX_TAPS 27
+#define FAB_NN_MAX_OPS (FAB_UNET_MAX_STAGES * (2 * FAB_UNET_MAX_CONVS + 1) + 1)
+
+static inline int fab_nn_blocks(int channels)
+{
+    return (channels + FAB_NN_BLOCK - 1) / FAB_NN_BLOCK;
+}
+
+/* One row of outputs of a convolution:
+ *   out[v][o] = bias[o] + sum over block, tap, c of in[block][tap][v][c] * weights[...][c][o]
+ * summed in exactly that order by fused multiply-adds, for v < count and 16 outputs o; `pair`
+ * says that the next 16 outputs are wanted too. */
+typedef struct fab_conv_row {
+    const float *in;          /* voxel 0, tap offset 0, block 0 */
+    ptrdiff_t in_block;       /* floats from a channel block to the next */
+    const int32_t *tap;       /* offset of each tap from `in`, floats */
+    const int32_t *channels;  /* of each block, 1..16 */
+    int taps, blocks;
+    int in_step;              /* floats from an output voxel's input to its neighbour's */
+    const float *weights;     /* [block][tap][c][16] */
+    const float *bias;        /* 16, or NULL: zero */
+    float *out;
+    ptrdiff_t out_step;       /* floats from an output voxel to the next */
+    int count;
+    bool pair;
+    ptrdiff_t pair_weights, pair_out; /* floats to the second 16 outputs' */
+} fab_conv_row;
+
+/* dst[v][c] = leaky(src[v][c] * scale[c] + shift[c]) for 16 channels; dst may be src. */
+typedef struct fab_norm_row {
+    const float *src;
+    float *dst;
+    const float *scale, *shift;
+    float slope;
+    int count;
+} fab_norm_row;
+
+/* Mean and sum of squared differences from it, per channel of 16, over a row of voxels. */
+typedef struct fab_stats_row {
+    const float *src;
+    int count;
+    float mean[FAB_NN_BLOCK], m2[FAB_NN_BLOCK];
+} fab_stats_row;
+
+/* One instruction set: a table row and a file. */
+typedef struct fab_nn_kernels {
+    const char *name;
+    void (*conv)(const fab_conv_row *row);
+    void (*norm)(const fab_norm_row *row);
+    void (*stats)(fab_stats_row *row);
+    double (*peak)(int64_t iterations);
+} fab_nn_kernels;
+
+extern const fab_nn_kernels fab_nn_kernels_scalar, fab_nn_kernels_avx2, fab_nn_kernels_wide_emu,
+    fab_nn_kernels_avx512;
+/* NULL if not built for this machine's architecture. */
+const fab_nn_kernels *fab_nn_kernels_of(fab_isa isa);
+
+/* ---- the network as a list of operations ------------------------------------------------ */
+
+typedef enum fab_op_kind { FAB_OP_CONV, FAB_OP_UP, FAB_OP_HEAD } fab_op_kind;
+
+/* Operation i makes tensor i + 1; tensor 0 is the input. */
+typedef struct fab_net_op {
+    fab_op_kind kind;
+    int source[2], sources;     /* tensors; concatenated in this order */
+    int level;                  /* of the output; 0 is full resolution */
+    int kernel[3], stride[3];   /* UP: kernel = stride */
+    int outputs, out_blocks;
+    int blocks;                 /* of all sources together */
+    int taps;                   /* CONV, HEAD: of the kernel; UP: 1 */
+    int32_t *channels;          /* of each input block */
+    float *weights;             /* [UP: position][out block][block][tap][c][16] */
+    ptrdiff_t weights_stride;   /* floats per out block */
+    float *bias;                /* UP, HEAD: padded to 16; CONV: NULL, it cancels in the norm */
+    float *gamma, *beta;        /* CONV: padded with zeros */
+} fab_net_op;
+
+struct fab_net {
+    fab_unet_config config;
+    fab_isa isa;
+    const fab_nn_kernels *kernels;
+    int op_count;
+    fab_net_op ops[FAB_NN_MAX_OPS];
+    size_t bytes;
+};
+
+/* Channels of a tensor, and whether it is a convolution's raw output, normalised when read. */
+int fab_net_tensor_channels(const fab_net *net, int tensor);
+bool fab_net_tensor_raw(const fab_net *net, int tensor);
+int fab_net_tensor_level(const fab_net *net, int tensor);
+
+/* ---- a plan: where everything lies for one patch shape ---------------------------------- */
+
+typedef struct fab_op_plan {
+    int in_size[3], out_size[3]; /* voxels of the sources and of the result */
+    int tile[3];                 /* outputs of one task along z, y, x (UP: inputs) */
+    int tiles[3];
+    int halo[3];                 /* input voxels a full tile reads */
+    int group;                   /* output blocks of one task */
+    int groups;
+    int pitch;                   /* floats per voxel in scratch */
+    int32_t tap[FAB_NN_MAX_TAPS];
+    size_t out_offset;           /* of the result in the arena, floats */
+    size_t scratch;              /* floats a worker needs */
+} fab_op_plan;
+
+typedef struct fab_net_plan {
+    int size[FAB_UNET_MAX_STAGES][3];
+    fab_op_plan ops[FAB_NN_MAX_OPS];
+    size_t arena;        /* floats for tensors */
+    size_t scratch;      /* floats per worker */
+    size_t partials;     /* row statistics: entries of the largest operation */
+} fab_net_plan;
+
+fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_plan *out,
+                             fab_error *err);
+
+/* Running statistics of a tile, per channel of one output block. */
+typedef struct fab_tile_stats {
+    double count;
+    double mean[FAB_NN_BLOCK], m2[FAB_NN_BLOCK];
+} fab_tile_stats;
+
+struct fab_net_session {
+    const fab_net *net;
+    fab_net_plan plan;
+    int workers;
+    float *arena, *scratch;
+    fab_tile_stats *partials;
+    float *affine;          /* per tensor: scale then shift, 2 * padded channels */
+    size_t affine_offset[FAB_NN_MAX_OPS + 1];
+    const float *input;
+    fab_net_sink sink;
+    void *sink_ctx;
+};
+
+#endif

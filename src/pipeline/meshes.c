@@ -1,0 +1,113 @@
+/* meshes.c - surfaces of a label map, their levels of detail, and what was measured on them. */
+#include "pipeline_internal.h"
+
+#include <math.h>
+
+/* How far a coarser level may be from the full one; its triangles fit the headset's budget. */
+static const double lod_error_mm[FAB_TWIN_LODS] = {1.0, 2.5, 6.0};
+
+/* Below what a scan can show (a tenth of a fine voxel) and a third of the triangles. */
+static const double default_target_error_mm = 0.05;
+
+fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,
+                            const fab_mesh_choice *choice, fab_job *job, fab_mesh_set *out,
+                            fab_error *err)
+{
+    fab_mesh_options mo;
+    fab_mesh_options_default(&mo);
+    mo.target_error_mm = default_target_error_mm;
+    if (choice && choice->smoothing_iterations >= 0)
+        mo.smoothing_iterations = choice->smoothing_iterations;
+    if (choice && choice->target_error_mm >= 0) mo.target_error_mm = choice->target_error_mm;
+    mo.progress = &job->progress;
+    fab_mesh_set set = {0};
+    FAB_TRY(fab_mesh_extract(labels, margin, &mo, &set, err));
+    for (size_t i = 0; i < set.count; i++) {
+        fab_status status = fab_progress_step(&job->progress, "normals", 1.0, err);
+        if (status == FAB_OK) status = fab_mesh_compute_normals(&set.items[i], err);
+        if (status < 0) {
+            fab_mesh_set_free(&set);
+            return status;
+        }
+    }
+    *out = set;
+    return FAB_OK;
+}
+
+fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels, fab_job *job,
+                              fab_mesh_report **out, fab_error *err)
+{
+    FAB_AUTO_FREE fab_mesh_report *reports = fab_calloc(set->count + 1, sizeof *reports);
+    if (!reports) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < set->count; i++) {
+        FAB_TRY(fab_job_part(job, i, set->count, err));
+        FAB_TRY(fab_mesh_measure(&set->items[i], labels, &reports[i], err));
+    }
+    *out = reports;
+    reports = NULL;
+    return FAB_OK;
+}
+
+fab_status fab_meshes_detail(const fab_mesh_set *set, fab_job *job,
+                             fab_mesh_set lods[FAB_TWIN_LODS], fab_error *err)
+{
+    for (int level = 0; level < FAB_TWIN_LODS; level++) {
+        FAB_TRY(fab_job_part(job, (size_t)level, FAB_TWIN_LODS, err));
+        FAB_TRY(fab_mesh_simplify(set, fab_export_headset_level_triangles((size_t)level),
+                                  lod_error_mm[level], &lods[level], err));
+        for (size_t i = 0; i < lods[level].count; i++)
+            FAB_TRY(fab_mesh_compute_normals(&lods[level].items[i], err));
+    }
+    return FAB_OK;
+}
+
+fab_status fab_mesh_report_json(const fab_mesh *mesh, const fab_mesh_report *r, fab_json *o,
+                                fab_error *err)
+{
+    FAB_TRY(fab_put_int(o, "vertices", mesh->vertex_count, err));
+    FAB_TRY(fab_put_int(o, "triangles", mesh->triangle_count, err));
+    FAB_TRY(fab_put_bool(o, "closed", r->closed, err));
+    FAB_TRY(fab_put_bool(o, "manifold", r->manifold, err));
+    FAB_TRY(fab_put_int(o, "components", r->components, err));
+    FAB_TRY(fab_put_int(o, "genus", r->genus, err));
+    if (r->self_intersections < 0)
+        FAB_TRY(fab_json_set(o, "self_intersections", fab_json_null(), err));
+    else FAB_TRY(fab_put_int(o, "self_intersections", r->self_intersections, err));
+    FAB_TRY(fab_put_int(o, "degenerate", r->degenerate, err));
+    FAB_TRY(fab_put_real(o, "volume_ml", r->volume_ml, 4, err));
+    FAB_TRY(fab_put_real(o, "area_mm2", r->area_mm2, 2, err));
+    FAB_TRY(fab_put_real(o, "mask_volume_ml", r->mask_volume_ml, 4, err));
+    FAB_TRY(fab_put_real(o, "volume_error_percent", r->volume_error_percent, 4, err));
+    FAB_TRY(fab_put_real(o, "hd95_mm", r->hd95_mm, 4, err));
+    return fab_put_real(o, "mean_mm", r->mean_mm, 4, err);
+}
+
+static double real_of(const fab_json *o, const char *key)
+{
+    const fab_json *v = fab_json_find(o, key);
+    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
+}
+
+fab_status fab_mesh_report_from_json(const fab_json *o, fab_mesh_report *r, fab_error *err)
+{
+    fab_mesh_report m = {0};
+    int64_t components = 0, genus = 0, degenerate = 0;
+    FAB_TRY(fab_json_get_bool(o, "closed", &m.closed, err));
+    FAB_TRY(fab_json_get_bool(o, "manifold", &m.manifold, err));
+    FAB_TRY(fab_json_get_int(o, "components", 0, INT32_MAX, &components, err));
+    FAB_TRY(fab_json_get_int(o, "genus", INT32_MIN, INT32_MAX, &genus, err));
+    FAB_TRY(fab_json_get_int(o, "degenerate", 0, INT64_MAX, &degenerate, err));
+    m.components = (int)components;
+    m.genus = (int)genus;
+    m.degenerate = degenerate;
+    const fab_json *hits = fab_json_find(o, "self_intersections");
+    m.self_intersections = fab_json_is_number(hits) ? (int64_t)fab_json_number(hits) : -1;
+    m.volume_ml = real_of(o, "volume_ml");
+    m.area_mm2 = real_of(o, "area_mm2");
+    m.mask_volume_ml = real_of(o, "mask_volume_ml");
+    m.volume_error_percent = real_of(o, "volume_error_percent");
+    m.hd95_mm = real_of(o, "hd95_mm");
+    m.mean_mm = real_of(o, "mean_mm");
+    *r = m;
+    return FAB_OK;
+}

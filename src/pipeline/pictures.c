@@ -1,0 +1,206 @@
+/* pictures.c - what a person sees first: four views of the surfaces, three slices through the
+ * middle of things with outlines, and one sheet of them all (preview.png). */
+#include "pipeline_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HERO_WIDTH = 900, HERO_HEIGHT = 1100, SIDE_WIDTH = 520, SIDE_HEIGHT = 640, SLICE_MAX = 640 };
+
+void fab_pictures_free(fab_pictures *p)
+{
+    fab_image *all[] = {&p->front, &p->back, &p->left, &p->oblique, &p->slice[0], &p->slice[1],
+                        &p->slice[2], &p->preview};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) fab_image_free(all[i]);
+}
+
+/* ---- surfaces --------------------------------------------------------------------------- */
+
+/* How opaque a tissue is: in the views of the skeleton and organs, and in the one of everything. */
+static const struct look {
+    double inner, outer;
+} looks[] = {
+    [FAB_TISSUE_OTHER] = {0, 0},     [FAB_TISSUE_BONE] = {1, 1},   [FAB_TISSUE_ORGAN] = {1, 1},
+    [FAB_TISSUE_VESSEL] = {1, 1},    [FAB_TISSUE_MUSCLE] = {0, 1}, [FAB_TISSUE_NERVE] = {1, 1},
+    [FAB_TISSUE_LUNG] = {0.35, 1},   [FAB_TISSUE_BOWEL] = {1, 1},  [FAB_TISSUE_DISC] = {1, 1},
+    [FAB_TISSUE_SKIN] = {0, 0},
+};
+
+static fab_status draw(const fab_twin *t, double azimuth, bool outer, int width, int height,
+                       fab_image *out, fab_error *err)
+{
+    FAB_AUTO_FREE bool *visible = fab_calloc(t->meshes.count + 1, sizeof *visible);
+    FAB_AUTO_FREE double *opacity = fab_calloc(t->meshes.count + 1, sizeof *opacity);
+    if (!visible || !opacity) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    bool any = false;
+    for (size_t i = 0; i < t->meshes.count; i++) {
+        const fab_label *label = fab_label_set_find(&t->found.set, t->meshes.items[i].label);
+        const fab_anatomy *a = label ? label->anatomy : NULL;
+        const struct look *look = a ? &looks[a->tissue] : &(struct look){1, 1};
+        opacity[i] = outer ? look->outer : look->inner;
+        visible[i] = opacity[i] > 0;
+        any |= visible[i];
+    }
+    for (size_t i = 0; i < t->meshes.count && !any; i++) { /* only soft tissue: show that */
+        visible[i] = true;
+        opacity[i] = 1;
+    }
+    fab_render_view view = {azimuth, 0, width, height, visible, opacity};
+    return fab_render_meshes(&t->meshes, &t->found.set, &view, out, err);
+}
+
+/* ---- slices ----------------------------------------------------------------------------- */
+
+static bool is_spine(const fab_structure *s)
+{
+    return strncmp(s->label->name, "vertebra", 8) == 0;
+}
+
+/* The slices meet in the middle of the organs, the sagittal one in the middle of the spine. */
+static void slice_point(const fab_twin *t, double point[3])
+{
+    const fab_grid *g = fab_volume_grid(t->study->volume);
+    double middle[3] = {(g->size[0] - 1) * 0.5, (g->size[1] - 1) * 0.5, (g->size[2] - 1) * 0.5};
+    double sum[3] = {0}, weight = 0, spine = 0, spine_x = 0;
+    fab_mat34_apply(&g->world_from_voxel, middle, point);
+    for (size_t i = 0; i < t->structure_count; i++) {
+        const fab_structure *s = &t->structures[i];
+        fab_tissue tissue = s->label->anatomy ? s->label->anatomy->tissue : FAB_TISSUE_OTHER;
+        if (is_spine(s)) {
+            spine += s->volume_ml;
+            spine_x += s->volume_ml * s->centroid_mm[0];
+        }
+        if (tissue != FAB_TISSUE_ORGAN) continue;
+        weight += s->volume_ml;
+        for (int a = 0; a < 3; a++) sum[a] += s->volume_ml * s->centroid_mm[a];
+    }
+    for (int a = 1; a < 3 && weight > 0; a++) point[a] = sum[a] / weight;
+    if (weight > 0) point[0] = sum[0] / weight;
+    if (spine > 0) point[0] = spine_x / spine;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+enum { WINDOW_SAMPLES = 20000 };
+
+/* CT: soft tissue and bone together. Anything else: the 1st to the 99th percentile. */
+static fab_status pick_window(const fab_twin *t, double *center, double *width, fab_error *err)
+{
+    *center = 60;
+    *width = 520;
+    if (strcmp(t->study->modality, "CT") == 0) return FAB_OK;
+    const fab_grid *g = fab_volume_grid(t->study->volume);
+    int64_t n = fab_grid_voxels(g), step = n / WINDOW_SAMPLES + 1;
+    FAB_AUTO_FREE float *values = fab_alloc_array(WINDOW_SAMPLES + 1, sizeof *values);
+    if (!values) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    size_t count = 0;
+    for (int64_t i = 0; i < n && count < WINDOW_SAMPLES; i += step) {
+        int64_t row = i / g->size[0];
+        values[count++] = (float)fab_volume_get(t->study->volume, (int32_t)(i % g->size[0]),
+                                                (int32_t)(row % g->size[1]),
+                                                (int32_t)(row / g->size[1]));
+    }
+    qsort(values, count, sizeof *values, by_value);
+    double low = (double)values[count / 100], high = (double)values[count - 1 - count / 100];
+    *center = (low + high) / 2;
+    *width = high > low ? high - low : 1;
+    return FAB_OK;
+}
+
+static fab_status draw_slices(const fab_twin *t, fab_image slices[3], fab_error *err)
+{
+    static const int across[] = {0, 0, 1}, down[] = {1, 2, 2}; /* axial, coronal, sagittal */
+    static const double millimetre[3] = {1, 1, 1};
+    double point[3], center = 0, width = 0;
+    fab_grid box;
+    FAB_TRY(fab_grid_axis_aligned(fab_volume_grid(t->study->volume), millimetre, &box, err));
+    FAB_TRY(pick_window(t, &center, &width, err));
+    slice_point(t, point);
+    for (int plane = 0; plane < 3; plane++) {
+        double w = box.size[across[plane]], h = box.size[down[plane]];
+        double scale = SLICE_MAX / fmax(w, h);
+        int pw = (int)fmax(w * scale + 0.5, 64), ph = (int)fmax(h * scale + 0.5, 64);
+        FAB_TRY(fab_render_slice(t->study->volume, t->found.labels, &t->found.set,
+                                 (fab_plane)plane, point, center, width, pw, ph, &slices[plane],
+                                 err));
+    }
+    return FAB_OK;
+}
+
+/* ---- the sheet -------------------------------------------------------------------------- */
+
+static const uint8_t paper[3] = {13, 17, 23};
+
+/* Source over destination at (x, y), scaled to w x h by box-filtered nearest rows. */
+static void paste(const fab_image *from, fab_image *to, int x, int y, int w, int h)
+{
+    for (int j = 0; j < h; j++) {
+        for (int i = 0; i < w; i++) {
+            int sx = (int)((int64_t)i * from->width / w), sy = (int)((int64_t)j * from->height / h);
+            const uint8_t *s = from->rgba + ((size_t)sy * (size_t)from->width + (size_t)sx) * 4;
+            uint8_t *d = to->rgba + ((size_t)(y + j) * (size_t)to->width + (size_t)(x + i)) * 4;
+            for (int c = 0; c < 3; c++) d[c] = (uint8_t)((s[c] * s[3] + d[c] * (255 - s[3])) / 255);
+            d[3] = 255;
+        }
+    }
+}
+
+/* Centred in a w x h cell, never enlarged. */
+static void place(const fab_image *from, fab_image *to, int x, int y, int w, int h)
+{
+    double scale = fmin(1, fmin((double)w / from->width, (double)h / from->height));
+    int pw = (int)(from->width * scale), ph = (int)(from->height * scale);
+    paste(from, to, x + (w - pw) / 2, y + (h - ph) / 2, pw, ph);
+}
+
+static fab_status make_sheet(fab_pictures *p, fab_error *err)
+{
+    enum { GAP = 16, CELL = 640 };
+    int width = HERO_WIDTH + 2 * SIDE_WIDTH + 4 * GAP;
+    int height = HERO_HEIGHT + 3 * GAP + CELL;
+    FAB_TRY(fab_image_create(width, height, &p->preview, err));
+    for (size_t i = 0; i < (size_t)width * (size_t)height; i++) {
+        memcpy(p->preview.rgba + i * 4, paper, 3);
+        p->preview.rgba[i * 4 + 3] = 255;
+    }
+    int right = HERO_WIDTH + 2 * GAP, half = (HERO_HEIGHT - GAP) / 2;
+    place(&p->front, &p->preview, GAP, GAP, HERO_WIDTH, HERO_HEIGHT);
+    place(&p->back, &p->preview, right, GAP, SIDE_WIDTH, half);
+    place(&p->left, &p->preview, right + SIDE_WIDTH + GAP, GAP, SIDE_WIDTH, half);
+    place(&p->oblique, &p->preview, right, half + 2 * GAP, 2 * SIDE_WIDTH + GAP, half);
+    int cell = (width - 4 * GAP) / 3;
+    for (int i = 0; i < 3; i++)
+        place(&p->slice[i], &p->preview, GAP + i * (cell + GAP), HERO_HEIGHT + 2 * GAP, cell, CELL);
+    return FAB_OK;
+}
+
+static fab_status make_all(const fab_twin *t, fab_pictures *p, fab_error *err)
+{
+    const fab_progress *progress = &t->job.progress;
+    FAB_TRY(draw_slices(t, p->slice, err));
+    FAB_TRY(fab_progress_step(progress, "pictures", 0.2, err));
+    FAB_TRY(draw(t, 0, false, HERO_WIDTH, HERO_HEIGHT, &p->front, err));
+    FAB_TRY(fab_progress_step(progress, "pictures", 0.45, err));
+    FAB_TRY(draw(t, 180, false, SIDE_WIDTH, SIDE_HEIGHT, &p->back, err));
+    FAB_TRY(draw(t, 90, false, SIDE_WIDTH, SIDE_HEIGHT, &p->left, err));
+    FAB_TRY(fab_progress_step(progress, "pictures", 0.75, err));
+    FAB_TRY(draw(t, 35, true, SIDE_WIDTH, SIDE_HEIGHT, &p->oblique, err));
+    return make_sheet(p, err);
+}
+
+fab_status fab_pictures_make(const fab_twin *t, fab_pictures *out, fab_error *err)
+{
+    fab_pictures p = {0};
+    fab_status status = make_all(t, &p, err);
+    if (status < 0) {
+        fab_pictures_free(&p);
+        return status;
+    }
+    *out = p;
+    return FAB_OK;
+}

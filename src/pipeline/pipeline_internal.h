@@ -1,0 +1,178 @@
+/* pipeline_internal.h - what the jobs share: steps with their times, JSON shorthands, the state of
+ * a twin under construction. */
+#ifndef FAB_PIPELINE_INTERNAL_H
+#define FAB_PIPELINE_INTERNAL_H
+
+#include "fabrica/export.h"
+#include "fabrica/mesh.h"
+#include "fabrica/pipeline.h"
+#include "fabrica/render.h"
+
+/* ---- a running job (job.c) -------------------------------------------------------------- */
+
+typedef struct fab_step_def {
+    const char *name, *text;
+    double weight; /* typical share of the job's time */
+} fab_step_def;
+
+enum { FAB_JOB_MAX_STEPS = 16 };
+
+typedef struct fab_job {
+    const fab_job_watch *watch;
+    const fab_step_def *steps;
+    int count, current; /* current -1 before the first */
+    double fraction;    /* highest told of the current step */
+    double part_from, part_span;
+    double started_wall_s, started_cpu_s, step_wall_s, step_cpu_s;
+    double wall_s[FAB_JOB_MAX_STEPS], cpu_s[FAB_JOB_MAX_STEPS];
+    fab_progress progress; /* hand this to modules */
+} fab_job;
+
+/* The job must not move after this: its progress points at it. */
+void fab_job_start(fab_job *job, const fab_job_watch *watch, const fab_step_def *steps, int count);
+/* Ends the current step and begins step `index`; FAB_ERR_CANCELLED if asked to stop. */
+fab_status fab_job_enter(fab_job *job, int index, fab_error *err);
+/* What modules report from now on is part `index` of `count` of the step. */
+fab_status fab_job_part(fab_job *job, size_t index, size_t count, fab_error *err);
+void fab_job_finish(fab_job *job);
+void fab_job_note(const fab_job_watch *watch, const char *format, ...) FAB_PRINTF(2, 3);
+void fab_job_scratch(const fab_job_watch *watch, const char *folder, bool live);
+/* {"wall_s","cpu_s","peak_rss_bytes","threads","steps":[...]} */
+fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err);
+
+/* ---- JSON shorthands (put.c) ------------------------------------------------------------ */
+
+fab_status fab_put_text(fab_json *o, const char *key, const char *text, fab_error *err);
+fab_status fab_put_int(fab_json *o, const char *key, int64_t value, fab_error *err);
+fab_status fab_put_bool(fab_json *o, const char *key, bool value, fab_error *err);
+/* Rounded to that many decimals; null for NaN. */
+fab_status fab_put_real(fab_json *o, const char *key, double value, int decimals, fab_error *err);
+/* "" becomes null */
+fab_status fab_put_text_or_null(fab_json *o, const char *key, const char *text, fab_error *err);
+/* A new child object or array of o; borrowed. */
+fab_status fab_put_object(fab_json *o, const char *key, fab_json **child, fab_error *err);
+fab_status fab_put_array(fab_json *o, const char *key, fab_json **child, fab_error *err);
+fab_status fab_add_object(fab_json *array, fab_json **child, fab_error *err);
+fab_status fab_add_text(fab_json *array, const char *text, fab_error *err);
+fab_status fab_put_vector(fab_json *o, const char *key, const double *values, size_t count,
+                          int decimals, fab_error *err);
+/* Size, spacing, orientation and matrix of a grid. */
+fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_error *err);
+
+/* ---- findings (qa.c) -------------------------------------------------------------------- */
+
+typedef enum fab_severity { FAB_INFO, FAB_WARNING } fab_severity;
+
+typedef struct fab_remark {
+    const char *code; /* "touches-scan-edge" */
+    fab_severity severity;
+    char text[160];
+} fab_remark;
+
+enum { FAB_MAX_REMARKS = 6 };
+
+/* One structure of a twin, in the order of the label set. */
+typedef struct fab_structure {
+    const fab_label *label;
+    char file_name[FAB_MAX_NAME_BYTES]; /* safe for a file system, unique */
+    int64_t voxels;
+    double volume_ml, confidence;       /* confidence NaN if there is none */
+    double centroid_mm[3];
+    fab_label_stats stats;
+    fab_remark findings[FAB_MAX_REMARKS];
+    size_t finding_count;
+    const fab_mesh *mesh;               /* NULL if none */
+    const fab_mesh_report *report;
+} fab_structure;
+
+/* Fills voxels, volume, centroid and findings of every structure that occurs in found->labels;
+ * *out from fab_calloc, one row per label that occurs. What the network itself found out
+ * (found->findings, found->confidence) is taken over where there was one. */
+fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_structure **out,
+                             size_t *count, fab_error *err);
+
+/* ---- the twin under construction -------------------------------------------------------- */
+
+enum { FAB_TWIN_LODS = 3 };
+
+typedef struct fab_twin {
+    fab_job job;
+    const fab_twin_options *o;
+    fab_study *study;
+    fab_model *model;             /* NULL with o->labels */
+    char labels_sha256[65];       /* of o->labels, "" without */
+    fab_segment_result found;
+    fab_structure *structures;
+    size_t structure_count;
+    fab_mesh_set meshes, lods[FAB_TWIN_LODS];
+    fab_mesh_report *reports;     /* one per mesh */
+    fab_case_writer *writer;
+    fab_json *exports;            /* [{"format","path"}...] */
+    fab_json *manifest;
+} fab_twin;
+
+/* study.c */
+fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
+                               const fab_progress *progress, fab_dicom_scan **out,
+                               char *scratch, size_t capacity, fab_error *err);
+fab_status fab_study_read(const char *path, const char *series, fab_job *job, fab_study **out,
+                          fab_error *err);
+/* A label map with its table: `table`, else NAME.json or labels.json beside it, else one free
+ * name a value ("label_5"). Grids and types other than U8/U16 are converted, losing nothing. */
+fab_status fab_labels_load(const char *path, const char *table, fab_volume **labels,
+                           fab_label_set *set, bool *has_table, fab_error *err);
+
+/* segmentation.c */
+fab_status fab_twin_segment(fab_twin *t, fab_error *err);
+fab_status fab_model_choose(const char *const *folders, const char *name, const fab_study *study,
+                            fab_model **out, fab_error *err);
+
+/* meshes.c */
+fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,
+                            const fab_mesh_choice *choice, fab_job *job, fab_mesh_set *out,
+                            fab_error *err);
+fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels, fab_job *job,
+                              fab_mesh_report **out, fab_error *err);
+fab_status fab_meshes_detail(const fab_mesh_set *set, fab_job *job,
+                             fab_mesh_set lods[FAB_TWIN_LODS], fab_error *err);
+fab_status fab_mesh_report_json(const fab_mesh *mesh, const fab_mesh_report *r, fab_json *o,
+                                fab_error *err);
+fab_status fab_mesh_report_from_json(const fab_json *o, fab_mesh_report *r, fab_error *err);
+
+/* outputs.c */
+/* "glb,stl" -> bits by row of the format table below; FAB_ERR_ARG names an unknown one. */
+fab_status fab_formats_parse(const char *list, uint32_t *mask, fab_error *err);
+typedef struct fab_output_set {
+    const fab_export_scene *scene;
+    const fab_volume *labels;
+    const fab_label_set *set;
+    const fab_series *series;        /* NULL: no "seg" */
+    const char *algorithm_name, *algorithm_version, *uid_seed;
+} fab_output_set;
+/* Writes the chosen formats into folder; rows {"format","path"} appended to `list`, the path
+ * prefixed by `prefix`. */
+fab_status fab_outputs_write(const fab_output_set *s, uint32_t mask, const char *folder,
+                             const char *prefix, fab_job *job, fab_json *list, fab_error *err);
+fab_status fab_twin_write(fab_twin *t, fab_error *err);
+
+/* pictures.c */
+typedef struct fab_pictures {
+    fab_image front, back, left, oblique, slice[3];
+    fab_image preview;
+} fab_pictures;
+void fab_pictures_free(fab_pictures *p);
+fab_status fab_pictures_make(const fab_twin *t, fab_pictures *out, fab_error *err);
+
+/* manifest.c, report.c */
+fab_status fab_twin_manifest(fab_twin *t, fab_error *err);
+fab_status fab_twin_add_run(fab_twin *t, fab_error *err);
+fab_status fab_report_write(const fab_twin *t, const fab_pictures *p, const char *path,
+                            fab_error *err);
+
+/* names.c */
+/* Letters, digits, '.', '_' and '-' kept, the rest '_'; never empty, never a leading dot. */
+void fab_safe_name(const char *name, char *into, size_t capacity);
+const char *fab_base_name(const char *path);
+#define FAB_GENERATOR "fabrica " FAB_VERSION
+
+#endif

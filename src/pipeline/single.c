@@ -1,0 +1,209 @@
+/* single.c - the steps of a twin alone: a label map from a series, surfaces from a label map. */
+#include "pipeline_internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fabrica/nifti.h"
+
+/* ---- segment ---------------------------------------------------------------------------- */
+
+/* "liver.nii.gz" -> "liver.json"; other endings are refused before any work. */
+static fab_status table_path(const char *output, char *into, size_t capacity, fab_error *err)
+{
+    static const char *const endings[] = {".nii.gz", ".nii"};
+    size_t length = strlen(output);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t e = strlen(endings[i]);
+        if (length <= e || strcmp(output + length - e, endings[i]) != 0) continue;
+        snprintf(into, capacity, "%.*s.json", (int)(length - e), output);
+        return FAB_OK;
+    }
+    FAB_FAIL(err, FAB_ERR_ARG, "%s: the label map is written as .nii.gz or .nii", output);
+}
+
+static fab_status check_output_file(const char *path, bool replace, fab_error *err)
+{
+    char folder[FAB_MAX_PATH_BYTES];
+    const char *slash = strrchr(path, '/');
+    if (!replace && access(path, F_OK) == 0)
+        FAB_FAIL(err, FAB_ERR_ARG, "%s exists already (--replace writes over it)", path);
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1,
+             slash ? path : ".");
+    if (access(folder, F_OK) != 0)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "the folder %s does not exist", folder);
+    return FAB_OK;
+}
+
+static fab_status structure_rows(const fab_structure *rows, size_t count, fab_json *summary,
+                                 fab_error *err)
+{
+    fab_json *list = NULL;
+    FAB_TRY(fab_put_array(summary, "structures", &list, err));
+    for (size_t i = 0; i < count; i++) {
+        fab_json *row = NULL, *findings = NULL;
+        FAB_TRY(fab_add_object(list, &row, err));
+        FAB_TRY(fab_put_int(row, "value", rows[i].label->value, err));
+        FAB_TRY(fab_put_text(row, "name", rows[i].label->name, err));
+        FAB_TRY(fab_put_real(row, "volume_ml", rows[i].volume_ml, 4, err));
+        FAB_TRY(fab_put_real(row, "confidence", rows[i].confidence, 4, err));
+        FAB_TRY(fab_put_array(row, "findings", &findings, err));
+        for (size_t f = 0; f < rows[i].finding_count; f++)
+            FAB_TRY(fab_add_text(findings, rows[i].findings[f].text, err));
+    }
+    return FAB_OK;
+}
+
+static fab_status write_labels(const fab_segment_job *o, const fab_segment_result *found,
+                               const char *table, fab_error *err)
+{
+    FAB_AUTO(fab_json_free) fab_json *labels = NULL;
+    FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
+    FAB_TRY(fab_nifti_write(found->labels, o->output, FAB_GENERATOR " labels", err));
+    fab_status status = fab_json_save_file(labels, table, err);
+    if (status < 0) (void)fab_path_remove_tree(o->output, NULL); /* both or neither */
+    return status;
+}
+
+enum { SEG_READ, SEG_RUN, SEG_CHECK, SEG_WRITE, SEG_COUNT };
+
+static const fab_step_def segment_steps[] = {
+    [SEG_READ] = {"read", "Reading the series", 8},
+    [SEG_RUN] = {"segment", "Finding structures", 80},
+    [SEG_CHECK] = {"check", "Checking plausibility", 5},
+    [SEG_WRITE] = {"write", "Writing the label map", 5},
+};
+
+static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segment_result *found,
+                               fab_json *summary, fab_error *err)
+{
+    FAB_AUTO(fab_study_free) fab_study *study = NULL;
+    FAB_AUTO(fab_model_free) fab_model *model = NULL;
+    FAB_AUTO_FREE fab_structure *rows = NULL;
+    size_t count = 0;
+    char table[FAB_MAX_PATH_BYTES];
+    FAB_TRY(table_path(o->output, table, sizeof table, err));
+    FAB_TRY(check_output_file(o->output, o->replace, err));
+    FAB_TRY(fab_job_enter(job, SEG_READ, err));
+    FAB_TRY(fab_study_read(o->input, o->series, job, &study, err));
+    FAB_TRY(fab_model_choose(o->model_folders, o->model, study, &model, err));
+    FAB_TRY(fab_job_enter(job, SEG_RUN, err));
+    fab_segment_options so = {o->step, o->max_memory_bytes, &job->progress};
+    FAB_TRY(fab_segment(model, study->volume, &so, found, err));
+    FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
+    FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
+    FAB_TRY(fab_job_enter(job, SEG_WRITE, err));
+    FAB_TRY(write_labels(o, found, table, err));
+    FAB_TRY(fab_put_text(summary, "output", o->output, err));
+    FAB_TRY(fab_put_text(summary, "table", table, err));
+    FAB_TRY(fab_put_text(summary, "model", fab_model_name(model), err));
+    FAB_TRY(fab_put_text(summary, "model_version", fab_model_version(model), err));
+    FAB_TRY(fab_put_text(summary, "weights_sha256", fab_model_weights_sha256(model), err));
+    FAB_TRY(fab_put_text(summary, "input_sha256", study->input_sha256, err));
+    return structure_rows(rows, count, summary, err);
+}
+
+fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_error *err)
+{
+    FAB_AUTO(fab_json_free) fab_json *s = fab_json_object();
+    fab_segment_result found = {0};
+    fab_json *run = NULL;
+    fab_job job;
+    fab_job_start(&job, o->watch, segment_steps, SEG_COUNT);
+    fab_status status = segment_into(o, &job, &found, s, err);
+    fab_segment_result_free(&found);
+    FAB_TRY(status);
+    fab_job_finish(&job);
+    FAB_TRY(fab_job_run_json(&job, &run, err));
+    FAB_TRY(fab_json_set(s, "run", run, err));
+    *summary = s;
+    s = NULL;
+    return FAB_OK;
+}
+
+/* ---- mesh ------------------------------------------------------------------------------- */
+
+enum { MESH_READ, MESH_BUILD, MESH_MEASURE, MESH_WRITE, MESH_COUNT };
+
+static const fab_step_def mesh_steps[] = {
+    [MESH_READ] = {"read", "Reading labels", 5},
+    [MESH_BUILD] = {"mesh", "Building surfaces", 50},
+    [MESH_MEASURE] = {"measure", "Measuring surfaces", 35},
+    [MESH_WRITE] = {"write", "Writing", 10},
+};
+
+typedef struct mesh_work {
+    fab_job job;
+    fab_volume *labels;
+    fab_label_set set;
+    fab_mesh_set meshes;
+    fab_mesh_report *reports;
+    fab_case_writer *writer;
+} mesh_work;
+
+static fab_status write_one(mesh_work *w, size_t index, fab_json *list, fab_error *err)
+{
+    const fab_mesh *mesh = &w->meshes.items[index];
+    const fab_label *label = fab_label_set_find(&w->set, mesh->label);
+    char safe[FAB_MAX_NAME_BYTES], name[FAB_MAX_NAME_BYTES + 16], path[FAB_MAX_PATH_BYTES];
+    fab_json *row = NULL;
+    if (label) fab_safe_name(label->name, safe, sizeof safe);
+    else snprintf(safe, sizeof safe, "label_%d", mesh->label);
+    snprintf(name, sizeof name, "%s.ply", safe);
+    FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(w->writer), name, err));
+    if (access(path, F_OK) == 0) { /* two names alike once made safe */
+        snprintf(name, sizeof name, "%.90s_%d.ply", safe, mesh->label);
+        FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(w->writer), name, err));
+    }
+    FAB_TRY(fab_case_mesh_save(mesh, path, err));
+    FAB_TRY(fab_add_object(list, &row, err));
+    FAB_TRY(fab_put_int(row, "value", mesh->label, err));
+    FAB_TRY(fab_put_text(row, "name", label ? label->name : safe, err));
+    FAB_TRY(fab_put_text(row, "file", name, err));
+    return fab_mesh_report_json(mesh, &w->reports[index], row, err);
+}
+
+static fab_status mesh_into(const fab_mesh_job *o, mesh_work *w, fab_json *summary, fab_error *err)
+{
+    bool has_table = false;
+    char path[FAB_MAX_PATH_BYTES];
+    fab_json *list = NULL;
+    FAB_TRY(fab_case_begin_folder(o->output, "meshes.json", o->replace, &w->writer, err));
+    fab_job_scratch(o->watch, fab_case_folder(w->writer), true);
+    FAB_TRY(fab_job_enter(&w->job, MESH_READ, err));
+    FAB_TRY(fab_labels_load(o->labels, o->table, &w->labels, &w->set, &has_table, err));
+    FAB_TRY(fab_job_enter(&w->job, MESH_BUILD, err));
+    FAB_TRY(fab_meshes_build(w->labels, NULL, &o->mesh, &w->job, &w->meshes, err));
+    FAB_TRY(fab_job_enter(&w->job, MESH_MEASURE, err));
+    FAB_TRY(fab_meshes_measure(&w->meshes, w->labels, &w->job, &w->reports, err));
+    FAB_TRY(fab_job_enter(&w->job, MESH_WRITE, err));
+    FAB_TRY(fab_put_text(summary, "format", "fabrica-meshes", err));
+    FAB_TRY(fab_put_int(summary, "format_version", 1, err));
+    FAB_TRY(fab_put_array(summary, "meshes", &list, err));
+    for (size_t i = 0; i < w->meshes.count; i++) FAB_TRY(write_one(w, i, list, err));
+    FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(w->writer), "meshes.json", err));
+    FAB_TRY(fab_json_save_file(summary, path, err));
+    FAB_TRY(fab_progress_step(&w->job.progress, "write", 1, err));
+    return fab_case_commit(&w->writer, err);
+}
+
+fab_status fab_job_mesh(const fab_mesh_job *o, fab_json **summary, fab_error *err)
+{
+    FAB_AUTO(fab_json_free) fab_json *s = fab_json_object();
+    mesh_work w = {0};
+    fab_job_start(&w.job, o->watch, mesh_steps, MESH_COUNT);
+    fab_status status = mesh_into(o, &w, s, err);
+    if (w.writer) fab_job_scratch(o->watch, fab_case_folder(w.writer), false);
+    fab_case_abort(w.writer);
+    fab_free(w.reports);
+    fab_mesh_set_free(&w.meshes);
+    fab_label_set_free(&w.set);
+    fab_volume_unref(w.labels);
+    FAB_TRY(status);
+    fab_job_finish(&w.job);
+    *summary = s;
+    s = NULL;
+    return FAB_OK;
+}

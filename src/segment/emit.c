@@ -1,0 +1,165 @@
+/* emit.c - labels from finished planes of logits, at the network's and at any other lattice.
+ *
+ * A label elsewhere is the argmax of trilinearly interpolated logits. Where all eight network
+ * voxels around a point have the same winner, that winner's logit is the largest at every one of
+ * them and so at every mean of them: nothing needs to be interpolated, exactly. Only cells that
+ * a border runs through are computed, unless margins are wanted.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "segment_internal.h"
+
+typedef struct emit_job {
+    fab_slide *s;
+    fab_target *t;
+    int from;
+} emit_job;
+
+static const float *logits_at(const fab_slide *s, int z, int y, int x)
+{
+    return s->ring +
+           (((ptrdiff_t)(z % s->depth) * s->size[1] + y) * s->size[2] + x) * s->pitch;
+}
+
+/* ---- the network's own lattice -------------------------------------------------------------- */
+
+static void winners_plane(void *ctx, int64_t index, int worker)
+{
+    (void)worker;
+    const emit_job *job = ctx;
+    fab_slide *s = job->s;
+    const int z = job->from + (int)index, classes = s->model->config.classes;
+    const ptrdiff_t plane = (ptrdiff_t)s->size[1] * s->size[2];
+    for (ptrdiff_t i = 0; i < plane; i++) {
+        const float *l = logits_at(s, z, 0, 0) + i * s->pitch;
+        int best = 0;
+        float sum = 0;
+        for (int c = 1; c < classes; c++)
+            if (l[c] > l[best]) best = c;
+        for (int c = 0; c < classes; c++) sum += expf(l[c] - l[best]);
+        s->winner[z * plane + i] = (uint16_t)best;
+        s->probability[z * plane + i] = 1.0f / sum;
+    }
+}
+
+/* ---- another lattice ------------------------------------------------------------------------ */
+
+/* The four network rows around a target row, and what is interpolated from them. */
+typedef struct rows {
+    const fab_slide *s;
+    ptrdiff_t at[4];   /* of the network's voxel x = 0 in winner */
+    const float *l[4];
+    float w[4];
+    float *column[2];  /* logits at network voxels x, x + 1 of the target row */
+    int have[2];       /* which x they hold, -1: none */
+} rows;
+
+static rows rows_of(const fab_slide *s, const fab_target *t, int z, int y, float *columns)
+{
+    rows r = {.s = s, .column = {columns, columns + s->pitch}, .have = {-1, -1}};
+    for (int k = 0; k < 4; k++) {
+        const int dz = k >> 1, dy = k & 1;
+        const fab_axis *az = &t->axis[0], *ay = &t->axis[1];
+        const int nz = az->first[z] + (dz < az->taps ? dz : 0);
+        const int ny = ay->first[y] + (dy < ay->taps ? dy : 0);
+        r.w[k] = (dz < az->taps ? az->weight[z * az->taps + dz] : 0.0f) *
+                 (dy < ay->taps ? ay->weight[y * ay->taps + dy] : 0.0f);
+        r.at[k] = ((ptrdiff_t)nz * s->size[1] + ny) * s->size[2];
+        r.l[k] = logits_at(s, nz, ny, 0);
+    }
+    return r;
+}
+
+static const float *column_at(rows *r, int x, int slot)
+{
+    if (r->have[slot] == x) return r->column[slot];
+    const ptrdiff_t at = (ptrdiff_t)x * r->s->pitch;
+    float *to = r->column[slot];
+    for (int c = 0; c < r->s->pitch; c++)
+        to[c] = (r->l[0][at + c] * r->w[0] + r->l[1][at + c] * r->w[1]) +
+                (r->l[2][at + c] * r->w[2] + r->l[3][at + c] * r->w[3]);
+    r->have[slot] = x;
+    return to;
+}
+
+/* The class that wins at all eight voxels around, or -1. */
+static int uniform_winner(const rows *r, int x0, int x1)
+{
+    const uint16_t *w = r->s->winner;
+    const int first = w[r->at[0] + x0];
+    for (int k = 0; k < 4; k++)
+        if (w[r->at[k] + x0] != first || w[r->at[k] + x1] != first) return -1;
+    return first;
+}
+
+/* Winner of the two columns mixed; *margin gets its lead over the second. */
+static int mixed_winner(const float *a, const float *b, float w, int classes, float *margin)
+{
+    float best = a[0] + (b[0] - a[0]) * w, second = -INFINITY;
+    int winner = 0;
+    for (int c = 1; c < classes; c++) {
+        const float v = a[c] + (b[c] - a[c]) * w;
+        if (v > best) {
+            second = best;
+            best = v;
+            winner = c;
+        } else if (v > second) {
+            second = v;
+        }
+    }
+    *margin = best - second;
+    return winner;
+}
+
+static void store(const fab_target *t, int64_t at, int label, float margin)
+{
+    if (t->wide) ((uint16_t *)t->labels)[at] = (uint16_t)label;
+    else ((uint8_t *)t->labels)[at] = (uint8_t)label;
+    if (t->margin) t->margin[at] = margin;
+}
+
+static void target_plane(void *ctx, int64_t index, int worker)
+{
+    (void)worker;
+    const emit_job *job = ctx;
+    const fab_target *t = job->t;
+    const fab_axis *ax = &t->axis[2];
+    const int z = job->from + (int)index, classes = job->s->model->config.classes;
+    float columns[2 * (FAB_UNET_MAX_CLASSES + 16)];
+    for (int y = 0; y < t->size[1]; y++) {
+        rows r = rows_of(job->s, t, z, y, columns);
+        for (int x = 0; x < t->size[2]; x++) {
+            const int x0 = ax->first[x], x1 = x0 + (ax->taps > 1);
+            const float w = ax->taps > 1 ? ax->weight[x * ax->taps + 1] : 0.0f;
+            int label = uniform_winner(&r, x0, x1);
+            float margin = 0;
+            if (label < 0 || t->margin)
+                label = mixed_winner(column_at(&r, x0, x0 & 1), column_at(&r, x1, x1 & 1), w,
+                                     classes, &margin);
+            store(t, t->start + z * t->step[0] + y * t->step[1] + x * t->step[2], label, margin);
+        }
+    }
+}
+
+/* First target plane that touches network plane `ready` or one after it. */
+static int planes_ready(const fab_target *t, int ready)
+{
+    const fab_axis *a = &t->axis[0];
+    int z = t->next;
+    while (z < t->size[0] && a->first[z] + a->taps - 1 < ready) z++;
+    return z;
+}
+
+void fab_slide_emit(fab_slide *s, int from, int to)
+{
+    emit_job job = {.s = s, .from = from};
+    if (to > from) fab_parallel_for(to - from, winners_plane, &job);
+    for (int i = 0; i < s->target_count; i++) {
+        job.t = &s->targets[i];
+        const int end = planes_ready(job.t, to);
+        job.from = job.t->next;
+        if (end > job.t->next) fab_parallel_for(end - job.t->next, target_plane, &job);
+        job.t->next = end;
+    }
+}

@@ -1,0 +1,97 @@
+/* findings.c - what a reader should know about the result before trusting it. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "segment_internal.h"
+
+#define LOW_CONFIDENCE 0.6
+
+const char *fab_finding_name(fab_finding_kind kind)
+{
+    static const char *const names[FAB_FINDING_KINDS] = {
+        "nothing_found", "cut_by_edge", "fragments", "side_fallback", "low_confidence"};
+    return kind >= 0 && kind < FAB_FINDING_KINDS ? names[kind] : "unknown";
+}
+
+static FAB_PRINTF(4, 5) void add(fab_segment_result *r, int value, fab_finding_kind kind,
+                                 const char *format, ...)
+{
+    fab_finding *f = &r->findings[r->finding_count++];
+    va_list args;
+    f->value = value;
+    f->kind = kind;
+    va_start(args, format);
+    vsnprintf(f->text, sizeof f->text, format, args);
+    va_end(args);
+}
+
+static void about_label(const fab_decision *d, fab_segment_result *r, size_t row,
+                        const fab_label_stats *stats)
+{
+    static const char *const faces[6] = {"-i", "+i", "-j", "+j", "-k", "+k"};
+    const fab_label *l = &r->set.items[row];
+    char edges[32] = "";
+    if (stats->voxels == 0) return;
+    for (int k = 0; k < 6; k++)
+        if (stats->touches_edge[k])
+            snprintf(edges + strlen(edges), sizeof edges - strlen(edges), " %s", faces[k]);
+    if (edges[0])
+        add(r, l->value, FAB_FINDING_CUT_BY_EDGE, "%.96s touches the volume's edge (%s).", l->name,
+            edges + 1);
+    if (r->confidence[row] < LOW_CONFIDENCE)
+        add(r, l->value, FAB_FINDING_LOW_CONFIDENCE, "%.96s: mean probability only %.2f.", l->name,
+            r->confidence[row]);
+    (void)d;
+}
+
+static void about_fragments(const fab_decision *d, fab_segment_result *r)
+{
+    for (int i = 0; i < d->model->label_count; i++)
+        if (d->model->labels[i].keep_components > 0 && d->fragments[i] > 0)
+            add(r, d->value_of[i], FAB_FINDING_FRAGMENTS,
+                "%.96s was in pieces: %d more big component(s).", d->model->labels[i].name,
+                d->fragments[i]);
+}
+
+static void join_notes(fab_segment_result *r)
+{
+    size_t at = 0;
+    r->notes[0] = 0;
+    for (size_t i = 0; i < r->finding_count; i++) {
+        const size_t need = strlen(r->findings[i].text) + (at > 0);
+        if (at + need + 5 > sizeof r->notes) { /* room for the dots */
+            snprintf(r->notes + at, sizeof r->notes - at, " ...");
+            return;
+        }
+        at += (size_t)snprintf(r->notes + at, sizeof r->notes - at, "%s%s", at ? " " : "",
+                               r->findings[i].text);
+    }
+}
+
+fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_error *err)
+{
+    const size_t values = (size_t)d->value_count;
+    int64_t found = 0;
+    bool split = false;
+    FAB_AUTO_FREE fab_label_stats *stats = fab_calloc(values, sizeof *stats);
+    r->findings = fab_calloc(3 * values + 2, sizeof *r->findings);
+    if (!stats || !r->findings) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for findings");
+    FAB_TRY(fab_labels_stats(r->labels, values, stats, err));
+    for (size_t v = 1; v < values; v++) found += stats[v].voxels;
+    for (int i = 0; i < d->model->label_count; i++) {
+        const int64_t voxels = stats[d->value_of[i]].voxels;
+        split |= d->model->labels[i].split && voxels + stats[d->value_of[i] + 1].voxels > 0;
+    }
+    if (found == 0)
+        add(r, 0, FAB_FINDING_NOTHING_FOUND, "No structure was found: wrong body part, modality "
+            "or units?");
+    if (split && !d->midline.from_spine)
+        add(r, 0, FAB_FINDING_SIDE_FALLBACK, "No spine was found: left and right were split at "
+            "the middle of the body.");
+    for (size_t i = 0; i < r->set.count; i++)
+        about_label(d, r, i, &stats[r->set.items[i].value]);
+    about_fragments(d, r);
+    join_notes(r);
+    return FAB_OK;
+}

@@ -1,0 +1,159 @@
+/* segment_internal.h - what the files of src/segment share.
+ *
+ * Axes: [0] is z, [1] is y, [2] is x of a volume whose x runs to the patient's left, y to the back
+ * and z to the head ("LPS order"), as in the model card. fab_grid sizes are the other way round.
+ */
+#ifndef FAB_SEGMENT_INTERNAL_H
+#define FAB_SEGMENT_INTERNAL_H
+
+#include "fabrica/segment.h"
+
+#define FAB_MODEL_MAX_TEXT 128
+
+typedef struct fab_model_label {
+    int value; /* the network's class */
+    char name[FAB_MAX_NAME_BYTES], left[FAB_MAX_NAME_BYTES], right[FAB_MAX_NAME_BYTES];
+    bool split;
+    int keep_components;     /* 0: all; else the largest n (of each side if split) */
+    double min_component_ml; /* smaller components are dropped */
+} fab_model_label;
+
+struct fab_model {
+    char name[FAB_MODEL_MAX_TEXT], version[FAB_MODEL_MAX_TEXT], sha256[65];
+    fab_json *card;
+    fab_unet_config config;
+    fab_net *net;
+    double spacing_mm[3];
+    double clip_hu[2], mean, std, padding_hu;
+    int patch[3];
+    double step, sigma_scale;
+    bool mirror[3];
+    int label_count;
+    fab_model_label labels[FAB_UNET_MAX_CLASSES];
+};
+
+/* ---- the image as the network's axes see it ----------------------------------------------- */
+
+/* Voxels of a volume addressed in LPS order without moving them. */
+typedef struct fab_view {
+    int size[3];
+    int64_t start, step[3];
+    double spacing_mm[3];
+    fab_grid grid; /* canonical; x, y, z */
+} fab_view;
+fab_view fab_view_of(const fab_grid *g);
+
+/* One axis of a separable resampling: target i = sum over k of weight[k] * source[first + k]. */
+typedef struct fab_axis {
+    int count, taps; /* targets; entries of weight per target */
+    int *first;
+    float *weight; /* [count][taps] */
+} fab_axis;
+void fab_axis_free(fab_axis *a);
+/* Both grids share their centre. `smooth`: a Gaussian against aliasing comes first when the target
+ * is coarser ("fabrica-gauss-linear-1", docs/formats/model.md). */
+fab_status fab_axis_make(int source_size, double source_mm, int size, double mm, bool smooth,
+                         fab_axis *out, fab_error *err);
+
+/* The network's grid for an image: size in LPS order. */
+fab_status fab_network_size(const fab_model *m, const fab_view *view, int size[3],
+                            fab_error *err);
+/* Resampled, clipped, normalised, and padded to at least the patch (low = padding / 2): `padded`
+ * voxels, `low` of them before the image. *out from fab_malloc. */
+fab_status fab_preprocess(const fab_model *m, const fab_volume *image, const fab_view *view,
+                          const int size[3], const int padded[3], const int low[3], float **out,
+                          fab_error *err);
+
+/* ---- sliding window ----------------------------------------------------------------------- */
+
+#define FAB_MAX_WINDOWS_PER_AXIS 4096
+/* nnU-Net's starts along one axis (round half to even); returns how many. starts may be NULL. */
+int fab_window_starts(int size, int patch, double step, int *starts);
+/* exp(-(i - patch / 2)^2 / (2 sigma^2)), sigma = patch * scale. */
+void fab_window_gaussian(int patch, double scale, float *out);
+
+/* A lattice that logits are interpolated at: labels (and margins) wanted there. */
+typedef struct fab_target {
+    int size[3];
+    int64_t start, step[3];  /* of a voxel (z, y, x) in labels and margin */
+    fab_axis axis[3];        /* two taps each, from the network's grid */
+    void *labels;            /* U8 or U16 */
+    bool wide;               /* labels are U16 */
+    float *margin;           /* or NULL */
+    int next;                /* first z plane not made yet */
+} fab_target;
+
+typedef struct fab_slide {
+    const fab_model *model;
+    int size[3], padded[3], low[3]; /* of the network's grid; with padding; padding before */
+    int count[3];
+    int *starts[3];
+    float *gauss[3];       /* per axis: [window][patch] weights, already divided by their sum */
+    const float *image;    /* padded */
+    int depth;             /* planes of the ring */
+    int pitch;             /* floats per voxel: classes rounded up to 16 */
+    float *ring;           /* [depth][size y][size x][pitch]; plane z is at z % depth */
+    uint16_t *winner;      /* [z][y][x] of the network's grid: class */
+    float *probability;    /* of the winner */
+    fab_target *targets;
+    int target_count;
+    const fab_progress *progress;
+} fab_slide;
+
+fab_status fab_slide_run(fab_slide *s, int *patches, fab_error *err);
+/* Winners and probabilities of network planes [from, to), then every target plane that needs no
+ * plane at or after `to`. */
+void fab_slide_emit(fab_slide *s, int from, int to);
+
+/* ---- after the network -------------------------------------------------------------------- */
+
+/* Connected components (26 neighbours) of equal non-zero values, all values in one pass.
+ * component[voxel] is -1 for value 0, else an index into *regions (fab_malloc'd), numbered in
+ * order of their first voxel. */
+typedef struct fab_region {
+    int value;
+    int64_t voxels;
+    int64_t left;   /* of them, left of the mid-sagittal surface */
+    int final;      /* label set value, 0: dropped, -1: cut along the mid-sagittal surface */
+} fab_region;
+fab_status fab_regions_find(const uint16_t *values, const int size[3], int32_t *component,
+                            fab_region **regions, int32_t *count, fab_error *err);
+
+/* The patient's mid-sagittal surface on the network's lattice: x = at[z] + tilt[z] (y - y0[z]).
+ * Larger x is the patient's left. See midline.c. */
+typedef struct fab_midline {
+    int planes;
+    double *x, *y, *tilt; /* one array each, [planes] */
+    bool from_spine;
+} fab_midline;
+fab_status fab_midline_find(const fab_model *m, const uint16_t *winner, const int size[3],
+                            fab_midline *out, fab_error *err);
+void fab_midline_free(fab_midline *m);
+double fab_midline_x(const fab_midline *m, double z, double y);
+
+/* What post-processing decided. */
+typedef struct fab_decision {
+    const fab_model *model;
+    int size[3];
+    const uint16_t *winner;
+    const float *probability;
+    int32_t *component;
+    fab_region *regions;
+    int32_t region_count;
+    fab_midline midline;
+    int row_of[FAB_UNET_MAX_CLASSES];   /* class -> row of model->labels, -1 */
+    int value_of[FAB_UNET_MAX_CLASSES]; /* row -> first value in the label set */
+    int fragments[FAB_UNET_MAX_CLASSES]; /* row -> big components before any were dropped */
+    int value_count;
+} fab_decision;
+fab_status fab_decide(const fab_model *m, const fab_slide *s, fab_decision *out, fab_error *err);
+void fab_decision_free(fab_decision *d);
+/* Classes in the target's labels become values of the label set. */
+void fab_decision_apply(const fab_decision *d, fab_target *t);
+/* sums[value] of the winner's probability and voxels[value] on the network's lattice. */
+void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxels);
+
+/* Fills r->findings and r->notes from the finished labels. */
+fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_error *err);
+
+#endif

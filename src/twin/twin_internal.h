@@ -1,0 +1,24 @@
+/* twin_internal.h - the tree walk that writing, listing and verifying share. */
+#ifndef FAB_TWIN_INTERNAL_H
+#define FAB_TWIN_INTERNAL_H
+
+#include "fabrica/twin.h"
+
+/* One name of a folder, sorted by byte value. */
+typedef struct fab_tree_entry {
+    char *name;
+    bool is_folder;
+} fab_tree_entry;
+
+/* Names of a folder, sorted, "." and ".." left out; links and special files are FAB_ERR_FORMAT. */
+fab_status fab_tree_list(const char *folder, fab_tree_entry **out, size_t *count, fab_error *err);
+void fab_tree_free(fab_tree_entry *entries, size_t count);
+
+/* fsync of every file and folder below and including path. */
+fab_status fab_tree_sync(const char *path, int depth, fab_error *err);
+fab_status fab_tree_sync_folder(const char *path, fab_error *err);
+
+/* FAB_ERR_NOSPACE for a full disk or quota, else FAB_ERR_IO, with the system's words. */
+fab_status fab_tree_errno(fab_error *err, const char *verb, const char *path);
+
+#endif

@@ -1,0 +1,180 @@
+/* components.c - connected components by runs and union-find, relabelled by size.
+ *
+ * Each x-run of the wanted value is one node; runs of neighbouring rows that touch are united
+ * (He, Chao, Suzuki 2008). Memory is a few words a run, not a voxel.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "volume_internal.h"
+
+typedef struct run {
+    int32_t begin, end; /* [begin, end) along x */
+    int32_t parent;
+    int64_t size; /* voxels of the run, then of the component at its root */
+} run;
+
+typedef struct run_list {
+    run *items;
+    int32_t count, capacity;
+    int32_t *row_start; /* rows + 1 */
+} run_list;
+
+static int32_t find_root(run *runs, int32_t at)
+{
+    while (runs[at].parent != at) {
+        runs[at].parent = runs[runs[at].parent].parent;
+        at = runs[at].parent;
+    }
+    return at;
+}
+
+static void unite(run *runs, int32_t a, int32_t b)
+{
+    a = find_root(runs, a);
+    b = find_root(runs, b);
+    if (a < b) runs[b].parent = a;
+    else runs[a].parent = b;
+}
+
+static fab_status push_run(run_list *list, int32_t begin, int32_t end, fab_error *err)
+{
+    if (list->count == list->capacity) {
+        if (list->capacity > INT32_MAX / 2)
+            FAB_FAIL(err, FAB_ERR_LIMIT, "more than 2^30 runs in a label map");
+        int32_t capacity = list->capacity ? list->capacity * 2 : 1024;
+        run *grown = fab_realloc(list->items, (size_t)capacity * sizeof *grown);
+        if (!grown) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
+        list->items = grown;
+        list->capacity = capacity;
+    }
+    list->items[list->count] = (run){begin, end, list->count, end - begin};
+    list->count++;
+    return FAB_OK;
+}
+
+static fab_status find_runs(const fab_volume *v, int value, run_list *list, fab_error *err)
+{
+    int32_t width = v->grid.size[0];
+    int64_t rows = (int64_t)v->grid.size[1] * v->grid.size[2];
+    for (int64_t row = 0; row < rows; row++) {
+        list->row_start[row] = list->count;
+        int64_t at = row * width;
+        for (int32_t i = 0; i < width;) {
+            if (fab_volume_label_(v, at + i) != value) {
+                i++;
+                continue;
+            }
+            int32_t begin = i;
+            while (i < width && fab_volume_label_(v, at + i) == value) i++;
+            FAB_TRY(push_run(list, begin, i, err));
+        }
+    }
+    list->row_start[rows] = list->count;
+    return FAB_OK;
+}
+
+/* Unites touching runs of two rows; reach 1 lets diagonal neighbours touch. */
+static void join_rows(run_list *list, int64_t row, int64_t other, int32_t reach)
+{
+    int32_t a = list->row_start[row], a_end = list->row_start[row + 1];
+    int32_t b = list->row_start[other], b_end = list->row_start[other + 1];
+    run *runs = list->items;
+    while (a < a_end && b < b_end) {
+        if (runs[a].begin < runs[b].end + reach && runs[b].begin < runs[a].end + reach)
+            unite(runs, a, b);
+        if (runs[a].end < runs[b].end) a++;
+        else b++;
+    }
+}
+
+static void join_all(run_list *list, const int32_t size[3], bool face_connected)
+{
+    static const int offsets[4][2] = {{-1, 0}, {0, -1}, {-1, -1}, {1, -1}}; /* dj, dk */
+    int count = face_connected ? 2 : 4;
+    int32_t reach = face_connected ? 0 : 1;
+    for (int64_t k = 0; k < size[2]; k++)
+        for (int64_t j = 0; j < size[1]; j++)
+            for (int o = 0; o < count; o++) {
+                int64_t oj = j + offsets[o][0], ok = k + offsets[o][1];
+                if (oj >= 0 && oj < size[1] && ok >= 0)
+                    join_rows(list, j + k * size[1], oj + ok * size[1], reach);
+            }
+}
+
+typedef struct ranked {
+    int64_t size;
+    int32_t root;
+} ranked;
+
+static int by_size(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->size != y->size) return x->size < y->size ? 1 : -1;
+    return x->root < y->root ? -1 : x->root > y->root;
+}
+
+/* Replaces each root's size by its rank (1 = largest); gives n and sizes. */
+static fab_status rank_components(run_list *list, int32_t *n, int64_t **sizes, fab_error *err)
+{
+    run *runs = list->items;
+    int32_t count = 0;
+    for (int32_t i = 0; i < list->count; i++) {
+        int32_t root = find_root(runs, i);
+        if (root == i) count++;
+        else runs[root].size += runs[i].size;
+    }
+    FAB_AUTO_FREE ranked *order = fab_alloc_array((size_t)count, sizeof *order);
+    FAB_AUTO_FREE int64_t *by_rank = fab_alloc_array((size_t)count, sizeof *by_rank);
+    if (!order || !by_rank) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
+    for (int32_t i = 0, c = 0; i < list->count; i++)
+        if (runs[i].parent == i) order[c++] = (ranked){runs[i].size, i};
+    qsort(order, (size_t)count, sizeof *order, by_size);
+    for (int32_t c = 0; c < count; c++) {
+        runs[order[c].root].size = c + 1;
+        by_rank[c] = order[c].size;
+    }
+    *n = count;
+    if (sizes) {
+        *sizes = by_rank;
+        by_rank = NULL;
+    }
+    return FAB_OK;
+}
+
+static void paint(run_list *list, const int32_t size[3], int32_t *to)
+{
+    int64_t rows = (int64_t)size[1] * size[2];
+    for (int64_t row = 0; row < rows; row++) {
+        for (int32_t r = list->row_start[row]; r < list->row_start[row + 1]; r++) {
+            int32_t id = (int32_t)list->items[find_root(list->items, r)].size;
+            int32_t *line = to + row * size[0];
+            for (int32_t i = list->items[r].begin; i < list->items[r].end; i++) line[i] = id;
+        }
+    }
+}
+
+fab_status fab_labels_components(const fab_volume *labels, int value, bool face_connected,
+                                 fab_volume **components, int32_t *n, int64_t **sizes,
+                                 fab_error *err)
+{
+    FAB_TRY(fab_volume_need_labels_(labels, err));
+    const int32_t *size = labels->grid.size;
+    int64_t rows = (int64_t)size[1] * size[2];
+    FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
+    if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
+    FAB_AUTO(fab_volume_unref) fab_volume *r = NULL;
+    FAB_TRY(fab_volume_create(&labels->grid, FAB_I32, &r, err));
+    run_list list = {.row_start = row_start};
+    fab_status status = find_runs(labels, value, &list, err);
+    if (status == FAB_OK) {
+        join_all(&list, size, face_connected);
+        status = rank_components(&list, n, sizes, err);
+    }
+    if (status == FAB_OK) paint(&list, size, r->data);
+    fab_free(list.items);
+    if (status < 0) return status;
+    *components = r;
+    r = NULL;
+    return FAB_OK;
+}

@@ -1,0 +1,99 @@
+#!/bin/sh
+# Bad input, one named case after another: what is done to a good study, and what must be said.
+# Nothing crashes, nothing is half written, no geometry is guessed.
+. "$(dirname "$0")/lib.sh"
+phantom
+"$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o good -q --format nifti || bad "good twin"
+gunzip -c good/volume.nii.gz >good.nii
+
+# refused NAME TEXT INPUT [OPTION...]: exit 3, the message, and no trace of a case
+refused() {
+    name=$1 text=$2 input=$3
+    shift 3
+    expect "$name" 3 "$text" "$FABRICA" twin "$input" -o out/case "$@"
+    [ -z "$(ls -A out)" ] || bad "$name leaves nothing" "$(ls -A out)"
+}
+# series NAME: a copy of the good series to spoil
+series() { rm -rf bad && cp -r patient/dicom bad; }
+# poke FILE OFFSET BYTES: overwrites bytes in a file
+poke() { printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null; }
+mkdir out
+
+refused missing "does not exist" nowhere
+: >empty.dcm
+refused zero-byte "is empty (0 bytes)" empty.dcm
+mkdir hollow
+refused empty-folder "hollow: no files" hollow
+printf 'not an image at all, just a few words\n' >words.nii.gz
+refused wrong-extension "is none of DICOM, zip, NIfTI and NRRD" words.nii.gz
+cp patient/dicom/IMG00003.dcm picture.jpg
+refused wrong-extension-dicom "slice" picture.jpg
+
+series
+find bad -name '*.dcm' ! -name IMG00003.dcm -delete
+refused one-slice "slice" bad
+series
+rm bad/IMG00007.dcm
+refused missing-slice "missing" bad
+series
+head -c 2000 patient/dicom/IMG00007.dcm >bad/IMG00007.dcm
+refused truncated-slice "IMG00007.dcm: the file is truncated" bad
+if missing dcmodify; then :; else
+    series
+    cp bad/IMG00007.dcm bad/again.dcm
+    dcmodify -nb -gin -m '(0008,0018)=2.25.4711' bad/again.dcm 2>/dev/null
+    dcmodify -nb -m '(0020,0013)=99' bad/again.dcm
+    refused duplicate-slice "duplicate" bad
+    series
+    for i in 1 2 3 4 5; do dcmodify -nb -m '(0010,0020)=SOMEBODY-ELSE' "bad/IMG0000$i.dcm"; done
+    refused mixed-patient "patient" bad
+    series
+    dcmodify -nb -m '(0020,0037)=1\0\0\0\0\1' bad/IMG00007.dcm
+    refused mixed-orientation "" bad
+    series
+    dcmodify -nb -m '(0020,0032)=nan\nan\nan' bad/IMG00007.dcm
+    refused nan-position "" bad
+fi
+"$FABRICA" phantom -q --spacing 10,10,8 --seed 9 -o other
+rm -rf bad && mkdir bad && cp -r patient/dicom bad/a && cp -r other/dicom bad/b
+refused two-patients 'holds 2 patients: "PHANTOM-7" (series' bad
+expect "two patients, one chosen" 0 "bad/case: " "$FABRICA" twin bad --series 1 -o bad/case \
+    --labels "$("$FABRICA" info bad --json | grep -q '"number": 1' &&
+        "$FABRICA" info bad | sed -n '/^Patient/{s/.*PHANTOM-\([79]\)".*/\1/p;q}' |
+        sed 's/7/patient/;s/9/other/')/truth/labels.nii.gz" --format nifti
+refused no-such-series "there is no number 9" patient/dicom --series 9
+refused no-such-uid "no series UID that begins with 1.2.3" patient/dicom --series 1.2.3
+
+head -c 5000 good.nii >short.nii
+refused truncated-nifti "short.nii" short.nii
+head -c 3000 good/volume.nii.gz >short.nii.gz
+refused truncated-gzip "short.nii.gz" short.nii.gz
+cp good.nii nan.nii
+poke nan.nii 280 '\000\000\300\177'
+poke nan.nii 252 '\000\000\001\000'
+refused nan-affine "nan.nii" nan.nii
+cp good.nii huge.nii
+poke huge.nii 42 '\377\177\377\177\377\177'
+refused huge-header "huge.nii" huge.nii
+cp good.nii nogeometry.nii
+poke nogeometry.nii 252 '\000\000\000\000'
+refused no-geometry "nogeometry.nii" nogeometry.nii
+if missing zip; then :; else
+    dd if=/dev/zero bs=1M count=700 2>/dev/null | zip -q bomb.zip -
+    refused zip-bomb "bomb.zip" bomb.zip
+    (cd patient/dicom && zip -q ../../study.zip ./*)
+    head -c 20000 study.zip >short.zip
+    refused truncated-zip "short.zip" short.zip
+    printf 'PK\005\006' >zero.zip
+    head -c 18 /dev/zero >>zero.zip
+    refused zip-of-nothing "zero.zip" zero.zip
+    ls "${TMPDIR:-/tmp}"/fabrica-zip-* >/dev/null 2>&1 && bad "unpacked zips are removed" || ok "unpacked zips are removed"
+fi
+
+refused labels-of-another "is not on the grid of" patient/dicom --labels other/truth/labels.nii.gz
+refused labels-that-are-an-image "not a label map" patient/dicom --labels good/volume.nii.gz
+"$FABRICA" phantom -q --spacing 8,8,6 --seed 7 --modality mr-t2 -o mr
+refused wrong-modality "is for CT" mr/dicom --model unet-tiny
+refused too-little-memory "the cap is 1 MiB" patient/dicom --max-memory 1M
+expect "no folder to write into" 3 "does not exist" "$FABRICA" twin patient/dicom -o nowhere/case
+finish

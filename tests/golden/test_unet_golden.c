@@ -1,0 +1,117 @@
+/* test_unet_golden.c - a small network against what PyTorch made of it (tests/golden/unet_tiny,
+ * written by train/golden.py): relative RMS of the logits at most 1e-5, on every instruction set.
+ */
+#include "fabrica/nn.h"
+#include "harness.h"
+
+#define FOLDER "tests/golden/unet_tiny"
+
+typedef struct golden {
+    fab_json *card;
+    fab_unet_config config;
+    fab_tensors *weights;
+    float *input, *logits;
+    int patch[3];
+} golden;
+
+static void path_of(const char *name, char *into)
+{
+    const char *root = getenv("FAB_SOURCE_ROOT");
+    snprintf(into, FAB_MAX_PATH_BYTES, "%s/" FOLDER "/%s", root ? root : ".", name);
+}
+
+static float *read_floats(const char *name, size_t expected)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    fab_error err;
+    fab_reader r = {0};
+    uint8_t *bytes = NULL;
+    size_t count = 0;
+    path_of(name, path);
+    CHECK_OK(fab_reader_open_file(path, &r, &err));
+    CHECK_OK(fab_reader_read_all(&r, 1u << 26, &bytes, &count, &err));
+    fab_reader_close(&r);
+    CHECK(count == expected * sizeof(float));
+    return (float *)(void *)bytes;
+}
+
+static golden load(void)
+{
+    golden g = {0};
+    char path[FAB_MAX_PATH_BYTES];
+    fab_error err;
+    fab_reader r = {0};
+    const fab_json *part = NULL;
+    path_of("model.json", path);
+    CHECK_OK(fab_json_load_file(path, &g.card, &err));
+    CHECK_OK(fab_json_get_object(g.card, "architecture", &part, &err));
+    CHECK_OK(fab_unet_config_from_json(part, &g.config, &err));
+    path_of("weights.safetensors", path);
+    CHECK_OK(fab_reader_open_file(path, &r, &err));
+    CHECK_OK(fab_tensors_read_safetensors(&r, &g.weights, &err));
+    fab_reader_close(&r);
+    CHECK_OK(fab_json_get_object(g.card, "inference", &part, &err));
+    CHECK_OK(fab_json_get_array(part, "patch_size", &part, &err));
+    size_t voxels = 1;
+    for (size_t a = 0; a < 3; a++) {
+        g.patch[a] = (int)fab_json_number(fab_json_at(part, a));
+        voxels *= (size_t)g.patch[a];
+    }
+    g.input = read_floats("input.bin", voxels * (size_t)g.config.input_channels);
+    g.logits = read_floats("logits.bin", voxels * (size_t)g.config.classes);
+    return g;
+}
+
+static void drop(golden *g)
+{
+    fab_json_free(g->card);
+    fab_tensors_free(g->weights);
+    fab_free(g->input);
+    fab_free(g->logits);
+}
+
+static double relative_rms(const float *is, const float *expected, size_t count)
+{
+    double difference = 0, sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double d = (double)is[i] - (double)expected[i];
+        difference += d * d;
+        sum += (double)expected[i] * (double)expected[i];
+    }
+    return sqrt(difference / sum);
+}
+
+static void equals_pytorch_on_every_isa(void)
+{
+    golden g = load();
+    fab_error err;
+    const size_t count = (size_t)g.patch[0] * (size_t)g.patch[1] * (size_t)g.patch[2] *
+                         (size_t)g.config.classes;
+    float *logits = fab_alloc_array(count, sizeof *logits);
+    CHECK(logits);
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++) {
+        if (!fab_nn_isa_runs((fab_isa)isa)) {
+            printf("  %s does not run on this machine: not checked\n",
+                   fab_nn_isa_name((fab_isa)isa));
+            continue;
+        }
+        fab_net *net = NULL;
+        fab_net_session *session = NULL;
+        CHECK_OK(fab_net_create_unet(&g.config, g.weights, (fab_isa)isa, &net, &err));
+        CHECK_OK(fab_net_session_create(net, g.patch, &session, &err));
+        memset(logits, 0xff, count * sizeof *logits);
+        CHECK_OK(fab_net_session_logits(session, g.input, logits, &err));
+        const double rms = relative_rms(logits, g.logits, count);
+        printf("  %-14s relative RMS %.3g\n", fab_nn_isa_name((fab_isa)isa), rms);
+        CHECK(rms <= 1e-5);
+        fab_net_session_free(session);
+        fab_net_free(net);
+    }
+    fab_free(logits);
+    drop(&g);
+}
+
+int main(void)
+{
+    return fab_test_run((fab_test[]){TEST(equals_pytorch_on_every_isa)}, 1);
+}

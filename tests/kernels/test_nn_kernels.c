@@ -1,0 +1,254 @@
+/* test_nn_kernels.c - every instruction set's kernels against the scalar reference.
+ *
+ * Random networks walk through kernels of 1 and 3, strides of 1 and 2 on every axis, channel
+ * counts that fill blocks and that do not, one and several input channels, odd sizes. The result
+ * has to be the reference's bits, with one thread and with three. The time each took is printed.
+ */
+#include "fabrica/nn.h"
+#include "harness.h"
+#include "random_unet.h"
+
+#define NETWORKS 24
+
+static fab_error err;
+
+static int pick(fab_rng *rng, const int *from, int count)
+{
+    return from[fab_rng_u32(rng) % (uint32_t)count];
+}
+
+static fab_unet_config random_config(fab_rng *rng, int patch[3])
+{
+    static const int features[] = {1, 3, 4, 8, 15, 16, 17, 24, 32, 33, 48};
+    static const int inputs[] = {1, 1, 1, 2, 3, 5};
+    static const int sizes[] = {1, 2, 3, 5, 7, 9};
+    fab_unet_config c = {.input_channels = pick(rng, inputs, 6), .norm_eps = 1e-5, .slope = 0.01,
+                         .classes = 2 + (int)(fab_rng_u32(rng) % 40), .conv_bias = true,
+                         .stage_count = 2 + (int)(fab_rng_u32(rng) % 2)};
+    int divisor[3];
+    for (int s = 0; s < c.stage_count; s++) {
+        c.stages[s].features = pick(rng, features, 11);
+        c.stages[s].convs = 1 + (int)(fab_rng_u32(rng) % 2);
+        c.decoder_convs[s] = 1 + (int)(fab_rng_u32(rng) % 2);
+        for (int a = 0; a < 3; a++) {
+            c.stages[s].kernel[a] = pick(rng, (int[]){1, 3, 3}, 3);
+            c.stages[s].stride[a] = s ? pick(rng, (int[]){1, 2, 2}, 3) : 1;
+        }
+    }
+    fab_unet_config_divisor(&c, divisor);
+    for (int a = 0; a < 3; a++) patch[a] = divisor[a] * pick(rng, sizes, 6);
+    return c;
+}
+
+/* Logits, and the CPU seconds they took. */
+static double run(const fab_unet_config *c, const fab_tensors *weights, fab_isa isa,
+                  const int patch[3], const float *input, float *logits)
+{
+    fab_net *net = NULL;
+    fab_net_session *session = NULL;
+    CHECK_OK(fab_net_create_unet(c, weights, isa, &net, &err));
+    CHECK_OK(fab_net_session_create(net, patch, &session, &err));
+    double cpu = fab_time_cpu_s();
+    CHECK_OK(fab_net_session_logits(session, input, logits, &err));
+    cpu = fab_time_cpu_s() - cpu;
+    fab_net_session_free(session);
+    fab_net_free(net);
+    return cpu;
+}
+
+static void compare_one(uint64_t seed, double seconds[FAB_ISA_COUNT])
+{
+    fab_rng rng;
+    int patch[3];
+    fab_rng_seed(&rng, seed, 3);
+    const fab_unet_config c = random_config(&rng, patch);
+    fab_tensors *weights = random_unet_tensors(&c, seed);
+    const size_t voxels = (size_t)patch[0] * (size_t)patch[1] * (size_t)patch[2];
+    const size_t count = voxels * (size_t)c.classes;
+    float *input = fab_alloc_array(voxels * (size_t)c.input_channels, sizeof *input);
+    float *expected = fab_alloc_array(count, sizeof *expected);
+    float *got = fab_alloc_array(count, sizeof *got);
+    CHECK(input && expected && got);
+    for (size_t i = 0; i < voxels * (size_t)c.input_channels; i++)
+        input[i] = (float)fab_rng_normal(&rng);
+    fab_threads_set(1);
+    seconds[0] += run(&c, weights, FAB_ISA_SCALAR, patch, input, expected);
+    for (size_t i = 0; i < count; i++) CHECK(isfinite(expected[i]));
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++)
+        for (int threads = 1; threads <= 3 && fab_nn_isa_runs((fab_isa)isa); threads += 2) {
+            if (isa == FAB_ISA_SCALAR && threads == 1) continue;
+            fab_threads_set(threads);
+            memset(got, 0xff, count * sizeof *got);
+            const double s = run(&c, weights, (fab_isa)isa, patch, input, got);
+            if (threads == 1) seconds[isa] += s;
+            CHECK(memcmp(got, expected, count * sizeof *got) == 0);
+        }
+    fab_threads_set(0);
+    fab_free(input);
+    fab_free(expected);
+    fab_free(got);
+    fab_tensors_free(weights);
+}
+
+static void every_isa_gives_the_references_bits(void)
+{
+    double seconds[FAB_ISA_COUNT] = {0};
+    for (uint64_t seed = 1; seed <= NETWORKS; seed++) compare_one(seed, seconds);
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++) {
+        if (fab_nn_isa_runs((fab_isa)isa))
+            printf("  %-14s %8.1f ms, %.1f times the reference's speed\n",
+                   fab_nn_isa_name((fab_isa)isa), 1e3 * seconds[isa], seconds[0] / seconds[isa]);
+        else
+            printf("  %-14s does not run on this machine: not checked\n",
+                   fab_nn_isa_name((fab_isa)isa));
+    }
+}
+
+/* A plain convolution network written again, straight from its definition, in double. */
+typedef struct naive {
+    int channels, size[3];
+    double *v;
+} naive;
+
+static naive naive_new(int channels, const int size[3])
+{
+    naive n = {channels, {size[0], size[1], size[2]}, NULL};
+    n.v = calloc((size_t)channels * (size_t)size[0] * (size_t)size[1] * (size_t)size[2],
+                 sizeof *n.v);
+    CHECK(n.v);
+    return n;
+}
+
+static double *naive_at(const naive *n, int c, int z, int y, int x)
+{
+    return n->v + (((ptrdiff_t)c * n->size[0] + z) * n->size[1] + y) * n->size[2] + x;
+}
+
+static double naive_sum(const naive *in, const float *w, const int k[3], const int s[3], int o,
+                        const int at[3])
+{
+    double sum = 0;
+    for (int c = 0; c < in->channels; c++)
+        for (int i = 0; i < k[0] * k[1] * k[2]; i++) {
+            const int d[3] = {i / (k[1] * k[2]), i / k[2] % k[1], i % k[2]};
+            int p[3];
+            bool inside = true;
+            for (int a = 0; a < 3; a++) {
+                p[a] = at[a] * s[a] + d[a] - k[a] / 2;
+                inside = inside && p[a] >= 0 && p[a] < in->size[a];
+            }
+            if (inside)
+                sum += *naive_at(in, c, p[0], p[1], p[2]) *
+                       (double)w[((ptrdiff_t)o * in->channels + c) * k[0] * k[1] * k[2] + i];
+        }
+    return sum;
+}
+
+static const float *tensor(const fab_tensors *t, const char *prefix, const char *name,
+                           const int64_t *shape, int rank)
+{
+    char full[160];
+    const float *values = NULL;
+    snprintf(full, sizeof full, "%s.%s", prefix, name);
+    CHECK_OK(fab_tensors_get(t, full, shape, rank, &values, &err));
+    return values;
+}
+
+static naive naive_conv(const fab_tensors *t, const char *prefix, naive in,
+                        const fab_unet_stage *st, const int stride[3])
+{
+    int size[3];
+    const int64_t shape[5] = {st->features, in.channels, st->kernel[0], st->kernel[1],
+                              st->kernel[2]};
+    const float *w = tensor(t, prefix, "conv.weight", shape, 5);
+    const float *bias = tensor(t, prefix, "conv.bias", shape, 1);
+    const float *gamma = tensor(t, prefix, "norm.weight", shape, 1);
+    const float *beta = tensor(t, prefix, "norm.bias", shape, 1);
+    for (int a = 0; a < 3; a++) size[a] = (in.size[a] + stride[a] - 1) / stride[a];
+    naive out = naive_new(st->features, size);
+    const int n = size[0] * size[1] * size[2];
+    for (int o = 0; o < st->features; o++) {
+        double mean = 0, m2 = 0, *v = naive_at(&out, o, 0, 0, 0);
+        for (int i = 0; i < n; i++) {
+            const int at[3] = {i / (size[1] * size[2]), i / size[2] % size[1], i % size[2]};
+            v[i] = naive_sum(&in, w, st->kernel, stride, o, at) + (double)bias[o];
+            mean += v[i] / n;
+        }
+        for (int i = 0; i < n; i++) m2 += (v[i] - mean) * (v[i] - mean) / n;
+        for (int i = 0; i < n; i++) {
+            v[i] = (v[i] - mean) / sqrt(m2 + 1e-5) * (double)gamma[o] + (double)beta[o];
+            if (v[i] < 0) v[i] *= 0.01;
+        }
+    }
+    free(in.v);
+    return out;
+}
+
+/* The reference itself against the definition: two stages, concatenation and all. */
+static void reference_equals_the_definition(void)
+{
+    const int patch[3] = {4, 6, 10};
+    const fab_unet_config c = {.input_channels = 2, .classes = 3, .stage_count = 2,
+        .stages = {{5, {3, 1, 3}, {1, 1, 1}, 1}, {18, {3, 3, 3}, {2, 1, 2}, 1}},
+        .decoder_convs = {1}, .norm_eps = 1e-5, .slope = 0.01, .conv_bias = true};
+    fab_tensors *t = random_unet_tensors(&c, 77);
+    naive in = naive_new(2, patch);
+    float input[2 * 240], logits[3 * 240];
+    fab_rng rng;
+    fab_rng_seed(&rng, 4, 4);
+    for (int i = 0; i < 480; i++) in.v[i] = (double)(input[i] = (float)fab_rng_normal(&rng));
+    run(&c, t, FAB_ISA_SCALAR, patch, input, logits);
+    naive skip = naive_conv(t, "encoder.stages.0.0.convs.0", in, &c.stages[0], c.stages[0].stride);
+    naive copy = naive_new(5, patch);
+    memcpy(copy.v, skip.v, 5 * 240 * sizeof *copy.v);
+    naive deep = naive_conv(t, "encoder.stages.1.0.convs.0", copy, &c.stages[1],
+                            c.stages[1].stride);
+    naive both = naive_new(10, patch);
+    const float *up = tensor(t, "decoder.transpconvs.0", "weight", (int64_t[]){18, 5, 2, 1, 2}, 5);
+    const float *up_bias = tensor(t, "decoder.transpconvs.0", "bias", (int64_t[]){5}, 1);
+    for (int i = 0; i < 5 * 240; i++) {
+        const int o = i / 240, z = i / 60 % 4, y = i / 10 % 6, x = i % 10;
+        double sum = (double)up_bias[o];
+        for (int k = 0; k < 18; k++)
+            sum += *naive_at(&deep, k, z / 2, y, x / 2) *
+                   (double)up[((k * 5 + o) * 2 + z % 2) * 2 + x % 2];
+        both.v[i] = sum;
+        both.v[5 * 240 + i] = skip.v[i];
+    }
+    static const int one[3] = {1, 1, 1};
+    naive last = naive_conv(t, "decoder.stages.0.convs.0", both, &c.stages[0], one);
+    const float *head = tensor(t, "decoder.seg_layers.0", "weight", (int64_t[]){3, 5, 1, 1, 1}, 5);
+    const float *head_bias = tensor(t, "decoder.seg_layers.0", "bias", (int64_t[]){3}, 1);
+    for (int i = 0; i < 3 * 240; i++) {
+        double sum = (double)head_bias[i / 240];
+        for (int k = 0; k < 5; k++) sum += (double)head[i / 240 * 5 + k] * last.v[k * 240 + i % 240];
+        CHECK_NEAR(logits[i], sum, 2e-5);
+    }
+    free(skip.v);
+    free(deep.v);
+    free(last.v);
+    fab_tensors_free(t);
+}
+
+static void unknown_isa_is_refused(void)
+{
+    const fab_unet_config c = {.input_channels = 1, .classes = 2, .stage_count = 2,
+        .stages = {{2, {1, 1, 1}, {1, 1, 1}, 1}, {2, {1, 1, 1}, {1, 1, 1}, 1}},
+        .decoder_convs = {1}, .norm_eps = 1e-5, .slope = 0.01, .conv_bias = true};
+    fab_tensors *t = random_unet_tensors(&c, 1);
+    fab_net *net = NULL;
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++)
+        if (!fab_nn_isa_runs((fab_isa)isa))
+            CHECK_FAILS(FAB_ERR_UNSUPPORTED, "do not run on this machine",
+                        fab_net_create_unet(&c, t, (fab_isa)isa, &net, &err));
+    CHECK(net == NULL);
+    CHECK(fab_nn_isa_runs(fab_nn_isa_best()) && fab_nn_isa_runs(FAB_ISA_SCALAR));
+    fab_tensors_free(t);
+}
+
+int main(void)
+{
+    return fab_test_run((fab_test[]){TEST(reference_equals_the_definition),
+                                     TEST(every_isa_gives_the_references_bits),
+                                     TEST(unknown_isa_is_refused)}, 3);
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Calls the library never makes: unsafe string functions anywhere, printing and exiting outside cli/.
+cd "$1" || exit 1
+bad=0
+look() { # pattern, why, folders
+    pattern=$1 why=$2
+    shift 2
+    grep -nE "(^|[^A-Za-z0-9_\"])($pattern)[ ]*\(" -r "$@" --include='*.c' --include='*.cc' --include='*.h' |
+        grep -vE '^[^:]*:[0-9]*:[ ]*(\*|//|/\*)' && { echo "  ^ $why"; bad=1; }
+}
+folders="src include"
+[ -d cli ] && folders="$folders cli"
+# shellcheck disable=SC2086
+look 'strcpy|strcat|sprintf|vsprintf|gets|strtok|alloca|tmpnam|mktemp|atoi|atof|rand|srand' 'unsafe or unchecked call' $folders
+look 'printf|puts|putchar|perror|exit|abort|getenv|system|popen' 'the library never prints, exits or reads the environment' src
+look 'malloc|calloc|realloc|free|strdup' 'use fab_malloc and friends' src/volume src/mesh src/nn src/segment src/export src/anatomy src/evaluate src/render src/phantom src/pipeline src/twin 2>/dev/null
+exit $bad

@@ -1,0 +1,180 @@
+/* Unit tests of layer 0. */
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "fabrica/json.h"
+#include "harness.h"
+
+static void error_messages_nest(void)
+{
+    fab_error err = {0};
+    CHECK(fab_error_set(&err, FAB_ERR_FORMAT, "bad byte %d", 7) == FAB_ERR_FORMAT);
+    CHECK(fab_error_prefix(&err, "%s", "a.dcm") == FAB_ERR_FORMAT);
+    CHECK(strcmp(err.message, "a.dcm: bad byte 7") == 0);
+    char longer[4000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    fab_error_prefix(&err, "%s", longer);
+    CHECK(strlen(err.message) < sizeof err.message);
+    CHECK(strcmp(fab_status_name(FAB_ERR_NOSPACE), "no-space") == 0);
+}
+
+static void allocation_hook_fails_exactly_the_nth(void)
+{
+    fab_alloc_fail_at(2, false);
+    void *a = fab_malloc(8), *b = fab_malloc(8), *c = fab_malloc(8);
+    CHECK(a && !b && c && fab_alloc_fail_hit());
+    fab_free(a);
+    fab_free(c);
+    CHECK(!fab_alloc_array(SIZE_MAX / 2, 4) && !fab_calloc(SIZE_MAX, 2));
+}
+
+static void buffer_grows_to_its_cap(void)
+{
+    fab_error err;
+    FAB_AUTO_BUF fab_buf buf = {.max_bytes = 1000};
+    for (int i = 0; i < 100; i++) CHECK_OK(fab_buf_append(&buf, "0123456789", 10, &err));
+    CHECK(buf.size == 1000 && memcmp(buf.data + 990, "0123456789", 10) == 0);
+    CHECK_FAILS(FAB_ERR_LIMIT, "1000", fab_buf_append(&buf, "x", 1, &err));
+}
+
+static void reader_refuses_past_the_end(void)
+{
+    fab_error err;
+    fab_reader r;
+    fab_reader_from_memory("abcdef", 6, "six", &r);
+    char into[8] = {0};
+    CHECK_OK(fab_reader_read(&r, 2, into, 4, &err));
+    CHECK(strcmp(into, "cdef") == 0);
+    CHECK_FAILS(FAB_ERR_FORMAT, "six: truncated", fab_reader_read(&r, 3, into, 4, &err));
+    CHECK_FAILS(FAB_ERR_FORMAT, "six", fab_reader_read(&r, UINT64_MAX, into, 4, &err));
+}
+
+static void atomic_file_appears_whole_or_not(void)
+{
+    fab_error err;
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES + 8];
+    CHECK(fab_test_folder(folder));
+    snprintf(path, sizeof path, "%s/f", folder);
+    fab_atomic_file *f = NULL;
+    CHECK_OK(fab_atomic_open(path, &f, &err));
+    CHECK_OK(fab_writer_printf(fab_atomic_writer(f), &err, "%01000d", 5));
+    CHECK(access(path, F_OK) != 0);
+    f = fab_atomic_abort(f);
+    CHECK(access(path, F_OK) != 0);
+    CHECK_OK(fab_file_write_atomic(path, "hello", 5, &err));
+    fab_reader r;
+    CHECK_OK(fab_reader_open_file(path, &r, &err));
+    CHECK(r.size == 5);
+    fab_reader_close(&r);
+    char hex[65];
+    CHECK_OK(fab_sha256_file(path, hex, &err)); /* FIPS 180-4 value of "hello" */
+    CHECK(strcmp(hex, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824") == 0);
+    CHECK_OK(fab_path_remove_tree(folder, &err));
+    CHECK(access(folder, F_OK) != 0);
+}
+
+static void full_disk_is_named_and_leaves_nothing(void)
+{
+    fab_error err;
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES + 8];
+    CHECK(fab_test_folder(folder));
+    snprintf(path, sizeof path, "%s/f", folder);
+    struct rlimit old, small = {100000, RLIM_INFINITY};
+    CHECK(getrlimit(RLIMIT_FSIZE, &old) == 0);
+    small.rlim_max = old.rlim_max;
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &small) == 0);
+    static char block[1 << 20];
+    fab_status s = fab_file_write_atomic(path, block, sizeof block, &err);
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK(s == FAB_ERR_NOSPACE && strstr(err.message, path));
+    CHECK(rmdir(folder) == 0); /* empty: the temporary is gone */
+}
+
+static void json_round_trips_and_names_fields(void)
+{
+    fab_error err;
+    fab_json *v = NULL;
+    const char *text = "{\"b\":1,\"a\":[1.5,null,\"x\"],\"c\":{\"d\":true}}";
+    CHECK_OK(fab_json_parse(text, strlen(text), "t", &v, &err));
+    FAB_AUTO_BUF fab_buf buf = {0};
+    fab_writer w;
+    fab_writer_to_buf(&buf, &w);
+    CHECK_OK(fab_json_dump(v, 0, &w, &err));
+    CHECK(buf.size == strlen(text) + 1 && memcmp(buf.data, text, strlen(text)) == 0);
+    int64_t n = 0;
+    const char *s = NULL;
+    CHECK_OK(fab_json_get_int(v, "b", 0, 10, &n, &err));
+    CHECK(n == 1);
+    CHECK_FAILS(FAB_ERR_FORMAT, "\"b\" is 1, outside 2..3",
+                fab_json_get_int(v, "b", 2, 3, &n, &err));
+    CHECK_FAILS(FAB_ERR_FORMAT, "\"z\" is missing", fab_json_get_string(v, "z", &s, &err));
+    v = fab_json_free(v);
+    CHECK_FAILS(FAB_ERR_FORMAT, "t: not valid JSON: line 1", fab_json_parse("{", 1, "t", &v, &err));
+    fab_json *repaired = fab_json_string("a\xff" "b");
+    CHECK(strcmp(fab_json_text(repaired), "a\xEF\xBF\xBD" "b") == 0);
+    fab_json_free(repaired);
+}
+
+static atomic_llong loop_sum;
+
+static void add_index(void *ctx, int64_t index, int worker)
+{
+    int64_t *per_worker = ctx;
+    per_worker[worker] += index;
+    atomic_fetch_add(&loop_sum, index);
+}
+
+static void parallel_loop_visits_all_once(void)
+{
+    for (int threads = 1; threads <= 8; threads *= 2) {
+        fab_threads_set(threads);
+        for (int round = 0; round < 200; round++) {
+            int64_t sums[8] = {0}, total = 0;
+            atomic_store(&loop_sum, 0);
+            fab_parallel_for(1000, add_index, sums);
+            for (int i = 0; i < 8; i++) total += sums[i];
+            CHECK(total == 499500 && atomic_load(&loop_sum) == 499500);
+        }
+    }
+    fab_threads_set(0);
+}
+
+static void random_numbers_are_the_published_ones(void)
+{
+    fab_rng rng; /* first outputs of pcg32-demo, seed 42, stream 54 */
+    fab_rng_seed(&rng, 42, 54);
+    static const uint32_t expected[] = {0xa15c02b7, 0x7b47f409, 0xba1d3330, 0x83d2f293};
+    for (int i = 0; i < 4; i++) CHECK(fab_rng_u32(&rng) == expected[i]);
+    double sum = 0, square = 0;
+    for (int i = 0; i < 20000; i++) {
+        double x = fab_rng_normal(&rng);
+        sum += x;
+        square += x * x;
+    }
+    CHECK_NEAR(sum / 20000, 0, 0.03);
+    CHECK_NEAR(square / 20000, 1, 0.05);
+}
+
+static void peak_memory_follows_use(void)
+{
+    uint64_t before = fab_peak_rss_bytes();
+    size_t bytes = (size_t)64 << 20;
+    volatile char *block = fab_malloc(bytes);
+    CHECK(block);
+    for (size_t i = 0; i < bytes; i += 4096) block[i] = 1;
+    CHECK(fab_peak_rss_bytes() >= before + bytes / 2);
+    fab_free((void *)(uintptr_t)block);
+}
+
+int main(void)
+{
+    static const fab_test tests[] = {
+        TEST(error_messages_nest), TEST(allocation_hook_fails_exactly_the_nth),
+        TEST(buffer_grows_to_its_cap), TEST(reader_refuses_past_the_end),
+        TEST(atomic_file_appears_whole_or_not), TEST(full_disk_is_named_and_leaves_nothing),
+        TEST(json_round_trips_and_names_fields), TEST(parallel_loop_visits_all_once),
+        TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use)};
+    return fab_test_run(tests, sizeof tests / sizeof tests[0]);
+}

@@ -1,0 +1,14 @@
+/* Tests of the jobs, through their public face. */
+#include "tests.h"
+
+int main(void)
+{
+    const fab_test tests[] = {
+        TEST(input_kinds_by_content),   TEST(label_tables_of_other_tools),
+        TEST(models_newest_and_named),  TEST(findings_of_a_wrong_twin),
+        TEST(cancel_at_every_step),     TEST(progress_never_falls),
+        TEST(names_cannot_break_the_report), TEST(evaluate_by_name_and_mapping),
+        TEST(evaluate_on_another_grid),
+    };
+    return fab_test_run(tests, sizeof tests / sizeof *tests);
+}

@@ -1,0 +1,17 @@
+/* Tests of the case store. */
+#include "tests.h"
+
+int main(void)
+{
+    const fab_test tests[] = {
+        TEST(case_appears_only_on_commit), TEST(case_abort_leaves_nothing),
+        TEST(case_refuses_what_is_there),  TEST(case_replaces_only_a_case),
+        TEST(case_removes_orphans),        TEST(case_keeps_a_living_writer),
+        TEST(case_needs_a_parent),         TEST(case_lists_files),
+        TEST(case_folder_honours_umask),   TEST(mesh_round_trip),
+        TEST(mesh_refuses_damage),         TEST(mesh_alloc_failures),
+        TEST(case_open_and_verify),        TEST(case_open_refuses),
+        TEST(case_paths_stay_inside),
+    };
+    return fab_test_run(tests, sizeof tests / sizeof *tests);
+}

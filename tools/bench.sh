@@ -1,0 +1,14 @@
+#!/bin/sh
+# tools/bench.sh BUILD_DIR: runs every benchmark of bench/, JSON into out/bench/.
+set -eu
+mkdir -p out/bench
+for script in bench/*.sh bench/*_vs_*.py; do
+    [ -f "$script" ] || continue
+    name=$(basename "$script")
+    echo "bench: $name"
+    case "$script" in
+    *.py) FAB_BUILD_ROOT=$1 /usr/bin/python3 "$script" >"out/bench/${name%.*}.json" ;;
+    *) FAB_BUILD_ROOT=$1 sh "$script" >"out/bench/${name%.*}.json" ;;
+    esac
+done
+ls -l out/bench

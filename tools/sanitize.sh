@@ -1,0 +1,17 @@
+#!/bin/sh
+# tools/sanitize.sh: every test under ASan + UBSan, then the threaded suites under TSan.
+set -eu
+run() { # name, sanitizers, meson test options
+    name=$1 sanitizers=$2
+    shift 2
+    [ -f "build-$name/build.ninja" ] ||
+        meson setup "build-$name" -Db_sanitize="$sanitizers" -Db_lundef=false --buildtype=debugoptimized
+    ninja -C "build-$name"
+    tools/check.sh "build-$name" --timeout-multiplier 10 "$@"
+}
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
+run asan address,undefined --no-suite tidy
+export TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/tools/tsan.supp
+run tsan thread --no-suite tidy --no-suite torture --no-suite interop
