@@ -30,6 +30,12 @@ static const preview_view views[VIEWS] = {
       [FAB_TISSUE_BOWEL] = 1, [FAB_TISSUE_DISC] = 1, [FAB_TISSUE_SKIN] = 0.11}},
 };
 
+/* What fills the body or wraps it would hide everything else; FAB_TISSUE_OTHER says too little. */
+static const struct { const char *name; double opacity; } wrappers[] = {
+    {"body_extremities", 0.11}, {"body_trunc", 0.11}, {"fat", 0}, {"soft_tissue", 0},
+    {"subcutaneous_fat", 0}, {"torso_fat", 0}, {"cerebrospinal_fluid", 0},
+};
+
 /* Where each slice is laid: through the middle of the first of these that the label map has. */
 static const struct { fab_plane plane; const char *caption; const char *anchors[4]; } slices[] = {
     {FAB_AXIAL, "Axial", {"kidney", "liver", "vertebrae_", NULL}},
@@ -97,11 +103,32 @@ static fab_tissue tissue_of(const preview_job *job, size_t mesh)
     return label && label->anatomy ? label->anatomy->tissue : FAB_TISSUE_OTHER;
 }
 
+/* The wrapper's opacity, or -1 for a structure that is none. */
+static double wrapper_opacity(const preview_job *job, size_t mesh)
+{
+    const fab_label *label = fab_label_set_find(&job->set, job->meshes.items[mesh].label);
+    for (size_t i = 0; label && i < sizeof wrappers / sizeof *wrappers; i++)
+        if (strcmp(label->name, wrappers[i].name) == 0) return wrappers[i].opacity;
+    return -1;
+}
+
 static bool has_skin(const preview_job *job)
 {
     for (size_t m = 0; m < job->meshes.count; m++)
-        if (tissue_of(job, m) == FAB_TISSUE_SKIN) return true;
+        if (tissue_of(job, m) == FAB_TISSUE_SKIN || wrapper_opacity(job, m) > 0) return true;
     return false;
+}
+
+static void set_opacity(preview_job *job, const double by_tissue[TISSUES])
+{
+    bool solid = false;
+    for (size_t m = 0; m < job->meshes.count; m++) {
+        double wrapper = wrapper_opacity(job, m);
+        job->opacity[m] = wrapper >= 0 ? wrapper : by_tissue[tissue_of(job, m)];
+        solid |= job->opacity[m] >= 1;
+    }
+    for (size_t m = 0; m < job->meshes.count && !solid; m++) /* only soft tissue: show that */
+        if (job->opacity[m] <= 0) job->opacity[m] = 1;
 }
 
 static fab_status add_body(preview_job *job, fab_error *err)
@@ -136,8 +163,7 @@ static fab_status gather(preview_job *job, fab_error *err)
 
 static fab_render_view view_of(preview_job *job, int column)
 {
-    for (size_t m = 0; m < job->meshes.count; m++)
-        job->opacity[m] = views[column].opacity[tissue_of(job, m)];
+    set_opacity(job, views[column].opacity);
     return (fab_render_view){.azimuth_deg = views[column].azimuth_deg,
                              .elevation_deg = views[column].elevation_deg,
                              .width = job->layout.panel_width,

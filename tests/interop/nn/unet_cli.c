@@ -1,4 +1,4 @@
-/* unet_cli CARD WEIGHTS INPUT OUTPUT Z Y X: a network's logits for one patch, raw fp32 in and out. */
+/* unet_cli CARD WEIGHTS INPUT OUTPUT Z Y X: a network's logits for one patch, raw fp32. */
 #include <stdio.h>
 #include <stdlib.h>
 
