@@ -1,5 +1,5 @@
 /* test_phantom.c - the synthetic patient: same seed same bytes, its truth, and its anatomy. */
-#include "tests/harness.h"
+#include "harness.h"
 
 #include "fabrica/phantom.h"
 
