@@ -82,7 +82,8 @@ def run_vtk(path, shape, spacing, crop):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--bench", default="build/bench/bench_mesh")
+    root = os.environ.get("FAB_BUILD_ROOT", "build")
+    p.add_argument("--bench", default=os.path.join(root, "bench", "bench_mesh"))
     p.add_argument("--labels", help="a label map as NIfTI; otherwise a synthetic body is made")
     p.add_argument("--size", type=int, nargs=3, default=(512, 512, 300))
     p.add_argument("--structures", type=int, default=60)
@@ -94,6 +95,8 @@ def main():
         run_vtk(a.vtk[0], tuple(map(int, a.vtk[1:4])), tuple(map(float, a.vtk[4:7])),
                 a.vtk[7] == "crop")
         return
+    if not os.path.exists(a.bench):
+        subprocess.run(["ninja", "-C", root, "bench/bench_mesh"], check=True, stdout=sys.stderr)
     spacing = (0.8, 0.8, 1.0)
     if a.labels:
         import nibabel
