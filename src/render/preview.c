@@ -6,6 +6,8 @@
 
 #include "render_internal.h"
 
+static const double unknown_opacity = 0.13; /* of a name the anatomy table does not have */
+static const double skin_rim_mm = 8, bare_rim_mm = 30;
 enum { VIEWS = 3, TISSUES = FAB_TISSUE_SKIN + 1, DESIGN_WIDTH = 1920 };
 
 /* Opacity by tissue; 0 hides. */
@@ -104,18 +106,35 @@ static fab_tissue tissue_of(const preview_job *job, size_t mesh)
 }
 
 /* The wrapper's opacity, or -1 for a structure that is none. */
-static double wrapper_opacity(const preview_job *job, size_t mesh)
+static double label_wrapper(const fab_label *label)
 {
-    const fab_label *label = fab_label_set_find(&job->set, job->meshes.items[mesh].label);
     for (size_t i = 0; label && i < sizeof wrappers / sizeof *wrappers; i++)
         if (strcmp(label->name, wrappers[i].name) == 0) return wrappers[i].opacity;
-    return -1;
+    return label && !label->anatomy ? unknown_opacity : -1;
+}
+
+static double wrapper_opacity(const preview_job *job, size_t mesh)
+{
+    return label_wrapper(fab_label_set_find(&job->set, job->meshes.items[mesh].label));
+}
+
+/* What the slices outline: not what fills or wraps the body. */
+static fab_status slice_set(const preview_job *job, fab_label_set *out, fab_error *err)
+{
+    for (size_t i = 0; job->options->set && i < job->options->set->count; i++) {
+        const fab_label *label = &job->options->set->items[i];
+        bool skin = label->anatomy && label->anatomy->tissue == FAB_TISSUE_SKIN;
+        if (skin || (label->anatomy && label_wrapper(label) >= 0)) continue;
+        FAB_TRY(fab_label_set_add(out, label->value, label->name, err));
+        memcpy(out->items[out->count - 1].rgb, label->rgb, sizeof label->rgb);
+    }
+    return FAB_OK;
 }
 
 static bool has_skin(const preview_job *job)
 {
     for (size_t m = 0; m < job->meshes.count; m++)
-        if (tissue_of(job, m) == FAB_TISSUE_SKIN || wrapper_opacity(job, m) > 0) return true;
+        if (tissue_of(job, m) == FAB_TISSUE_SKIN) return true;
     return false;
 }
 
@@ -270,6 +289,44 @@ static fab_status anchors(preview_job *job, double world[3][3], fab_error *err)
     return FAB_OK;
 }
 
+static void widen(const fab_mesh *mesh, const fab_mat34 *voxel_from_world, double low[3],
+                  double high[3])
+{
+    for (uint32_t v = 0; v < mesh->vertex_count; v++) {
+        const float *p = mesh->position + 3 * (size_t)v;
+        double at[3] = {p[0], p[1], p[2]};
+        fab_mat34_apply(voxel_from_world, at, at);
+        for (int a = 0; a < 3; a++) {
+            low[a] = fmin(low[a], at[a]);
+            high[a] = fmax(high[a], at[a]);
+        }
+    }
+}
+
+/* The part of the image around what is shown, so that the table and air do not shrink it. */
+static fab_status crop_image(const preview_job *job, fab_volume **out, fab_error *err)
+{
+    const fab_grid *g = fab_volume_grid(job->options->image);
+    double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+    double spacing[3];
+    int32_t start[3], size[3];
+    fab_mat34 voxel_from_world;
+    FAB_TRY(fab_mat34_invert(&g->world_from_voxel, &voxel_from_world, err));
+    fab_grid_spacing(g, spacing);
+    for (size_t m = 0; m < job->meshes.count; m++)
+        widen(&job->meshes.items[m], &voxel_from_world, low, high);
+    for (int a = 0; a < 3; a++) {
+        double rim = (has_skin(job) ? skin_rim_mm : bare_rim_mm) / spacing[a];
+        bool any = low[a] <= high[a];
+        double first = any ? fmin(fmax(floor(low[a] - rim), 0), g->size[a] - 1) : 0;
+        double last = any ? fmax(fmin(ceil(high[a] + rim), g->size[a] - 1), first)
+                          : g->size[a] - 1;
+        start[a] = (int32_t)first;
+        size[a] = (int32_t)(last - first) + 1;
+    }
+    return fab_volume_crop(job->options->image, start, size, out, err);
+}
+
 static void window_of(const fab_render_preview_options *o, double *center, double *width)
 {
     *center = o->window_center, *width = o->window_width;
@@ -284,14 +341,18 @@ static fab_status draw_slices(preview_job *job, fab_error *err)
 {
     const fab_render_preview_options *o = job->options;
     const preview_layout *l = &job->layout;
+    FAB_AUTO(fab_volume_unref) fab_volume *image = NULL;
+    __attribute__((cleanup(fab_label_set_free))) fab_label_set shown = {0};
     double world[3][3], center, width;
+    FAB_TRY(slice_set(job, &shown, err));
     FAB_TRY(anchors(job, world, err));
+    FAB_TRY(crop_image(job, &image, err));
     window_of(o, &center, &width);
     int y = l->head + l->view_height + l->gap;
     for (int i = 0; i < 3; i++) {
         __attribute__((cleanup(fab_image_free))) fab_image panel = {0};
-        FAB_TRY(fab_render_slice(o->image, o->labels, o->set, slices[i].plane, world[i], center,
-                                 width, l->panel_width, l->slice_height, &panel, err));
+        FAB_TRY(fab_render_slice(image, o->labels, &shown, slices[i].plane, world[i], center, width,
+                                 l->panel_width, l->slice_height, &panel, err));
         put_panel(job, i, y, &panel);
         caption(job, i, y, slices[i].caption);
     }

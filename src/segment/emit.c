@@ -145,10 +145,13 @@ static void target_plane(void *ctx, int64_t index, int worker)
     float columns[2 * (FAB_UNET_MAX_CLASSES + 16)];
     for (int y = 0; y < t->size[1]; y++) {
         rows r = rows_of(job->s, t, z, y, columns);
+        int cell = -1, agreed = -1; /* the network voxel pair, and what all around it say */
         for (int x = 0; x < t->size[2]; x++) {
             const int x0 = ax->first[x], x1 = x0 + (ax->taps > 1);
             const float w = ax->taps > 1 ? ax->weight[x * ax->taps + 1] : 0.0f;
-            int label = uniform_winner(&r, x0, x1);
+            if (x0 != cell) agreed = uniform_winner(&r, x0, x1);
+            cell = x0;
+            int label = agreed;
             float margin = 0;
             if (label < 0 || t->margin)
                 label = mixed_winner(column_at(&r, x0, x0 & 1), column_at(&r, x1, x1 & 1), w,

@@ -143,11 +143,12 @@ static void faults_are_found(void)
     CHECK_OK(fab_mesh_measure(bead, NULL, &r, &err));
     CHECK(!r.closed && r.degenerate == 1);
     bead->index[0] = kept;
-    float *p = bead->position + (size_t)kept * 3, old = p[0];
-    p[0] += 8; /* a spike right through the bead */
+    float *p = bead->position + (size_t)kept * 3, old[3] = {p[0], p[1], p[2]};
+    const float centre[3] = {6, 6, 34};
+    for (int x = 0; x < 3; x++) p[x] = centre[x] - 2 * (p[x] - centre[x]); /* a spike through it */
     CHECK_OK(fab_mesh_measure(bead, NULL, &r, &err));
     CHECK(r.closed && r.self_intersections > 3);
-    p[0] = old;
+    memcpy(p, old, sizeof old);
     for (size_t i = 0; i < (size_t)bead->vertex_count * 3; i += 3) bead->position[i] += 2.5f;
     CHECK_OK(fab_mesh_measure(bead, v, &r, &err)); /* shifted: the distance says so */
     CHECK(r.self_intersections == 0);
