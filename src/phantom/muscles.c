@@ -160,7 +160,8 @@ static double couch_distance(const ph_scene *s, const double *par, ph_vec p)
 static void add_couch(ph_scene *s)
 {
     ph_frame f = {V(0, 0, 0), V(1, 0, 0), V(0, 1, 0), V(0, 0, 1), 1};
-    double back = (146 - s->canonical_s1.y) * s->scale + 0.3 * s->o->cobb_deg;
+    double soft = 34 * ph_max(s->fat - 1, 0);
+    double back = (156 + soft - s->canonical_s1.y) * s->scale + 0.3 * s->o->cobb_deg;
     for (int k = 0; k < 2; k++) {
         double par[2] = {back + (k ? 20 : 0), k ? 9.0 : 0.9};
         fab_ph_shape(s, NULL, fab_ph_frame_add(s, &f), k ? PH_FOAM : PH_COUCH)->wall_mm = k;
