@@ -17,7 +17,8 @@ extern "C" {
 #endif
 
 /* The headset file holds at most this many triangles, all its levels of detail together. Its levels
- * are those of scene.meshes and scene.lods that fit, finest first; if none fits: FAB_ERR_LIMIT. */
+ * are those of scene.meshes and scene.lods that fit, finest first; with no lods, or if none fits,
+ * it simplifies the meshes itself. */
 #define FAB_EXPORT_HEADSET_TRIANGLES 300000
 /* Triangles a level should have (finest first) so that three levels fit; for fab_mesh_simplify. */
 #define FAB_EXPORT_HEADSET_LEVELS 3

@@ -12,6 +12,9 @@ extern "C" {
 typedef enum fab_phantom_modality { FAB_PHANTOM_CT, FAB_PHANTOM_MR_T1, FAB_PHANTOM_MR_T2 }
     fab_phantom_modality;
 
+typedef enum fab_phantom_kernel { FAB_PHANTOM_SOFT, FAB_PHANTOM_BONE } fab_phantom_kernel;
+
+/* Out of range values are FAB_ERR_ARG naming the field. NaN where it says so: drawn or derived. */
 typedef struct fab_phantom_options {
     uint64_t seed;
     double cobb_deg;          /* 0..90, apex near T12-L1 unless the seed says otherwise */
@@ -25,10 +28,15 @@ typedef struct fab_phantom_options {
     bool metal;               /* pedicle screws */
     fab_phantom_modality modality;
     int contrast_phase;       /* 0 native, 1 arterial, 2 portal venous */
-    double noise_hu;          /* sd at the centre; < 0: default */
+    double noise_hu;          /* sd at the centre; < 0: default; 0: none */
     double spacing_mm[3];     /* x, y, z */
     double slice_thickness_mm;
-    double range_mm[2];       /* z range kept, 0 = top of sacrum, up positive; NaN = T4 to mid femur */
+    double range_mm[2];       /* z kept, 0 = sacral endplate, up; NaN: T4 to upper femur */
+    fab_phantom_kernel kernel;
+    double apex;              /* of the curve, levels above T12-L1 (-1.5 = L2, 4 = T9); NaN: seed */
+    int convex_side;          /* 1 left, -1 right, 0: as usual for the apex */
+    double fat;               /* subcutaneous fat, 1 = average man; NaN: by sex and seed */
+    double fov_mm[2];         /* width, depth of the image; NaN: the whole body and the couch */
     const fab_progress *progress;
 } fab_phantom_options;
 void fab_phantom_options_default(fab_phantom_options *o);

@@ -60,8 +60,8 @@ typedef struct fab_segment_result {
     fab_label_set set;        /* values that can occur, after the left/right split */
     fab_volume *fine_labels;  /* the same at the meshing grid (canonical axes, half the network's
                                  spacing), for smooth sub-voxel surfaces */
-    fab_volume *fine_margin;  /* F32 on fine_labels' grid: logit of the winner minus that of the
-                                 second, >= 0 */
+    fab_volume *fine_margin;  /* F32 on fine_labels' grid: logit of the winner minus the largest
+                                 one that would give another label, >= 0 */
     double *confidence;       /* per set row: mean softmax probability of the winner over the
                                  structure at the network's resolution, 0..1; 0 if not found */
     size_t finding_count;

@@ -12,6 +12,9 @@
 #include <dcmtk/dcmdata/dcfilefo.h>
 #include <dcmtk/dcmdata/dcmetinf.h>
 #include <dcmtk/dcmdata/dcostrmb.h>
+#include <dcmtk/dcmdata/dcpixel.h>
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dcrleerg.h>
 #include <dcmtk/dcmdata/dcrlerp.h>
 #include <dcmtk/dcmdata/dcsequen.h>
@@ -70,6 +73,28 @@ void register_encoders()
     });
 }
 
+// DCMTK 3.6.7 leaves the byte that pads a JPEG-LS frame to an even length as it was in memory: two
+// runs would differ. It is the one behind the end marker FF D9.
+OFCondition clear_padding(DcmDataset &ds, const DcmRepresentationParameter *p)
+{
+    DcmElement *element = nullptr;
+    DcmPixelSequence *seq = nullptr;
+    OFCondition c = ds.findAndGetElement(DCM_PixelData, element);
+    if (c.bad()) return c;
+    c = static_cast<DcmPixelData *>(element)->getEncapsulatedRepresentation(EXS_JPEGLSLossless, p,
+                                                                            seq);
+    for (unsigned long i = 1; c.good() && i < seq->card(); i++) {
+        DcmPixelItem *item = nullptr;
+        Uint8 *bytes = nullptr;
+        c = seq->getItem(item, i);
+        if (c.good()) c = item->getUint8Array(bytes);
+        if (c.bad()) break;
+        Uint32 n = item->getLength();
+        if (n >= 3 && bytes[n - 3] == 0xff && bytes[n - 2] == 0xd9) bytes[n - 1] = 0;
+    }
+    return c;
+}
+
 OFCondition compress(DcmDataset &ds, E_TransferSyntax to)
 {
     switch (to) {
@@ -84,7 +109,8 @@ OFCondition compress(DcmDataset &ds, E_TransferSyntax to)
     }
     case EXS_JPEGLSLossless: {
         DJLSRepresentationParameter p(2, OFTrue);
-        return ds.chooseRepresentation(to, &p);
+        OFCondition c = ds.chooseRepresentation(to, &p);
+        return c.good() ? clear_padding(ds, &p) : c;
     }
     default: return EC_UnsupportedEncoding;
     }

@@ -160,7 +160,7 @@ static void describe_end(int status, char *into, size_t capacity)
                                         : strsignal(s);
         snprintf(into, capacity, "the decoder died (signal %d: %s)", s, what);
     } else {
-        snprintf(into, capacity, "the decoder ended with code %d", WEXITSTATUS(status));
+        snprintf(into, capacity, "the decoder died (exit code %d)", WEXITSTATUS(status));
     }
 }
 

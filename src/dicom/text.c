@@ -1,4 +1,5 @@
 /* text.c - strings and UIDs: character sets, UIDs derived by hash, notes in fixed rooms. */
+#include <iconv.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,12 +54,59 @@ static void clean_copy(const char *from, char *into, size_t capacity)
     into[at] = 0;
 }
 
+/* ---- ISO 2022 in the ways of Japan, Korea and China, which DCMTK over glibc does not know ----- */
+
+typedef struct iso2022 {
+    const char *term;    /* in Specific Character Set */
+    const char *escape;  /* taken out first; NULL: iconv reads the escapes itself */
+    const char *encoding;
+} iso2022;
+
+/* PS3.3 C.12.1.1.2; the Korean and Chinese sets are eight bits wide once their escape is gone */
+static const iso2022 multi_byte[] = {
+    {"ISO 2022 IR 87", NULL, "ISO-2022-JP-2"},
+    {"ISO 2022 IR 159", NULL, "ISO-2022-JP-2"},
+    {"ISO 2022 IR 149", "\x1b$)C", "EUC-KR"},
+    {"ISO 2022 IR 58", "\x1b$)A", "GB2312"},
+    {"ISO_IR 13", NULL, "JIS_X0201"},
+    {"ISO 2022 IR 13", NULL, "JIS_X0201"},
+};
+
+static void copy_without(const char *raw, const char *escape, char *into, size_t capacity)
+{
+    size_t at = 0, n = escape ? strlen(escape) : 0;
+    while (*raw && at + 1 < capacity) {
+        if (n > 0 && strncmp(raw, escape, n) == 0) raw += n;
+        else into[at++] = *raw++;
+    }
+    into[at] = 0;
+}
+
+static bool convert_iso2022(const char *charset, const char *raw, char *into, size_t capacity)
+{
+    char plain[1024];
+    for (size_t i = 0; i < sizeof multi_byte / sizeof multi_byte[0]; i++) {
+        if (!strstr(charset, multi_byte[i].term)) continue;
+        iconv_t cd = iconv_open("UTF-8", multi_byte[i].encoding);
+        if (cd == (iconv_t)-1) continue;
+        copy_without(raw, multi_byte[i].escape, plain, sizeof plain);
+        char *in = plain, *out = into;
+        size_t in_left = strlen(plain), out_left = capacity - 1;
+        bool fine = iconv(cd, &in, &in_left, &out, &out_left) != (size_t)-1;
+        iconv_close(cd);
+        *out = 0;
+        if (fine) return true;
+    }
+    return false;
+}
+
 void fab_dicom_text(const char *charset, const char *raw, char *into, size_t capacity)
 {
     char utf8[4096];
     bool is_utf8 = strstr(charset, "ISO_IR 192") != NULL;
     if (!is_ascii(raw) && !is_utf8 && charset[0] &&
-        fab_dicom_charset_convert(charset, raw, utf8, sizeof utf8)) {
+        (fab_dicom_charset_convert(charset, raw, utf8, sizeof utf8) ||
+         convert_iso2022(charset, raw, utf8, sizeof utf8))) {
         clean_copy(utf8, into, capacity);
         return;
     }

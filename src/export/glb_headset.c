@@ -8,7 +8,7 @@
  *   MSFT_lod                  a structure's node names its coarser nodes
  *
  * All levels together hold at most FAB_EXPORT_HEADSET_TRIANGLES triangles: the full meshes are a
- * level where they fit, the scene's coarser sets are the others.
+ * level where they fit, the scene's coarser sets are the others; without any, copies are made.
  *
  *     BIN chunk  | L0 positions | L0 normals | L0 u16 indices | (L0 u32) | L1 positions | ...
  */
@@ -36,7 +36,13 @@ uint32_t fab_export_headset_level_triangles(size_t level)
 typedef struct level_list {
     size_t count;
     const fab_mesh_set *sets[LEVELS]; /* finest first */
+    fab_mesh_set own[LEVELS];         /* those made here */
 } level_list;
+
+static void level_list_free(level_list *list)
+{
+    for (size_t i = 0; i < LEVELS; i++) fab_mesh_set_free(&list->own[i]);
+}
 
 static uint64_t triangles_of(const fab_mesh_set *set)
 {
@@ -54,19 +60,31 @@ static void take_if_fitting(level_list *list, const fab_mesh_set *set, uint64_t 
     *total += n;
 }
 
-/* The full meshes and the given sets, finest first, as far as they fit. */
+/* Simplified copies, each of the one before, for every budget the full meshes are above. */
+static fab_status make_levels(const fab_export_scene *scene, level_list *list, uint64_t *total,
+                              fab_error *err)
+{
+    const fab_mesh_set *finer = scene->meshes;
+    for (size_t i = 0; i < LEVELS; i++) {
+        if (triangles_of(finer) <= budgets[i]) continue;
+        FAB_TRY(fab_mesh_simplify(finer, budgets[i], 0, &list->own[i], err));
+        take_if_fitting(list, &list->own[i], total);
+        finer = &list->own[i];
+    }
+    return FAB_OK;
+}
+
+/* The full meshes and the given sets, finest first, as far as they fit; else copies made here. */
 static fab_status choose_levels(const fab_export_scene *scene, level_list *list, fab_error *err)
 {
-    uint64_t total = 0, coarsest = triangles_of(scene->meshes);
+    uint64_t total = 0;
     take_if_fitting(list, scene->meshes, &total);
-    for (size_t i = 0; i < scene->lod_count; i++) {
-        take_if_fitting(list, scene->lods[i], &total);
-        coarsest = triangles_of(scene->lods[i]);
-    }
+    for (size_t i = 0; i < scene->lod_count; i++) take_if_fitting(list, scene->lods[i], &total);
+    if (!list->count || !scene->lod_count) FAB_TRY(make_levels(scene, list, &total, err));
     if (!list->count)
-        FAB_FAIL(err, FAB_ERR_LIMIT, "export: no level of detail fits a headset's %d triangles "
-                 "(the coarsest of %zu has %llu)", FAB_EXPORT_HEADSET_TRIANGLES,
-                 scene->lod_count + 1, (unsigned long long)coarsest);
+        FAB_FAIL(err, FAB_ERR_LIMIT, "export: %llu triangles could not be simplified to the %d "
+                 "a headset file may hold", (unsigned long long)triangles_of(scene->meshes),
+                 FAB_EXPORT_HEADSET_TRIANGLES);
     return FAB_OK;
 }
 
@@ -344,6 +362,7 @@ static headset *headset_free(headset *h)
 {
     if (!h) return NULL;
     for (size_t l = 0; l < LEVELS; l++) level_streams_free(&h->streams[l]);
+    level_list_free(&h->levels);
     fab_gltf_free(&h->doc);
     fab_export_parts_free(&h->parts);
     fab_buf_free(&h->binary);

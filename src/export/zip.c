@@ -7,7 +7,7 @@
 #include "export_internal.h"
 
 enum {
-    LEVEL = 6, STAGE_BYTES = 1 << 16, MAX_ENTRIES = 16, MAX_ENTRY_NAME = 64,
+    LEVEL = 4, STAGE_BYTES = 1 << 16, MAX_ENTRIES = 16, MAX_ENTRY_NAME = 64,
     VERSION_NEEDED = 20, METHOD_DEFLATE = 8, DATE_1980_01_01 = 0x21
 };
 

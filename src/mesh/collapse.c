@@ -145,7 +145,7 @@ static bool keeps_shape(const fab_complex *c, const fab_complex_triangle *t, uin
     }
     double quality = sqrt(length[1]) / sides, old_quality = sqrt(length[0]) / old_sides;
     if (quality < 0.03 && quality < old_quality) return false; /* equilateral: 0.29 */
-    return quality > 1e-4 && turn > 0.3 * sqrt(length[0] * length[1]);
+    return quality > 1e-4 && turn > 0.5 * sqrt(length[0] * length[1]);
 }
 
 bool fab_collapse_allowed(const fab_complex *c, uint32_t u, uint32_t v)

@@ -1,27 +1,15 @@
 /* drift.c - brings every structure's volume back to that of its mask.
  *
- * Smoothing changes volumes. Each structure gets one unknown, a pressure p (mm); the border
- * between A and B moves along its normal, out of A, by p[A] - p[B] (the background's is 0). That
- * changes A's volume by the sum over its borders of area[AB] * (p[A] - p[B]): a graph Laplacian,
- * solved by conjugate gradients. The borders are shared points, so they stay shared, and a point
- * still never leaves its cell. Where cells leave no room, the points of the structures concerned
- * are drawn towards the middle of their cells: there the surface is the mask's own, so the
- * volume can always be met (but for sheets drawn apart, see sheets.c).
+ * Smoothing changes volumes. The borders are moved by the pressures of pressure.h; a point still
+ * never leaves its cell. Where cells leave no room, the points of the structures concerned are
+ * drawn towards the middle of their cells: there the surface is the mask's own, so the volume can
+ * always be met (but for sheets drawn apart, see sheets.c).
  */
 #include <math.h>
 #include <string.h>
 
 #include "mesh_internal.h"
-
-typedef struct border {
-    uint16_t a, b; /* a: a structure; b: a structure above a, or 0 */
-    double area;   /* mm2; slot unused while 0 */
-} border;
-
-typedef struct borders {
-    border *slot;
-    size_t capacity, used; /* power of two */
-} borders;
+#include "pressure.h"
 
 typedef struct drift {
     fab_mesh_net *net;
@@ -103,45 +91,6 @@ static double measure(drift *d)
 
 /* ---- areas of the borders ---- */
 
-static border *find_border(const borders *t, uint16_t a, uint16_t b)
-{
-    uint32_t key = (uint32_t)a << 16 | b;
-    size_t i = (key * 2654435761u) & (t->capacity - 1);
-    while (t->slot[i].area > 0 && (t->slot[i].a != a || t->slot[i].b != b))
-        i = (i + 1) & (t->capacity - 1);
-    return &t->slot[i];
-}
-
-static fab_status grow_borders(borders *t, fab_error *err)
-{
-    borders bigger = {.capacity = t->capacity * 2, .used = t->used};
-    bigger.slot = fab_calloc(bigger.capacity, sizeof *bigger.slot);
-    if (!bigger.slot) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the table of borders");
-    for (size_t i = 0; i < t->capacity; i++)
-        if (t->slot[i].area > 0)
-            *find_border(&bigger, t->slot[i].a, t->slot[i].b) = t->slot[i];
-    fab_free(t->slot);
-    *t = bigger;
-    return FAB_OK;
-}
-
-static fab_status add_border(borders *t, uint16_t low, uint16_t high, double area, fab_error *err)
-{
-    uint16_t a = low, b = high;
-    if (low == FAB_MESH_PAD || high == FAB_MESH_PAD) return FAB_OK; /* caps do not move */
-    if (a == 0 || (b != 0 && b < a)) {
-        a = high;
-        b = low;
-    }
-    border *slot = find_border(t, a, b);
-    if (slot->area > 0) {
-        slot->area += area;
-        return FAB_OK;
-    }
-    *slot = (border){a, b, area};
-    return ++t->used * 2 > t->capacity ? grow_borders(t, err) : FAB_OK;
-}
-
 static double quad_area(const fab_mesh_net *net, const fab_mesh_quad *quad)
 {
     double d[2][3], n[3];
@@ -157,62 +106,23 @@ static double quad_area(const fab_mesh_net *net, const fab_mesh_quad *quad)
     return sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]) / 2 + 1e-12;
 }
 
-static fab_status collect_borders(const fab_mesh_net *net, borders *t, fab_error *err)
+static uint32_t owner(const fab_mesh_net *net, uint16_t label)
+{
+    return label == 0 ? FAB_BACKGROUND : net->dense[label];
+}
+
+static fab_status collect_borders(const fab_mesh_net *net, fab_borders *t, fab_error *err)
 {
     for (uint32_t cell = 0; cell < net->count; cell++) {
         for (int axis = 0; axis < 3; axis++) {
             fab_mesh_quad quad;
             if (!fab_mesh_net_quad(net, cell, axis, &quad)) continue;
-            FAB_TRY(add_border(t, quad.low, quad.high, quad_area(net, &quad), err));
+            if (quad.low == FAB_MESH_PAD || quad.high == FAB_MESH_PAD) continue; /* cap: fixed */
+            FAB_TRY(fab_borders_add(t, owner(net, quad.low), owner(net, quad.high),
+                                    quad_area(net, &quad), err));
         }
     }
     return FAB_OK;
-}
-
-/* ---- pressures ---- */
-
-static void laplacian(const fab_mesh_net *net, const borders *t, const double *x, double *out)
-{
-    for (size_t s = 0; s < net->structures; s++) out[s] = 1e-9 * x[s];
-    for (size_t i = 0; i < t->capacity; i++) {
-        const border *b = &t->slot[i];
-        if (!(b->area > 0)) continue;
-        size_t a = net->dense[b->a];
-        double flow = b->area * (x[a] - (b->b ? x[net->dense[b->b]] : 0));
-        out[a] += flow;
-        if (b->b) out[net->dense[b->b]] -= flow;
-    }
-}
-
-static double inner(const double *a, const double *b, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
-/* Conjugate gradients for pressure; work holds 3 x structures. */
-static void solve(const drift *d, const borders *t, double *work)
-{
-    size_t n = d->net->structures;
-    double *residual = work, *step = work + n, *image = work + 2 * n;
-    for (size_t s = 0; s < n; s++) {
-        d->pressure[s] = 0;
-        step[s] = residual[s] = ((double)d->net->voxels[s] - d->volume[s]) * d->voxel_mm3;
-    }
-    double now = inner(residual, residual, n), first = now;
-    for (int it = 0; it < 500 && now > 1e-12 * first && now > 0; it++) {
-        laplacian(d->net, t, step, image);
-        double curve = inner(step, image, n);
-        if (!(curve > 0)) break;
-        double length = now / curve, before = now;
-        for (size_t s = 0; s < n; s++) {
-            d->pressure[s] += length * step[s];
-            residual[s] -= length * image[s];
-        }
-        now = inner(residual, residual, n);
-        for (size_t s = 0; s < n; s++) step[s] = residual[s] + now / before * step[s];
-    }
 }
 
 /* ---- moving points ---- */
@@ -272,15 +182,17 @@ static void move_chunk(void *ctx, int64_t chunk, int worker)
     }
 }
 
-static fab_status correct(drift *d, borders *t, double *work, double limit,
+static fab_status correct(drift *d, fab_borders *t, double *work, double limit,
                           const fab_progress *progress, fab_error *err)
 {
     size_t n = d->net->structures;
-    double worst = measure(d);
+    double *wanted = work + 5 * n, worst = measure(d);
     if (worst <= limit) return FAB_OK;
     FAB_TRY(collect_borders(d->net, t, err));
     for (int round = 0; round < PRESSURE_ROUNDS && worst > limit; round++) {
-        solve(d, t, work);
+        for (size_t s = 0; s < n; s++)
+            wanted[s] = ((double)d->net->voxels[s] - d->volume[s]) * d->voxel_mm3;
+        fab_borders_solve(t, n, wanted, d->pressure, work);
         fab_parallel_for(fab_mesh_chunks(d->net->count), move_chunk, d);
         worst = measure(d);
         FAB_TRY(fab_progress_step(progress, "mesh: keep volumes", (round + 1.0) / PRESSURE_ROUNDS,
@@ -304,13 +216,12 @@ fab_status fab_mesh_net_correct_volume(fab_mesh_net *net, double max_error_perce
     size_t n = net->structures, chunks = (size_t)fab_mesh_chunks(net->count);
     if (n == 0) return FAB_OK;
     FAB_AUTO_FREE double *part = fab_alloc_array(chunks * n, sizeof *part);
-    FAB_AUTO_FREE double *work = fab_alloc_array(n * 5, sizeof *work);
-    borders table = {.capacity = 256};
-    if (part && work) table.slot = fab_calloc(table.capacity, sizeof *table.slot);
-    if (!table.slot) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to correct %zu volumes", n);
+    FAB_AUTO_FREE double *work = fab_alloc_array(n * 6, sizeof *work);
+    fab_borders table = {0};
+    if (!part || !work) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to correct %zu volumes", n);
     drift d = {.net = net, .volume = work + 3 * n, .pressure = work + 4 * n, .part = part,
                .voxel_mm3 = fabs(fab_mat34_determinant(&net->world_from_voxel))};
     fab_status status = correct(&d, &table, work, max_error_percent, progress, err);
-    fab_free(table.slot);
+    fab_borders_free(&table);
     return status;
 }

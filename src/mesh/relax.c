@@ -14,15 +14,9 @@
 
 #include "mesh_internal.h"
 
-#define RELAX_STEP 0.5f /* largest for which a pair is stable on any net */
-
 typedef struct placing {
     fab_mesh_net *net;
     const float *margin; /* of voxels, NULL: none */
-    const float (*from)[3];
-    float (*to)[3];
-    float (*next)[3];
-    float step, momentum;
 } placing;
 
 /* Axes along which the point is fixed in the plane of the volume's face. */
@@ -80,44 +74,13 @@ static void place_cell(const placing *p, uint32_t cell)
         net->point[cell][x] = fixed >> x & 1 ? 0.5f : clamp_inside(sum[x] / n);
 }
 
-/* to = from + step * (mean of from's neighbours - from). The second half of a pair is kept in the
- * cell and, with momentum, `next` gets the point from which the next pair starts. */
-static void relax_cell(const placing *p, uint32_t cell)
-{
-    const fab_mesh_net *net = p->net;
-    const float *old = p->from[cell];
-    unsigned pull = net->pull[cell], fixed = fixed_axes(net, cell);
-    float sum[3] = {0, 0, 0}, n = 0;
-    for (unsigned f = 0; f < 6; f++) {
-        if (!(pull >> f & 1)) continue;
-        const float *other = p->from[net->link[cell][f]];
-        for (int x = 0; x < 3; x++) sum[x] += other[x];
-        sum[f / 2] += f & 1 ? 1.0f : -1.0f;
-        n += 1;
-    }
-    for (unsigned x = 0; x < 3; x++) {
-        float moved = n > 0 ? old[x] + p->step * (sum[x] / n - old[x]) : old[x];
-        if (fixed >> x & 1) moved = 0.5f;
-        if (!p->next) {
-            p->to[cell][x] = moved;
-            continue;
-        }
-        float before = p->to[cell][x], now = clamp_inside(moved);
-        p->to[cell][x] = now;
-        p->next[cell][x] = now + p->momentum * (now - before);
-    }
-}
-
-static void work_chunk(void *ctx, int64_t chunk, int worker)
+static void place_chunk(void *ctx, int64_t chunk, int worker)
 {
     (void)worker;
     const placing *p = ctx;
     uint32_t start = (uint32_t)chunk * FAB_MESH_CHUNK, end = start + FAB_MESH_CHUNK;
     if (end > p->net->count) end = p->net->count;
-    for (uint32_t cell = start; cell < end; cell++) {
-        if (p->to) relax_cell(p, cell);
-        else place_cell(p, cell);
-    }
+    for (uint32_t cell = start; cell < end; cell++) place_cell(p, cell);
 }
 
 fab_status fab_mesh_net_place(fab_mesh_net *net, const fab_volume *margin, fab_error *err)
@@ -125,29 +88,117 @@ fab_status fab_mesh_net_place(fab_mesh_net *net, const fab_volume *margin, fab_e
     net->point = fab_alloc_array((size_t)net->count + 1, sizeof *net->point);
     if (!net->point) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u points", net->count);
     placing p = {.net = net, .margin = margin ? fab_volume_data(margin) : NULL};
-    fab_parallel_for(fab_mesh_chunks(net->count), work_chunk, &p);
+    fab_parallel_for(fab_mesh_chunks(net->count), place_chunk, &p);
     return FAB_OK;
+}
+
+/* ---- relaxation: one point a vector register, no branch on which neighbours there are ---- */
+
+#define RELAX_STEP 0.5f /* largest for which a pair is stable on any net */
+
+typedef float lanes __attribute__((vector_size(16)));
+typedef int32_t lane_bits __attribute__((vector_size(16)));
+
+typedef struct relaxing {
+    const fab_mesh_net *net;
+    const lanes *from;
+    lanes *to, *next;     /* next: NULL in the first half of a pair */
+    float step, momentum;
+    lanes shift[64];      /* sum of the neighbours' cell offsets, by pull bits */
+    float share[64];      /* 1 / number of neighbours */
+    lane_bits fixed[8];   /* by fixed axes */
+} relaxing;
+
+static lanes choose(lane_bits mask, lanes yes, lanes no)
+{
+    return (lanes)(((lane_bits)yes & mask) | ((lane_bits)no & ~mask));
+}
+
+static void fill_tables(relaxing *r)
+{
+    memset(r->shift, 0, sizeof r->shift);
+    for (unsigned pull = 0; pull < 64; pull++) {
+        float n = 0;
+        for (unsigned f = 0; f < 6; f++) {
+            if (!(pull >> f & 1)) continue;
+            r->shift[pull][f / 2] += f & 1 ? 1.0f : -1.0f;
+            n += 1;
+        }
+        r->share[pull] = n > 0 ? 1 / n : 0;
+    }
+    for (unsigned axes = 0; axes < 8; axes++)
+        for (unsigned x = 0; x < 4; x++) r->fixed[axes][x] = axes >> x & 1 ? -1 : 0;
+}
+
+/* to = from + step * (mean of from's neighbours - from). The second half of a pair is kept in the
+ * cell and, with momentum, `next` gets the point from which the next pair starts. */
+static void relax_cell(const relaxing *r, uint32_t cell)
+{
+    const lanes half = {0.5f, 0.5f, 0.5f, 0.5f};
+    const lanes low = {FAB_MESH_INSET, FAB_MESH_INSET, FAB_MESH_INSET, FAB_MESH_INSET};
+    const uint32_t *link = r->net->link[cell];
+    unsigned pull = r->net->pull[cell];
+    lanes old = r->from[cell], sum = r->shift[pull] - 6 * old;
+    for (unsigned f = 0; f < 6; f++) sum += r->from[pull >> f & 1 ? link[f] : cell];
+    lanes now = old + r->step * r->share[pull] * sum;
+    now = choose(r->fixed[fixed_axes(r->net, cell)], half, now);
+    if (!r->next) {
+        r->to[cell] = now;
+        return;
+    }
+    now = choose(now < low, low, now);
+    now = choose(now > 1 - low, 1 - low, now);
+    r->next[cell] = now + r->momentum * (now - r->to[cell]);
+    r->to[cell] = now;
+}
+
+static void relax_chunk(void *ctx, int64_t chunk, int worker)
+{
+    (void)worker;
+    const relaxing *r = ctx;
+    uint32_t start = (uint32_t)chunk * FAB_MESH_CHUNK, end = start + FAB_MESH_CHUNK;
+    if (end > r->net->count) end = r->net->count;
+    for (uint32_t cell = start; cell < end; cell++) relax_cell(r, cell);
+}
+
+static void copy_points(fab_mesh_net *net, lanes *point, lanes *start, bool back)
+{
+    for (uint32_t cell = 0; cell < net->count; cell++) {
+        for (int x = 0; x < 3; x++) {
+            if (back) net->point[cell][x] = point[cell][x];
+            else point[cell][x] = net->point[cell][x];
+        }
+        if (back) continue;
+        point[cell][3] = 0.5f;
+        start[cell] = point[cell];
+    }
 }
 
 fab_status fab_mesh_net_relax(fab_mesh_net *net, int iterations, const fab_progress *progress,
                               fab_error *err)
 {
     if (iterations < 2 || net->count == 0) return FAB_OK;
-    size_t n = (size_t)net->count + 1;
-    FAB_AUTO_FREE float(*start)[3] = fab_alloc_array(n, sizeof *start);
-    FAB_AUTO_FREE float(*half)[3] = fab_alloc_array(n, sizeof *half);
-    if (!start || !half) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u points", net->count);
-    memcpy(start, net->point, n * sizeof *start);
+    size_t n = net->count;
+    FAB_AUTO_FREE lanes *block = fab_alloc_aligned(16, n * 3 * sizeof *block);
+    if (!block) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u points", net->count);
+    lanes *point = block, *start = block + n, *half = block + 2 * n;
+    relaxing r = {.net = net};
+    fill_tables(&r);
+    copy_points(net, point, start, false);
     for (int pair = 0; pair < iterations / 2; pair++) {
-        placing p = {.net = net, .from = (const float(*)[3])start, .to = half, .step = RELAX_STEP};
-        fab_parallel_for(fab_mesh_chunks(net->count), work_chunk, &p);
-        p.from = (const float(*)[3])half;
-        p.to = net->point;
-        p.next = start;
-        p.step = -RELAX_STEP;
-        p.momentum = (float)pair / ((float)pair + 3);
-        fab_parallel_for(fab_mesh_chunks(net->count), work_chunk, &p);
+        r.from = start;
+        r.to = half;
+        r.next = NULL;
+        r.step = RELAX_STEP;
+        fab_parallel_for(fab_mesh_chunks(net->count), relax_chunk, &r);
+        r.from = half;
+        r.to = point;
+        r.next = start;
+        r.step = -RELAX_STEP;
+        r.momentum = (float)pair / ((float)pair + 3);
+        fab_parallel_for(fab_mesh_chunks(net->count), relax_chunk, &r);
         FAB_TRY(fab_progress_step(progress, "mesh: smooth", (pair + 1.0) * 2 / iterations, err));
     }
+    copy_points(net, point, start, true);
     return FAB_OK;
 }

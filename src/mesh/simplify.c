@@ -4,8 +4,9 @@
  * carries out the cheapest of these moves that do not touch each other, until the budget or the
  * error is reached. Finding is parallel and the order of moves is fixed, so results do not depend
  * on threads. Vertices inside a border move freely in it, vertices on the curve where borders
- * meet move along it, and vertices where curves meet stay. Positions are always some of the old
- * ones: vertices of one mesh stay distinct, and a flat cap stays flat.
+ * meet move along it, and vertices where curves meet stay. Moves end at
+ * old positions, so vertices of one mesh stay distinct and a flat cap stays flat; restore.c then
+ * shifts borders a little to give back the volume that cut corners cost.
  */
 #include <float.h>
 #include <math.h>
@@ -157,13 +158,8 @@ static void find_chunk(void *ctx, int64_t chunk, int worker)
     simplifier *s = ctx;
     uint32_t start = (uint32_t)chunk * VERTEX_CHUNK, n = s->net.vertices;
     uint32_t end = n - start < VERTEX_CHUNK ? n : start + VERTEX_CHUNK;
-    for (uint32_t u = start; u < end; u++) {
-        bool stale = s->touched[u];
-        const fab_complex *c = &s->net;
-        for (uint32_t i = c->star_start[u]; !stale && i < c->star_start[u + 1]; i++)
-            for (int k = 0; k < 3; k++) stale |= s->touched[c->triangle[c->star[i]].v[k]];
-        if (stale) find_best(s, u, &s->best[u]);
-    }
+    for (uint32_t u = start; u < end; u++)
+        if (s->touched[u]) find_best(s, u, &s->best[u]);
 }
 
 static void start_chunk(void *ctx, int64_t chunk, int worker)
@@ -239,6 +235,10 @@ static uint32_t run_pass(simplifier *s)
         uint32_t u = s->sorted[i];
         if (i > n / 2 && moves > 0) break;
         if (!star_untouched(s, u)) continue;
+        if (!fab_collapse_allowed(&s->net, u, s->best[u].to)) {
+            s->touched[u] = 1; /* an earlier pass changed what lies beyond its star: look again */
+            continue;
+        }
         collapse(s, u, s->best[u].to);
         s->best[u].cost = FLT_MAX;
         moves++;
@@ -305,7 +305,8 @@ fab_status fab_mesh_simplify(const fab_mesh_set *set, uint32_t max_triangles, do
         bool wanted = max_triangles > 0 || max_error_mm > 0;
         for (int pass = 0; wanted && pass < MAX_PASSES && s.count > s.goal; pass++)
             if (run_pass(&s) == 0) break;
-        status = fab_complex_emit(&s.net, out, err);
+        if (wanted) status = fab_complex_restore_volumes(&s.net, err);
+        if (status == FAB_OK) status = fab_complex_emit(&s.net, out, err);
     }
     release(&s);
     if (status == FAB_OK && max_triangles > 0 && s.count > s.goal) status = FAB_MESH_OVER_BUDGET;

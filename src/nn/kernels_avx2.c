@@ -2,6 +2,7 @@
  *
  * The convolution keeps up to 6 voxels x 16 outputs in 12 registers through all blocks, taps and
  * channels; a step is 2 weight loads, 6 broadcasts and 12 FMAs, so the FMA units set the pace.
+ * Where the upper 8 outputs are padding, 12 voxels x 8 outputs take their place.
  */
 #include <immintrin.h>
 
@@ -9,6 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_VOXELS 6
+#define MAX_HALF_VOXELS 12
 
 /* `voxels` and `step` are constants at every call (step 0: taken from the row at run time). */
 INLINE void conv_voxels(const fab_conv_row *r, const float *in, float *out, const int voxels,
@@ -59,32 +61,80 @@ CONV_FUNCTIONS(32)
 #define CONV_ROW(step)                                                                            \
     {conv_1_##step, conv_2_##step, conv_3_##step, conv_4_##step, conv_5_##step, conv_6_##step}
 
-static void conv_single(const fab_conv_row *r)
+INLINE void conv_half_voxels(const fab_conv_row *r, const float *in, float *out, const int voxels)
 {
-    static void (*const table[3][MAX_VOXELS])(const fab_conv_row *, const float *, float *) = {
-        CONV_ROW(0), CONV_ROW(16), CONV_ROW(32)};
-    const int kind = r->in_step == 16 ? 1 : r->in_step == 32 ? 2 : 0;
-    int parts = (r->count + MAX_VOXELS - 1) / MAX_VOXELS;
+    const ptrdiff_t x = r->in_step;
+    const float *w = r->weights;
+    const __m256 start = r->bias ? _mm256_loadu_ps(r->bias) : _mm256_setzero_ps();
+    __m256 sum[MAX_HALF_VOXELS];
+#pragma GCC unroll 12
+    for (int v = 0; v < voxels; v++) sum[v] = start;
+    for (int b = 0; b < r->blocks; b++) {
+        const float *block = in + b * r->in_block;
+        const int channels = r->channels[b];
+        for (int t = 0; t < r->taps; t++) {
+            const float *p = block + r->tap[t];
+            for (int c = 0; c < channels; c++, w += FAB_NN_BLOCK) {
+                const __m256 w0 = _mm256_load_ps(w);
+#pragma GCC unroll 12
+                for (int v = 0; v < voxels; v++)
+                    sum[v] = _mm256_fmadd_ps(_mm256_broadcast_ss(p + v * x + c), w0, sum[v]);
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int v = 0; v < voxels; v++) {
+        _mm256_storeu_ps(out + v * r->out_step, sum[v]);
+        _mm256_storeu_ps(out + v * r->out_step + 8, _mm256_setzero_ps());
+    }
+}
+
+#define HALF_FUNCTION(voxels)                                                                     \
+    static void half_##voxels(const fab_conv_row *r, const float *in, float *out)                 \
+    {                                                                                             \
+        conv_half_voxels(r, in, out, voxels);                                                     \
+    }
+HALF_FUNCTION(1) HALF_FUNCTION(2) HALF_FUNCTION(3) HALF_FUNCTION(4) HALF_FUNCTION(5)
+HALF_FUNCTION(6) HALF_FUNCTION(7) HALF_FUNCTION(8) HALF_FUNCTION(9) HALF_FUNCTION(10)
+HALF_FUNCTION(11) HALF_FUNCTION(12)
+
+typedef void conv_part(const fab_conv_row *r, const float *in, float *out);
+
+/* The row in parts of equal size, give or take one voxel. */
+static void conv_parts(const fab_conv_row *r, conv_part *const *table, int most)
+{
+    int parts = (r->count + most - 1) / most;
     const float *in = r->in;
     float *out = r->out;
-    for (int left = r->count; parts > 0; parts--) { /* parts of equal size, give or take one */
+    for (int left = r->count; parts > 0; parts--) {
         const int voxels = (left + parts - 1) / parts;
-        table[kind][voxels - 1](r, in, out);
+        table[voxels - 1](r, in, out);
         in += (ptrdiff_t)voxels * r->in_step;
         out += voxels * r->out_step;
         left -= voxels;
     }
 }
 
+static void conv_single(const fab_conv_row *r, bool half)
+{
+    static conv_part *const whole[3][MAX_VOXELS] = {CONV_ROW(0), CONV_ROW(16), CONV_ROW(32)};
+    static conv_part *const halves[MAX_HALF_VOXELS] = {half_1, half_2, half_3, half_4, half_5,
+                                                       half_6, half_7, half_8, half_9, half_10,
+                                                       half_11, half_12};
+    const int kind = r->in_step == 16 ? 1 : r->in_step == 32 ? 2 : 0;
+    if (half) conv_parts(r, halves, MAX_HALF_VOXELS);
+    else conv_parts(r, whole[kind], MAX_VOXELS);
+}
+
 static void conv(const fab_conv_row *r)
 {
-    conv_single(r);
+    conv_single(r, r->half && !r->pair);
     if (!r->pair) return;
     fab_conv_row second = *r;
     second.weights += r->pair_weights;
     second.out += r->pair_out;
     if (second.bias) second.bias += FAB_NN_BLOCK;
-    conv_single(&second);
+    conv_single(&second, r->half);
 }
 
 static void norm(const fab_norm_row *r)

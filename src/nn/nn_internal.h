@@ -34,6 +34,7 @@ typedef struct fab_conv_row {
     ptrdiff_t out_step;       /* floats from an output voxel to the next */
     int count;
     bool pair;
+    bool half;                /* the last 8 outputs of the last block are padding: zero */
     ptrdiff_t pair_weights, pair_out; /* floats to the second 16 outputs' */
 } fab_conv_row;
 

@@ -159,6 +159,12 @@ static void add_row_stats(const fab_net_session *s, const float *row, int count,
     into->count = all;
 }
 
+/* Whether the last of `blocks` output blocks from `ob` on holds 8 outputs or fewer. */
+static bool half_block(const fab_net_op *op, int ob, int blocks)
+{
+    return op->outputs - (ob + blocks - 1) * FAB_NN_BLOCK <= FAB_NN_BLOCK / 2;
+}
+
 static fab_conv_row conv_row_of(const run_op *r)
 {
     const fab_op_plan *p = r->p;
@@ -183,6 +189,7 @@ static void conv_blocks(const run_op *r, const task *t, int ob, int blocks)
     row.in_step = p->pitch * stride[2];
     row.count = t->size[2];
     row.pair = blocks > 1;
+    row.half = half_block(r->op, ob, blocks);
     row.pair_out = plane;
     for (int z = 0; z < t->size[0]; z++)
         for (int y = 0; y < t->size[1]; y++) {
@@ -248,6 +255,7 @@ static void up_task(void *ctx, int64_t index, int worker)
         const int position = i / op->out_blocks, ob = i % op->out_blocks;
         const int c = position % k[2], b = position / k[2] % k[1], a = position / k[2] / k[1];
         row.pair = ob + 1 < op->out_blocks;
+        row.half = half_block(op, ob, 1 + row.pair);
         row.weights = op->weights + i * op->weights_stride;
         row.bias = op->bias ? op->bias + ob * FAB_NN_BLOCK : NULL;
         for (int z = 0; z < t.size[0]; z++)
@@ -280,6 +288,7 @@ static void head_task(void *ctx, int64_t index, int worker)
             row.in = t.scratch + ((ptrdiff_t)z * p->halo[1] + y) * p->halo[2] * p->pitch;
             for (int ob = 0; ob < r->op->out_blocks; ob += 1 + row.pair) {
                 row.pair = ob + 1 < r->op->out_blocks;
+                row.half = half_block(r->op, ob, 1 + row.pair);
                 row.weights = r->op->weights + ob * r->op->weights_stride;
                 row.bias = r->op->bias + ob * FAB_NN_BLOCK;
                 row.out = logits + ob * FAB_NN_BLOCK;

@@ -6,6 +6,7 @@
 
 #include "render_internal.h"
 
+static const double skin_rim_mm = 8, bare_rim_mm = 30;
 enum { VIEWS = 3, TISSUES = FAB_TISSUE_SKIN + 1, DESIGN_WIDTH = 1920 };
 
 /* Opacity by tissue; 0 hides. */
@@ -28,6 +29,12 @@ static const preview_view views[VIEWS] = {
      {[FAB_TISSUE_OTHER] = 1, [FAB_TISSUE_BONE] = 1, [FAB_TISSUE_ORGAN] = 1,
       [FAB_TISSUE_VESSEL] = 1, [FAB_TISSUE_NERVE] = 1, [FAB_TISSUE_LUNG] = 0.16,
       [FAB_TISSUE_BOWEL] = 1, [FAB_TISSUE_DISC] = 1, [FAB_TISSUE_SKIN] = 0.11}},
+};
+
+/* What fills the body or wraps it would hide everything else; FAB_TISSUE_OTHER says too little. */
+static const struct { const char *name; double opacity; } wrappers[] = {
+    {"body_extremities", 0.11}, {"body_trunc", 0.11}, {"fat", 0}, {"soft_tissue", 0},
+    {"subcutaneous_fat", 0}, {"torso_fat", 0}, {"cerebrospinal_fluid", 0},
 };
 
 /* Where each slice is laid: through the middle of the first of these that the label map has. */
@@ -97,11 +104,32 @@ static fab_tissue tissue_of(const preview_job *job, size_t mesh)
     return label && label->anatomy ? label->anatomy->tissue : FAB_TISSUE_OTHER;
 }
 
+/* The wrapper's opacity, or -1 for a structure that is none. */
+static double wrapper_opacity(const preview_job *job, size_t mesh)
+{
+    const fab_label *label = fab_label_set_find(&job->set, job->meshes.items[mesh].label);
+    for (size_t i = 0; label && i < sizeof wrappers / sizeof *wrappers; i++)
+        if (strcmp(label->name, wrappers[i].name) == 0) return wrappers[i].opacity;
+    return -1;
+}
+
 static bool has_skin(const preview_job *job)
 {
     for (size_t m = 0; m < job->meshes.count; m++)
-        if (tissue_of(job, m) == FAB_TISSUE_SKIN) return true;
+        if (tissue_of(job, m) == FAB_TISSUE_SKIN || wrapper_opacity(job, m) > 0) return true;
     return false;
+}
+
+static void set_opacity(preview_job *job, const double by_tissue[TISSUES])
+{
+    bool solid = false;
+    for (size_t m = 0; m < job->meshes.count; m++) {
+        double wrapper = wrapper_opacity(job, m);
+        job->opacity[m] = wrapper >= 0 ? wrapper : by_tissue[tissue_of(job, m)];
+        solid |= job->opacity[m] >= 1;
+    }
+    for (size_t m = 0; m < job->meshes.count && !solid; m++) /* only soft tissue: show that */
+        if (job->opacity[m] <= 0) job->opacity[m] = 1;
 }
 
 static fab_status add_body(preview_job *job, fab_error *err)
@@ -136,8 +164,7 @@ static fab_status gather(preview_job *job, fab_error *err)
 
 static fab_render_view view_of(preview_job *job, int column)
 {
-    for (size_t m = 0; m < job->meshes.count; m++)
-        job->opacity[m] = views[column].opacity[tissue_of(job, m)];
+    set_opacity(job, views[column].opacity);
     return (fab_render_view){.azimuth_deg = views[column].azimuth_deg,
                              .elevation_deg = views[column].elevation_deg,
                              .width = job->layout.panel_width,
@@ -244,6 +271,44 @@ static fab_status anchors(preview_job *job, double world[3][3], fab_error *err)
     return FAB_OK;
 }
 
+static void widen(const fab_mesh *mesh, const fab_mat34 *voxel_from_world, double low[3],
+                  double high[3])
+{
+    for (uint32_t v = 0; v < mesh->vertex_count; v++) {
+        const float *p = mesh->position + 3 * (size_t)v;
+        double at[3] = {p[0], p[1], p[2]};
+        fab_mat34_apply(voxel_from_world, at, at);
+        for (int a = 0; a < 3; a++) {
+            low[a] = fmin(low[a], at[a]);
+            high[a] = fmax(high[a], at[a]);
+        }
+    }
+}
+
+/* The part of the image around what is shown, so that the table and air do not shrink it. */
+static fab_status crop_image(const preview_job *job, fab_volume **out, fab_error *err)
+{
+    const fab_grid *g = fab_volume_grid(job->options->image);
+    double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+    double spacing[3];
+    int32_t start[3], size[3];
+    fab_mat34 voxel_from_world;
+    FAB_TRY(fab_mat34_invert(&g->world_from_voxel, &voxel_from_world, err));
+    fab_grid_spacing(g, spacing);
+    for (size_t m = 0; m < job->meshes.count; m++)
+        widen(&job->meshes.items[m], &voxel_from_world, low, high);
+    for (int a = 0; a < 3; a++) {
+        double rim = (has_skin(job) ? skin_rim_mm : bare_rim_mm) / spacing[a];
+        bool any = low[a] <= high[a];
+        double first = any ? fmin(fmax(floor(low[a] - rim), 0), g->size[a] - 1) : 0;
+        double last = any ? fmax(fmin(ceil(high[a] + rim), g->size[a] - 1), first)
+                          : g->size[a] - 1;
+        start[a] = (int32_t)first;
+        size[a] = (int32_t)(last - first) + 1;
+    }
+    return fab_volume_crop(job->options->image, start, size, out, err);
+}
+
 static void window_of(const fab_render_preview_options *o, double *center, double *width)
 {
     *center = o->window_center, *width = o->window_width;
@@ -258,14 +323,16 @@ static fab_status draw_slices(preview_job *job, fab_error *err)
 {
     const fab_render_preview_options *o = job->options;
     const preview_layout *l = &job->layout;
+    FAB_AUTO(fab_volume_unref) fab_volume *image = NULL;
     double world[3][3], center, width;
     FAB_TRY(anchors(job, world, err));
+    FAB_TRY(crop_image(job, &image, err));
     window_of(o, &center, &width);
     int y = l->head + l->view_height + l->gap;
     for (int i = 0; i < 3; i++) {
         __attribute__((cleanup(fab_image_free))) fab_image panel = {0};
-        FAB_TRY(fab_render_slice(o->image, o->labels, o->set, slices[i].plane, world[i], center,
-                                 width, l->panel_width, l->slice_height, &panel, err));
+        FAB_TRY(fab_render_slice(image, o->labels, o->set, slices[i].plane, world[i], center, width,
+                                 l->panel_width, l->slice_height, &panel, err));
         put_panel(job, i, y, &panel);
         caption(job, i, y, slices[i].caption);
     }

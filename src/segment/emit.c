@@ -93,23 +93,39 @@ static int uniform_winner(const rows *r, int x0, int x1)
     return first;
 }
 
-/* Winner of the two columns mixed; *margin gets its lead over the second. */
-static int mixed_winner(const float *a, const float *b, float w, int classes, float *margin)
+/* Largest logit of a group of classes so far, its class, and the largest of the others. */
+typedef struct lead {
+    float best, second;
+    int class_value;
+} lead;
+
+static void lead_add(lead *l, float v, int class_value)
 {
-    float best = a[0] + (b[0] - a[0]) * w, second = -INFINITY;
-    int winner = 0;
-    for (int c = 1; c < classes; c++) {
-        const float v = a[c] + (b[c] - a[c]) * w;
-        if (v > best) {
-            second = best;
-            best = v;
-            winner = c;
-        } else if (v > second) {
-            second = v;
-        }
+    if (v > l->best) {
+        l->second = l->best;
+        l->best = v;
+        l->class_value = class_value;
+    } else if (v > l->second) {
+        l->second = v;
     }
-    *margin = best - second;
-    return winner;
+}
+
+/* Winner of the two columns mixed; *margin gets its lead over the best class that would give
+ * another label: classes that are no structure are all one background. */
+static int mixed_winner(const float *a, const float *b, float w, const fab_slide *s,
+                        float *margin)
+{
+    lead group[2] = {{-INFINITY, -INFINITY, 0}, {-INFINITY, -INFINITY, 0}};
+    for (int c = 0; c < s->model->config.classes; c++)
+        lead_add(&group[s->structure[c]], a[c] + (b[c] - a[c]) * w, c);
+    const lead *none = &group[0], *some = &group[1];
+    if (none->best > some->best ||
+        (none->best == some->best && none->class_value < some->class_value)) {
+        *margin = none->best - some->best;
+        return none->class_value;
+    }
+    *margin = some->best - (some->second > none->best ? some->second : none->best);
+    return some->class_value;
 }
 
 static void store(const fab_target *t, int64_t at, int label, float margin)
@@ -125,18 +141,21 @@ static void target_plane(void *ctx, int64_t index, int worker)
     const emit_job *job = ctx;
     const fab_target *t = job->t;
     const fab_axis *ax = &t->axis[2];
-    const int z = job->from + (int)index, classes = job->s->model->config.classes;
+    const int z = job->from + (int)index;
     float columns[2 * (FAB_UNET_MAX_CLASSES + 16)];
     for (int y = 0; y < t->size[1]; y++) {
         rows r = rows_of(job->s, t, z, y, columns);
+        int cell = -1, agreed = -1; /* the network voxel pair, and what all around it say */
         for (int x = 0; x < t->size[2]; x++) {
             const int x0 = ax->first[x], x1 = x0 + (ax->taps > 1);
             const float w = ax->taps > 1 ? ax->weight[x * ax->taps + 1] : 0.0f;
-            int label = uniform_winner(&r, x0, x1);
+            if (x0 != cell) agreed = uniform_winner(&r, x0, x1);
+            cell = x0;
+            int label = agreed;
             float margin = 0;
             if (label < 0 || t->margin)
                 label = mixed_winner(column_at(&r, x0, x0 & 1), column_at(&r, x1, x1 & 1), w,
-                                     classes, &margin);
+                                     job->s, &margin);
             store(t, t->start + z * t->step[0] + y * t->step[1] + x * t->step[2], label, margin);
         }
     }

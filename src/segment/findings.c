@@ -26,8 +26,7 @@ static FAB_PRINTF(4, 5) void add(fab_segment_result *r, int value, fab_finding_k
     va_end(args);
 }
 
-static void about_label(const fab_decision *d, fab_segment_result *r, size_t row,
-                        const fab_label_stats *stats)
+static void about_label(fab_segment_result *r, size_t row, const fab_label_stats *stats)
 {
     static const char *const faces[6] = {"-i", "+i", "-j", "+j", "-k", "+k"};
     const fab_label *l = &r->set.items[row];
@@ -42,7 +41,6 @@ static void about_label(const fab_decision *d, fab_segment_result *r, size_t row
     if (r->confidence[row] < LOW_CONFIDENCE)
         add(r, l->value, FAB_FINDING_LOW_CONFIDENCE, "%.96s: mean probability only %.2f.", l->name,
             r->confidence[row]);
-    (void)d;
 }
 
 static void about_fragments(const fab_decision *d, fab_segment_result *r)
@@ -54,19 +52,38 @@ static void about_fragments(const fab_decision *d, fab_segment_result *r)
                 d->fragments[i]);
 }
 
+/* Appends to the notes if it fits; else dots, once. */
+static FAB_PRINTF(3, 4) void note(fab_segment_result *r, size_t *at, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    if (*at >= sizeof r->notes) return; /* full */
+    va_start(args, format);
+    const int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (*at + (size_t)n + 5 < sizeof r->notes) {
+        *at += (size_t)snprintf(r->notes + *at, sizeof r->notes - *at, "%s", text);
+    } else {
+        snprintf(r->notes + *at, sizeof r->notes - *at, " ...");
+        *at = sizeof r->notes;
+    }
+}
+
+/* One sentence a finding; all structures cut by the edge share the last one. */
 static void join_notes(fab_segment_result *r)
 {
     size_t at = 0;
+    int cut = 0;
     r->notes[0] = 0;
-    for (size_t i = 0; i < r->finding_count; i++) {
-        const size_t need = strlen(r->findings[i].text) + (at > 0);
-        if (at + need + 5 > sizeof r->notes) { /* room for the dots */
-            snprintf(r->notes + at, sizeof r->notes - at, " ...");
-            return;
-        }
-        at += (size_t)snprintf(r->notes + at, sizeof r->notes - at, "%s%s", at ? " " : "",
-                               r->findings[i].text);
-    }
+    for (size_t i = 0; i < r->finding_count; i++)
+        if (r->findings[i].kind != FAB_FINDING_CUT_BY_EDGE)
+            note(r, &at, "%s%s", at ? " " : "", r->findings[i].text);
+    for (size_t i = 0; i < r->finding_count; i++)
+        if (r->findings[i].kind == FAB_FINDING_CUT_BY_EDGE)
+            note(r, &at, "%s%.96s", cut++ ? ", " : at ? " Cut by the volume's edge: " :
+                 "Cut by the volume's edge: ",
+                 fab_label_set_find(&r->set, r->findings[i].value)->name);
+    if (cut) note(r, &at, ".");
 }
 
 fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_error *err)
@@ -90,7 +107,7 @@ fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_e
         add(r, 0, FAB_FINDING_SIDE_FALLBACK, "No spine was found: left and right were split at "
             "the middle of the body.");
     for (size_t i = 0; i < r->set.count; i++)
-        about_label(d, r, i, &stats[r->set.items[i].value]);
+        about_label(r, i, &stats[r->set.items[i].value]);
     about_fragments(d, r);
     join_notes(r);
     return FAB_OK;

@@ -194,6 +194,7 @@ static fab_status prepare_slide(job *j, fab_error *err)
     if (!s->ring || !s->winner || !s->probability)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for logits (%zu MiB planned in all)",
                  j->planned >> 20);
+    for (int i = 0; i < j->model->label_count; i++) s->structure[j->model->labels[i].value] = 1;
     s->targets = j->targets;
     s->target_count = 2;
     return FAB_OK;

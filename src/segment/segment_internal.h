@@ -93,6 +93,7 @@ typedef struct fab_slide {
     int depth;             /* planes of the ring */
     int pitch;             /* floats per voxel: classes rounded up to 16 */
     float *ring;           /* [depth][size y][size x][pitch]; plane z is at z % depth */
+    uint8_t structure[FAB_UNET_MAX_CLASSES]; /* 1: the class has a label, 0: background */
     uint16_t *winner;      /* [z][y][x] of the network's grid: class */
     float *probability;    /* of the winner */
     fab_target *targets;

@@ -7,4 +7,4 @@ trap 'rm -rf "$out"' EXIT
 cmp "$out/a/twin.3mf" "$out/b/twin.3mf" || exit 1
 if command -v unzip >/dev/null; then unzip -tqq "$out/a/twin.3mf" || exit 1; fi
 [ -n "$2" ] || { echo "skipped: lib3mf-dev is not installed"; exit 77; }
-"$2" "$out/a/twin.3mf" 8
+"$2" "$out/a/twin.3mf" 8 && "$2" "$out/a/every/twin.3mf" "$(ls "$out/a/every/stl" | wc -l)"

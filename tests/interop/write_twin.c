@@ -21,6 +21,33 @@ static fab_status write_all(const fab_export_scene *scene, const char *folder, f
     return FAB_OK;
 }
 
+/* A tetrahedron for every structure the anatomy table knows: each name, code and colour is read. */
+static fab_status write_every_structure(const char *folder, fab_error *err)
+{
+    static uint32_t faces[12] = {0, 2, 1, 0, 1, 3, 0, 3, 2, 1, 2, 3};
+    size_t count = fab_anatomy_count();
+    fab_mesh *meshes = fab_calloc(count, sizeof *meshes);
+    float *corners = fab_calloc(count, 12 * sizeof *corners);
+    fab_label_set names = {0};
+    fab_status status = meshes && corners ? FAB_OK : FAB_ERR_NOMEM;
+    for (size_t i = 0; i < count && status == FAB_OK; i++) {
+        for (int v = 0; v < 4; v++)
+            for (int a = 0; a < 3; a++)
+                corners[12 * i + (size_t)(3 * v + a)] =
+                    (float)(v == a + 1) * 8 + (float)(a ? i / 16 : i % 16) * 10 * (float)(a < 2);
+        meshes[i] = (fab_mesh){.label = (int)i + 1, .vertex_count = 4, .triangle_count = 4,
+                               .position = corners + 12 * i, .index = faces};
+        status = fab_label_set_add(&names, (int)i + 1, fab_anatomy_at(i)->name, err);
+    }
+    fab_mesh_set set = {.count = count, .items = meshes};
+    fab_export_scene scene = {.meshes = &set, .set = &names};
+    if (status == FAB_OK) status = write_all(&scene, folder, err);
+    fab_label_set_free(&names);
+    fab_free(corners);
+    fab_free(meshes);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     fab_error err = {0};
@@ -33,6 +60,8 @@ int main(int argc, char **argv)
     fab_export_scene empty = {.meshes = &none};
     if (fab_path_join(path, sizeof path, argv[1], "empty", &err) < 0) return fail(&err);
     if (write_all(&empty, path, &err) < 0) return fail(&err);
+    if (fab_path_join(path, sizeof path, argv[1], "every", &err) < 0) return fail(&err);
+    if (write_every_structure(path, &err) < 0) return fail(&err);
     fixture_free(&twin);
     return 0;
 }

@@ -221,7 +221,8 @@ static void reference_equals_the_definition(void)
     const float *head_bias = tensor(t, "decoder.seg_layers.0", "bias", (int64_t[]){3}, 1);
     for (int i = 0; i < 3 * 240; i++) {
         double sum = (double)head_bias[i / 240];
-        for (int k = 0; k < 5; k++) sum += (double)head[i / 240 * 5 + k] * last.v[k * 240 + i % 240];
+        for (int k = 0; k < 5; k++)
+            sum += (double)head[i / 240 * 5 + k] * last.v[k * 240 + i % 240];
         CHECK_NEAR(logits[i], sum, 2e-5);
     }
     free(skip.v);

@@ -18,7 +18,7 @@ typedef struct element {
 
 static uint16_t u16_of(const uint8_t *p, bool big)
 {
-    return big ? (uint16_t)(p[0] << 8 | p[1]) : (uint16_t)(p[1] << 8 | p[0]);
+    return (uint16_t)(big ? p[0] << 8 | p[1] : p[1] << 8 | p[0]);
 }
 
 static uint32_t u32_of(const uint8_t *p, bool big)

@@ -1,4 +1,4 @@
-/* Bad model packages: one edit of the golden package's card each, and what a person must be told. */
+/* Bad model packages: one edit of the golden package's card each, and what a person is told. */
 #include "fabrica/segment.h"
 #include "harness.h"
 
@@ -29,7 +29,8 @@ static const struct {
     {"\"classes\": 5", "\"classes\": 6", FAB_ERR_FORMAT,
      "decoder.seg_layers.1.weight has shape [5,4,1,1,1], the architecture needs [6,4,1,1,1]"},
     {"\"classes\": 5", "\"classes\": 3", FAB_ERR_FORMAT, "labels has 4 entries"},
-    {"\"features\": 4", "\"features\": 5", FAB_ERR_FORMAT, "encoder.stages.0.0.convs.0.conv.weight"},
+    {"\"features\": 4", "\"features\": 5", FAB_ERR_FORMAT,
+     "encoder.stages.0.0.convs.0.conv.weight"},
     {"\"features\": 4", "\"features\": 1000000", FAB_ERR_FORMAT, "features"},
     {"\"convs\": 1", "\"convs\": 2", FAB_ERR_NOTFOUND,
      "encoder.stages.0.0.convs.1.conv.weight is missing"},
@@ -53,7 +54,8 @@ static const struct {
     {"\"std\": 300.0", "\"std\": NaN", FAB_ERR_FORMAT, "JSON"},
     {"\"std\": 300.0", "\"std\": null", FAB_ERR_FORMAT, "std"},
     {"-1024.0,\n    1500.0", "1500, 1500", FAB_ERR_FORMAT, "\"clip_hu\" is empty"},
-    {"\"patch_size\": [\n   8", "\"patch_size\": [\n   9", FAB_ERR_FORMAT, "\"patch_size\"[0] is 9"},
+    {"\"patch_size\": [\n   8", "\"patch_size\": [\n   9", FAB_ERR_FORMAT,
+     "\"patch_size\"[0] is 9"},
     {"\"patch_size\": [\n   8", "\"patch_size\": [\n   1e9", FAB_ERR_FORMAT, "\"patch_size\"[0]"},
     {"\"step\": 0.5", "\"step\": 0", FAB_ERR_FORMAT, "step"},
     {"\"gaussian_sigma_scale\": 0.125", "\"gaussian_sigma_scale\": 0", FAB_ERR_FORMAT,

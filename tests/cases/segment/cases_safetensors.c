@@ -4,7 +4,8 @@
 
 static fab_error err;
 
-#define ONE(shape, offsets) "{\"a\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define ONE(shape, offsets)                                                                       \
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
 static const struct {
     const char *header;
@@ -82,7 +83,8 @@ static void lying_lengths_are_refused(void)
     CHECK_FAILS(FAB_ERR_FORMAT, "too short", read_bytes(bytes, 7, &t));
     CHECK_FAILS(FAB_ERR_FORMAT, "the header claims", read_bytes(bytes, 20, &t));
     memset(bytes, 0xff, 8);
-    CHECK_FAILS(FAB_ERR_FORMAT, "the header claims 18446744073709551615", read_bytes(bytes, size, &t));
+    CHECK_FAILS(FAB_ERR_FORMAT, "the header claims 18446744073709551615",
+                read_bytes(bytes, size, &t));
     free(bytes);
 }
 

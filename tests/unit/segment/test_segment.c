@@ -24,8 +24,8 @@ static float *read_floats(const char *name, size_t count)
     return values;
 }
 
-/* The golden package with every component kept, whatever its size. */
-static fab_model *load_model(void)
+/* The golden package with every component kept, whatever its size; optionally mirrored. */
+static fab_model *load_mirrored(bool mirror)
 {
     char path[FAB_MAX_PATH_BYTES];
     fab_json *card = NULL, *post = fab_json_object(), *rule = fab_json_object();
@@ -35,11 +35,20 @@ static fab_model *load_model(void)
     CHECK_OK(fab_json_set(rule, "min_component_ml", fab_json_real(0.0), &err));
     CHECK_OK(fab_json_set(post, "default", rule, &err));
     CHECK_OK(fab_json_set(card, "postprocess", post, &err));
+    fab_json *axes = fab_json_array();
+    for (int a = 0; mirror && a < 3; a++) CHECK_OK(fab_json_append(axes, fab_json_int(a), &err));
+    const fab_json *inference = fab_json_find(card, "inference");
+    CHECK_OK(fab_json_set((fab_json *)(uintptr_t)inference, "mirror_axes", axes, &err));
     CHECK_OK(fab_reader_open_file(package("weights.safetensors", path), &weights, &err));
     CHECK_OK(fab_model_load_parts(card, "model.json", &weights, &m, &err));
     fab_reader_close(&weights);
     fab_json_free(card);
     return m;
+}
+
+static fab_model *load_model(void)
+{
+    return load_mirrored(false);
 }
 
 static fab_grid grid_of(int nx, int ny, int nz, double mm)
@@ -362,6 +371,43 @@ static void not_a_number_is_air(void)
     fab_volume_unref(b);
 }
 
+/* Averaged over all mirrored views, a mirrored image gives mirrored classes; else it does not. */
+static int not_mirrored(const fab_model *m, int axis, int patches)
+{
+    fab_grid g = grid_of(16, 12, 8, 4.0);
+    fab_volume *v = noise_volume(&g, 10), *w = NULL;
+    CHECK_OK(fab_volume_create(&g, FAB_I16, &w, &err));
+    const int16_t *from = fab_volume_data(v);
+    int16_t *to = fab_volume_data_mut(w);
+    int mirror_of[16 * 12 * 8], wrong = 0;
+    for (int i = 0; i < 16 * 12 * 8; i++) {
+        int at[3] = {i % 16, i / 16 % 12, i / 192};
+        at[axis] = g.size[axis] - 1 - at[axis];
+        mirror_of[i] = at[0] + 16 * (at[1] + 12 * at[2]);
+        to[i] = from[mirror_of[i]];
+    }
+    fab_segment_result a = segment(m, v), b = segment(m, w);
+    CHECK(a.patches == patches);
+    const uint8_t *x = fab_volume_data(a.labels), *y = fab_volume_data(b.labels);
+    for (int i = 0; i < 16 * 12 * 8; i++) wrong += class_of(x[mirror_of[i]]) != class_of(y[i]);
+    fab_segment_result_free(&a);
+    fab_segment_result_free(&b);
+    fab_volume_unref(v);
+    fab_volume_unref(w);
+    return wrong;
+}
+
+static void mirrored_views_are_averaged(void)
+{
+    fab_model *plain = load_model(), *mirrored = load_mirrored(true);
+    for (int axis = 0; axis < 3; axis++) {
+        CHECK(not_mirrored(mirrored, axis, 8) <= 1); /* ties */
+        CHECK(not_mirrored(plain, axis, 1) > 100);
+    }
+    fab_model_free(plain);
+    fab_model_free(mirrored);
+}
+
 int main(void)
 {
     return fab_test_run((fab_test[]){TEST(one_window_gives_pytorchs_classes),
@@ -371,5 +417,6 @@ int main(void)
                                      TEST(fine_labels_agree_with_labels),
                                      TEST(memory_cap_is_checked_before_the_start),
                                      TEST(cancel_stops_between_patches),
-                                     TEST(not_a_number_is_air)}, 8);
+                                     TEST(not_a_number_is_air),
+                                     TEST(mirrored_views_are_averaged)}, 9);
 }

@@ -1,0 +1,189 @@
+/* restore.c - gives simplified meshes their volumes back.
+ *
+ * Moving vertices onto their neighbours cuts convex corners: up to 4 % of a small structure at
+ * 300 k triangles. The pressures of pressure.h move the borders outwards again, every shared
+ * vertex once, by at most a fifth of its shortest edge, and caps only within their plane.
+ */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "complex.h"
+#include "pressure.h"
+
+enum { ROUNDS = 4 };
+
+typedef struct restoring {
+    fab_complex *net;
+    double *goal, *volume, *wanted, *pressure, *work; /* per mesh; work 3 x */
+} restoring;
+
+static void corners(const fab_complex *c, const uint32_t v[3], double p[3][3])
+{
+    for (int i = 0; i < 3; i++)
+        for (int x = 0; x < 3; x++) p[i][x] = (double)c->position[v[i]][x];
+}
+
+/* The triangle's area as a vector. */
+static void area_of(const fab_complex *c, const uint32_t v[3], double n[3])
+{
+    double p[3][3], a[3], b[3];
+    corners(c, v, p);
+    for (int x = 0; x < 3; x++) {
+        a[x] = p[1][x] - p[0][x];
+        b[x] = p[2][x] - p[0][x];
+    }
+    n[0] = (a[1] * b[2] - a[2] * b[1]) / 2;
+    n[1] = (a[2] * b[0] - a[0] * b[2]) / 2;
+    n[2] = (a[0] * b[1] - a[1] * b[0]) / 2;
+}
+
+static double norm(const double n[3])
+{
+    return sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
+}
+
+static double cone_volume(double p[3][3])
+{
+    return (p[0][0] * (p[1][1] * p[2][2] - p[1][2] * p[2][1])
+            + p[0][1] * (p[1][2] * p[2][0] - p[1][0] * p[2][2])
+            + p[0][2] * (p[1][0] * p[2][1] - p[1][1] * p[2][0])) / 6;
+}
+
+static void measure_goals(restoring *r)
+{
+    const fab_mesh_set *set = r->net->set;
+    for (size_t m = 0; m < set->count; m++) {
+        const fab_mesh *mesh = &set->items[m];
+        r->goal[m] = 0;
+        for (size_t t = 0; t < mesh->triangle_count; t++) {
+            double p[3][3];
+            for (size_t i = 0; i < 9; i++)
+                p[i / 3][i % 3] =
+                    (double)mesh->position[(size_t)mesh->index[t * 3 + i / 3] * 3 + i % 3];
+            r->goal[m] += cone_volume(p);
+        }
+    }
+}
+
+/* Largest relative error; fills volume and wanted. */
+static double measure_now(restoring *r)
+{
+    const fab_complex *c = r->net;
+    size_t n = c->set->count;
+    double worst = 0;
+    memset(r->volume, 0, n * sizeof *r->volume);
+    for (uint32_t t = 0; t < c->triangles; t++) {
+        double p[3][3];
+        corners(c, c->triangle[t].v, p);
+        double volume = cone_volume(p);
+        r->volume[c->triangle[t].front] += volume;
+        if (c->triangle[t].back != FAB_COMPLEX_NONE) r->volume[c->triangle[t].back] -= volume;
+    }
+    for (size_t m = 0; m < n; m++) {
+        r->wanted[m] = r->goal[m] - r->volume[m];
+        double error = fabs(r->wanted[m]) / (fabs(r->goal[m]) + DBL_MIN);
+        worst = error > worst ? error : worst;
+    }
+    return worst;
+}
+
+static double pressure_of(const restoring *r, uint32_t mesh)
+{
+    return mesh == FAB_COMPLEX_NONE ? 0 : r->pressure[mesh];
+}
+
+static double shortest_edge(const fab_complex *c, uint32_t u)
+{
+    double shortest = DBL_MAX;
+    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
+        for (int k = 0; k < 3; k++) {
+            uint32_t w = c->triangle[c->star[i]].v[k];
+            double d[3];
+            for (int x = 0; x < 3; x++)
+                d[x] = (double)c->position[w][x] - (double)c->position[u][x];
+            if (w != u && norm(d) < shortest) shortest = norm(d);
+        }
+    }
+    return shortest;
+}
+
+/* Takes the part along the caps' normal out of the move; false where caps meet at an angle. */
+static bool keep_in_caps(const fab_complex *c, uint32_t u, double move[3])
+{
+    double cap[3] = {0, 0, 0};
+    bool any = false;
+    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
+        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+        double n[3], along = 0;
+        if (!(t->flags & FAB_TRI_SCAN_EDGE)) continue;
+        area_of(c, t->v, n);
+        for (int x = 0; x < 3; x++) along += n[x] * cap[x];
+        if (any && !(along > 0.99 * norm(n))) return false;
+        for (int x = 0; x < 3 && !any; x++) cap[x] = n[x] / norm(n);
+        any = true;
+    }
+    double out = move[0] * cap[0] + move[1] * cap[1] + move[2] * cap[2];
+    for (int x = 0; x < 3; x++) move[x] -= out * cap[x];
+    return true;
+}
+
+static void find_move(const restoring *r, uint32_t u, float move[3])
+{
+    const fab_complex *c = r->net;
+    double sum[3] = {0, 0, 0}, whole[3] = {0, 0, 0}, area = 0;
+    memset(move, 0, 3 * sizeof *move);
+    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
+        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+        double n[3], rise = pressure_of(r, t->front) - pressure_of(r, t->back);
+        if (t->flags & FAB_TRI_SCAN_EDGE) continue;
+        area_of(c, t->v, n);
+        area += norm(n);
+        for (int x = 0; x < 3; x++) {
+            sum[x] += rise * n[x];
+            whole[x] += n[x];
+        }
+    }
+    double scale = norm(whole) > 0.5 * area ? norm(whole) : area;
+    if (!(scale > 0) || !keep_in_caps(c, u, sum)) return;
+    double length = norm(sum) / scale, most = shortest_edge(c, u) / 5;
+    double fit = length > most ? most / length : 1;
+    for (int x = 0; x < 3; x++) move[x] = (float)(sum[x] / scale * fit);
+}
+
+static fab_status move_round(restoring *r, float (*move)[3], fab_error *err)
+{
+    fab_complex *c = r->net;
+    fab_borders borders = {0};
+    fab_status status = FAB_OK;
+    for (uint32_t t = 0; status == FAB_OK && t < c->triangles; t++) {
+        const fab_complex_triangle *tri = &c->triangle[t];
+        double n[3];
+        if (tri->flags & FAB_TRI_SCAN_EDGE) continue;
+        area_of(c, tri->v, n);
+        status = fab_borders_add(&borders, tri->front, tri->back, norm(n), err);
+    }
+    if (status == FAB_OK) {
+        fab_borders_solve(&borders, c->set->count, r->wanted, r->pressure, r->work);
+        for (uint32_t u = 0; u < c->vertices; u++) find_move(r, u, move[u]);
+        for (uint32_t u = 0; u < c->vertices; u++)
+            for (int x = 0; x < 3; x++) c->position[u][x] += move[u][x];
+    }
+    fab_borders_free(&borders);
+    return status;
+}
+
+fab_status fab_complex_restore_volumes(fab_complex *c, fab_error *err)
+{
+    size_t n = c->set->count;
+    FAB_AUTO_FREE double *value = fab_calloc(n * 7 + 1, sizeof *value);
+    FAB_AUTO_FREE float(*move)[3] = fab_alloc_array((size_t)c->vertices + 1, sizeof *move);
+    if (!value || !move) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to restore %zu volumes", n);
+    restoring r = {.net = c, .goal = value, .volume = value + n, .wanted = value + 2 * n,
+                   .pressure = value + 3 * n, .work = value + 4 * n};
+    fab_complex_find_stars(c);
+    measure_goals(&r);
+    for (int round = 0; round < ROUNDS && measure_now(&r) > 1e-3; round++)
+        FAB_TRY(move_round(&r, move, err));
+    return FAB_OK;
+}

@@ -1,0 +1,182 @@
+/* phantom.c - options, the order in which the patient is painted, and the result. */
+#include <string.h>
+
+#include "phantom_internal.h"
+
+void fab_phantom_options_default(fab_phantom_options *o)
+{
+    *o = (fab_phantom_options){
+        .seed = 1, .axial_rotation_deg = NAN, .age_years = 45, .height_mm = 1750,
+        .lumbar_count = 5, .lordosis_deg = 46, .kyphosis_deg = 38, .stenosis_level = 4,
+        .contrast_phase = 2, .noise_hu = -1, .spacing_mm = {1, 1, 2.5},
+        .slice_thickness_mm = 2.5, .range_mm = {NAN, NAN}, .apex = NAN, .fat = NAN,
+        .fov_mm = {NAN, NAN}};
+}
+
+typedef struct bound { const char *name; double value, low, high; } bound;
+
+static fab_status check(const fab_phantom_options *o, fab_error *err)
+{
+    const bound bounds[] = {
+        {"cobb_deg", o->cobb_deg, 0, 90}, {"age_years", o->age_years, 5, 110},
+        {"height_mm", o->height_mm, 1000, 2200}, {"lumbar_count", o->lumbar_count, 4, 6},
+        {"lordosis_deg", o->lordosis_deg, 0, 90}, {"kyphosis_deg", o->kyphosis_deg, 0, 90},
+        {"stenosis", o->stenosis, 0, 1}, {"stenosis_level", o->stenosis_level, 1, 6},
+        {"contrast_phase", o->contrast_phase, 0, 2}, {"modality", (double)o->modality, 0, 2},
+        {"spacing x", o->spacing_mm[0], 0.2, 20}, {"spacing y", o->spacing_mm[1], 0.2, 20},
+        {"spacing z", o->spacing_mm[2], 0.2, 20},
+        {"slice_thickness_mm", o->slice_thickness_mm, 0.1, 20},
+        {"axial_rotation_deg", isnan(o->axial_rotation_deg) ? 0 : o->axial_rotation_deg, -60, 60},
+        {"apex", isnan(o->apex) ? 0 : o->apex, -3, 8}, {"fat", isnan(o->fat) ? 1 : o->fat, 0.3, 4},
+        {"noise_hu", isnan(o->noise_hu) ? 1e9 : o->noise_hu, -1e6, 500},
+        {"fov x", isnan(o->fov_mm[0]) ? 100 : o->fov_mm[0], 10, 1000},
+        {"fov y", isnan(o->fov_mm[1]) ? 100 : o->fov_mm[1], 10, 1000},
+    };
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        const bound *b = &bounds[i];
+        if (!(b->value >= b->low && b->value <= b->high))
+            FAB_FAIL(err, FAB_ERR_ARG, "phantom: %s is %g, it must be from %g to %g", b->name,
+                     b->value, b->low, b->high);
+    }
+    if (o->stenosis > 0 && o->stenosis_level > o->lumbar_count)
+        FAB_FAIL(err, FAB_ERR_ARG, "phantom: stenosis at L%d, but there are %d lumbar vertebrae",
+                 o->stenosis_level, o->lumbar_count);
+    return FAB_OK;
+}
+
+static void free_scene(ph_scene *s)
+{
+    (void)fab_free(s->frames);
+    (void)fab_free(s->prims);
+    (void)fab_free(s->shapes);
+    (void)fab_free(s->lofts);
+}
+
+static fab_status build(ph_scene *s, const fab_phantom_options *o, fab_error *err)
+{
+    s->o = o;
+    s->scale = o->height_mm / 1750;
+    s->wide = o->female ? 1 : 0;
+    s->age = o->age_years;
+    s->mirror = 1;
+    s->hash = fab_ph_hash((uint32_t)o->seed, (uint32_t)(o->seed >> 32), 17, 4);
+    fab_rng_seed(&s->rng, o->seed, 1);
+    double draw = fab_rng_normal(&s->rng);
+    s->fat = isnan(o->fat) ? ph_clamp((o->female ? 1.25 : 1) * (1 + 0.22 * draw), 0.5, 2) : o->fat;
+    FAB_TRY(fab_ph_spine_build(s, err));
+    fab_ph_tissues(s);
+    fab_ph_make_envelopes(s);
+    if (o->metal) fab_ph_add_metal(s);
+    fab_ph_add_spine(s);
+    fab_ph_add_pelvis(s);
+    fab_ph_add_cage(s);
+    fab_ph_add_shoulder(s);
+    fab_ph_add_vessels(s);
+    fab_ph_add_chest(s);
+    fab_ph_add_muscles(s);
+    fab_ph_add_abdomen(s);
+    fab_ph_add_bowel(s);
+    fab_ph_add_lungs(s);
+    fab_ph_add_wall(s);
+    if (s->failed) FAB_FAIL(err, FAB_ERR_NOMEM, "phantom: no memory for the patient's shapes");
+    return FAB_OK;
+}
+
+/* World is centred on the sacral endplate; x about the spine, y so that the couch is seen. */
+static fab_status make_grid(const ph_scene *s, fab_grid *g, fab_error *err)
+{
+    const fab_phantom_options *o = s->o;
+    const ph_spine *sp = &s->spine;
+    double low[3], high[3], half = 212 * s->scale, lean = 0, back = 0;
+    for (int i = 0; i < sp->rows; i++) lean = fmax(lean, fabs(sp->row[i].p.x));
+    half += 0.4 * lean + 26 * fmax(s->fat - 1, 0);
+    back = (155 - s->canonical_s1.y) * s->scale + 0.3 * o->cobb_deg;
+    low[0] = -half, high[0] = half;
+    low[1] = (-172 - 24 * fmax(s->fat - 1, 0) - s->canonical_s1.y) * s->scale, high[1] = back + 12;
+    for (int a = 0; a < 2; a++) {
+        if (isnan(o->fov_mm[a])) continue;
+        double mid = a ? (-10 - s->canonical_s1.y) * s->scale : 0;
+        low[a] = mid - o->fov_mm[a] / 2, high[a] = mid + o->fov_mm[a] / 2;
+    }
+    int t4 = sp->count - 5;
+    low[2] = isnan(o->range_mm[0]) ? -235 * s->scale : o->range_mm[0];
+    high[2] = isnan(o->range_mm[1]) ? sp->v[t4].frame.o.z + 12 * s->scale : o->range_mm[1];
+    if (!(high[2] > low[2]))
+        FAB_FAIL(err, FAB_ERR_ARG, "phantom: range %g to %g mm is empty", low[2], high[2]);
+    *g = (fab_grid){0};
+    for (int a = 0; a < 3; a++) {
+        double n = fmax(round((high[a] - low[a]) / o->spacing_mm[a]), 1);
+        if (n > FAB_MAX_DIM) FAB_FAIL(err, FAB_ERR_LIMIT, "phantom: %g voxels along an axis", n);
+        g->size[a] = (int32_t)n;
+        g->world_from_voxel.m[a][a] = o->spacing_mm[a];
+        g->world_from_voxel.m[a][3] = low[a] + o->spacing_mm[a] / 2;
+    }
+    return fab_grid_check(g, err);
+}
+
+static fab_status label_table(const ph_image *image, fab_label_set *set, fab_error *err)
+{
+    bool seen[256] = {false};
+    int64_t n = fab_grid_voxels(&image->grid);
+    for (int64_t i = 0; i < n; i++) seen[image->label[i]] = true;
+    for (int v = 1; v < 256; v++)
+        if (seen[v]) FAB_TRY(fab_label_set_add(set, v, fab_ph_label_name(v), err));
+    return FAB_OK;
+}
+
+typedef struct rounding { const float *from; int16_t *to; int64_t row; double low, high; } rounding;
+
+static void round_row(void *ctx, int64_t index, int worker)
+{
+    (void)worker;
+    const rounding *r = ctx;
+    for (int64_t i = index * r->row; i < (index + 1) * r->row; i++)
+        r->to[i] = (int16_t)floor(ph_clamp((double)r->from[i], r->low, r->high) + 0.5);
+}
+
+static fab_status scan(const ph_scene *s, fab_phantom *out, fab_error *err)
+{
+    fab_grid g;
+    FAB_TRY(make_grid(s, &g, err));
+    FAB_TRY(fab_volume_create(&g, FAB_I16, &out->image, err));
+    FAB_TRY(fab_volume_create(&g, FAB_U8, &out->labels, err));
+    FAB_AUTO_FREE float *value = fab_alloc_array((size_t)fab_grid_voxels(&g), sizeof *value);
+    if (!value) FAB_FAIL(err, FAB_ERR_NOMEM, "phantom: no memory for %d slices", g.size[2]);
+    ph_image image = {g, value, fab_volume_data_mut(out->labels)};
+    FAB_TRY(fab_ph_raster(s, &image, err));
+    FAB_TRY(fab_ph_acquire(s, &image, err));
+    bool ct = s->o->modality == FAB_PHANTOM_CT;
+    rounding r = {value, fab_volume_data_mut(out->image), (int64_t)g.size[0] * g.size[1],
+                  ct ? -1024 : 0, ct ? 3071 : 4095};
+    fab_parallel_for(g.size[2], round_row, &r);
+    return label_table(&image, &out->set, err);
+}
+
+fab_status fab_phantom_make(const fab_phantom_options *o, fab_phantom *out, fab_error *err)
+{
+    FAB_TRY(check(o, err));
+    ph_scene *s = fab_calloc(1, sizeof *s);
+    if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "phantom: no memory");
+    fab_phantom made = {0};
+    fab_status status = build(s, o, err);
+    if (status >= 0) status = scan(s, &made, err);
+    if (status >= 0) status = fab_ph_truth(s, &made.truth, err);
+    free_scene(s);
+    (void)fab_free(s);
+    if (status < 0) {
+        fab_phantom_free(&made);
+        return status;
+    }
+    *out = made;
+    return FAB_OK;
+}
+
+void fab_phantom_free(fab_phantom *p)
+{
+    if (!p) return;
+    (void)fab_volume_unref(p->image);
+    (void)fab_volume_unref(p->labels);
+    fab_label_set_free(&p->set);
+    (void)fab_json_free(p->truth);
+    *p = (fab_phantom){0};
+}

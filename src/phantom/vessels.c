@@ -1,0 +1,126 @@
+/* vessels.c - heart and great vessels: tubes through knots (x, y, z, radius in canonical mm). */
+#include "phantom_internal.h"
+
+typedef struct vessel { const char *label; ph_tissue tissue; int count, pieces; double k[9][4]; }
+    vessel;
+
+static const vessel vessels[] = {
+    {"aorta", PH_ARTERY, 9, 3, {{-4, -58, 222, 15}, {-16, -64, 248, 15.5}, {-20, -52, 280, 15},
+     {-4, -28, 303, 13.5}, {18, -4, 296, 12.5}, {26, 12, 262, 12}, {23, 14, 200, 11.5},
+     {16, 4, 150, 11}, {8, -20, 100, 10.5}}},
+    {"aorta", PH_ARTERY, 4, 3, {{8, -20, 100, 10.5}, {4, -28, 50, 9.5}, {3, -31, 0, 9},
+     {2, -30, -36, 8.5}}},
+    {"iliac_artery_left", PH_ARTERY, 6, 2, {{2, -30, -36, 6.5}, {18, -24, -66, 5.5},
+     {36, -14, -102, 5}, {52, -28, -150, 4.8}, {66, -58, -200, 4.8}, {74, -66, -230, 4.5}}},
+    {"iliac_artery_right", PH_ARTERY, 6, 2, {{2, -30, -36, 6.5}, {-18, -26, -66, 5.5},
+     {-36, -14, -102, 5}, {-52, -28, -150, 4.8}, {-66, -58, -200, 4.8}, {-74, -66, -230, 4.5}}},
+    {"inferior_vena_cava", PH_VEIN, 7, 3, {{-14, -22, -46, 10}, {-20, -27, 0, 10.5},
+     {-22, -30, 45, 11}, {-25, -31, 90, 12}, {-28, -30, 130, 12.5}, {-27, -36, 160, 12.5},
+     {-26, -42, 182, 13}}},
+    {"iliac_vena_left", PH_VEIN, 6, 2, {{-14, -22, -46, 8}, {12, -8, -78, 7.5},
+     {32, -2, -108, 7}, {50, -16, -150, 6.5}, {60, -46, -200, 6.5}, {64, -56, -230, 6}}},
+    {"iliac_vena_right", PH_VEIN, 6, 2, {{-14, -22, -46, 8}, {-22, -10, -78, 7.5},
+     {-34, -2, -108, 7}, {-50, -16, -150, 6.5}, {-60, -46, -200, 6.5}, {-64, -56, -230, 6}}},
+    {"superior_vena_cava", PH_VEIN, 3, 3, {{-36, -44, 218, 11}, {-36, -44, 255, 10},
+     {-34, -46, 292, 9.5}}},
+    {"brachiocephalic_vein_right", PH_VEIN, 3, 2, {{-34, -46, 292, 8}, {-40, -48, 312, 7.5},
+     {-48, -50, 330, 7}}},
+    {"brachiocephalic_vein_left", PH_VEIN, 4, 2, {{-34, -46, 292, 7}, {-10, -68, 304, 7},
+     {20, -62, 318, 7}, {42, -50, 330, 6.5}}},
+    {"brachiocephalic_trunk", PH_ARTERY, 3, 2, {{-12, -42, 298, 7}, {-22, -44, 314, 6.5},
+     {-28, -42, 330, 6}}},
+    {"common_carotid_artery_right", PH_ARTERY, 3, 2, {{-28, -42, 330, 4}, {-24, -44, 350, 3.8},
+     {-24, -44, 400, 3.6}}},
+    {"subclavian_artery_right", PH_ARTERY, 4, 2, {{-28, -42, 330, 5}, {-48, -34, 340, 4.8},
+     {-72, -38, 336, 4.5}, {-105, -36, 330, 4}}},
+    {"common_carotid_artery_left", PH_ARTERY, 4, 2, {{0, -32, 302, 4.5}, {10, -38, 325, 4},
+     {22, -44, 350, 3.8}, {24, -44, 400, 3.6}}},
+    {"subclavian_artery_left", PH_ARTERY, 5, 2, {{10, -14, 302, 5.5}, {22, -18, 325, 5},
+     {46, -28, 342, 4.8}, {74, -36, 336, 4.5}, {105, -36, 330, 4}}},
+    {"pulmonary_artery", PH_VEIN, 4, 3, {{16, -70, 222, 14}, {16, -60, 240, 14},
+     {12, -40, 252, 12.5}, {34, -22, 252, 10}}},
+    {"pulmonary_artery", PH_VEIN, 4, 2, {{12, -44, 250, 12}, {-14, -36, 246, 11},
+     {-36, -26, 242, 9}, {-56, -20, 228, 5.5}}},
+    {"pulmonary_artery", PH_VEIN, 3, 2, {{34, -22, 252, 9}, {46, -8, 236, 7}, {56, 6, 212, 4}}},
+    {"pulmonary_vein", PH_VEIN, 4, 2, {{12, -22, 212, 7}, {32, -18, 216, 6.5}, {52, -14, 222, 5},
+     {68, -8, 226, 3}}},
+    {"pulmonary_vein", PH_VEIN, 4, 2, {{-18, -22, 212, 7}, {-38, -20, 216, 6.5},
+     {-56, -16, 222, 5}, {-72, -10, 226, 3}}},
+    {"portal_vein_and_splenic_vein", PH_PORTAL, 4, 2, {{-8, -42, 62, 6.5}, {-24, -46, 80, 6.5},
+     {-40, -46, 92, 6.5}, {-62, -44, 98, 5}}},
+    {"portal_vein_and_splenic_vein", PH_PORTAL, 5, 2, {{-8, -42, 62, 4.5}, {12, -46, 72, 4.5},
+     {38, -32, 82, 4.5}, {62, -12, 92, 4}, {74, -4, 98, 3.5}}},
+};
+
+void fab_ph_add_vessels(ph_scene *s)
+{
+    for (size_t i = 0; i < sizeof vessels / sizeof vessels[0]; i++) {
+        const vessel *v = &vessels[i];
+        fab_ph_shape(s, v->label, PH_CANONICAL, v->tissue);
+        fab_ph_tube(s, v->k, v->count, v->pieces);
+        fab_ph_close(s);
+    }
+}
+
+static void chamber(ph_scene *s, ph_tissue tissue, ph_vec c, ph_vec r, ph_vec turn)
+{
+    fab_ph_shape(s, "heart", PH_CANONICAL, tissue);
+    fab_ph_ball_turned(s, c, r, turn);
+    fab_ph_close(s);
+}
+
+/* The long axis points to the left, forward and down: apex near the left fifth rib. */
+static void add_heart(ph_scene *s)
+{
+    const ph_vec turn = V(0, 38, -38);
+    chamber(s, PH_ARTERY, V(26, -58, 186), V(38, 19, 20), turn);            /* left ventricle */
+    chamber(s, PH_VEIN, V(8, -92, 180), V(44, 15, 24), turn);               /* right ventricle */
+    chamber(s, PH_VEIN, V(-32, -60, 192), V(20, 22, 26), V(0, 0, 0));       /* right atrium */
+    chamber(s, PH_ARTERY, V(-2, -28, 206), V(29, 16, 20), V(0, 0, 0));      /* left atrium */
+    fab_ph_shape(s, "atrial_appendage_left", PH_CANONICAL, PH_ARTERY);
+    fab_ph_cone(s, V(30, -42, 222), V(40, -62, 228), 8, 5);
+    fab_ph_close(s);
+    ph_shape *shape = fab_ph_shape(s, "heart", PH_CANONICAL, PH_MYOCARDIUM);
+    fab_ph_ball_turned(s, V(24, -66, 184), V(58, 40, 37), turn);
+    fab_ph_ball_turned(s, V(-2, -80, 186), V(52, 34, 36), turn);
+    fab_ph_ball(s, V(-30, -58, 194), V(25, 27, 32));
+    fab_ph_ball(s, V(-2, -30, 206), V(33, 19, 24));
+    fab_ph_ball(s, V(4, -66, 216), V(26, 20, 18));
+    shape->wobble_mm = 1, shape->wobble_scale_mm = 20;
+    fab_ph_blend(s, 12);
+    fab_ph_close(s);
+}
+
+static void add_airways(ph_scene *s)
+{
+    static const double tubes[3][5][4] = {
+        {{0, -36, 420, 9}, {-2, -30, 350, 9}, {-2, -22, 310, 9}, {-3, -14, 275, 9},
+         {-3, -10, 258, 9}},
+        {{-3, -10, 258, 7.5}, {-20, -8, 246, 7}, {-36, -6, 236, 6}, {-48, -2, 222, 4.5},
+         {-56, 4, 204, 3}},
+        {{-3, -10, 258, 7}, {16, -8, 246, 6.5}, {34, -4, 236, 6}, {46, 2, 222, 4.5},
+         {54, 8, 204, 3}},
+    };
+    ph_shape *shape = fab_ph_shape(s, "trachea", PH_CANONICAL, PH_GAS);
+    shape->wall = PH_CARTILAGE, shape->wall_mm = 0.8;
+    for (int i = 0; i < 3; i++) fab_ph_tube(s, tubes[i], 5, 2);
+    fab_ph_close(s);
+    shape = fab_ph_shape(s, "esophagus", PH_CANONICAL, PH_GUT);
+    fab_ph_tube(s, (const double[][4]){{2, -18, 420, 7}, {4, -14, 350, 7}, {6, -4, 300, 7},
+                                       {4, 0, 255, 7}, {4, -6, 210, 8}, {12, -22, 165, 8.5},
+                                       {30, -34, 138, 9}}, 7, 2);
+    fab_ph_close(s);
+    for (int k = -1; k <= 1; k += 2) {
+        s->mirror = k;
+        fab_ph_shape(s, "thyroid_gland", PH_CANONICAL, PH_THYROID);
+        fab_ph_ball(s, V(18, -46, 372), V(9, 11, 22));
+        fab_ph_close(s);
+    }
+    s->mirror = 1;
+}
+
+void fab_ph_add_chest(ph_scene *s)
+{
+    add_airways(s);
+    add_heart(s);
+}
