@@ -39,7 +39,7 @@ def load_net(path):
 def gaussian(size, scale=0.125):
     axes = [np.exp(-0.5 * ((np.arange(n) - n // 2) / (n * scale)) ** 2) for n in size]
     g = axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None]
-    return np.maximum(g / g.max(), 1e-5).astype(np.float32)
+    return g.astype(np.float32)
 
 
 def starts(n, p, step=0.5):
