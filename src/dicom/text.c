@@ -54,7 +54,7 @@ static void clean_copy(const char *from, char *into, size_t capacity)
     into[at] = 0;
 }
 
-/* ---- ISO 2022 in the ways of Japan, Korea and China, which DCMTK over glibc does not know ----- */
+/* ---- ISO 2022 of Japan, Korea and China, which DCMTK over glibc does not know ------------ */
 
 typedef struct iso2022 {
     const char *term;    /* in Specific Character Set */

@@ -40,24 +40,29 @@ static double overlap(const taps *a, const taps *b)
     return sum * sum; /* two axes */
 }
 
-static int inside(int i, int n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
-
+/* `from` and `to` may not overlap; `line` has room for a row and 2 * MAX_TAPS more. */
 static void blur(const float *from, float *to, float *line, int nx, int ny, const taps *t)
 {
-    for (int y = 0; y < ny; y++)
-        for (int x = 0; x < nx; x++) {
-            double sum = 0;
-            for (int i = -t->radius; i <= t->radius; i++)
-                sum += t->w[i + MAX_TAPS] * (double)from[y * nx + inside(x + i, nx)];
-            line[y * nx + x] = (float)sum;
+    int r = t->radius;
+    float w[2 * MAX_TAPS + 1];
+    for (int i = -r; i <= r; i++) w[i + r] = (float)t->w[i + MAX_TAPS];
+    for (int y = 0; y < ny; y++) { /* down the columns, row by row */
+        float *out = to + y * nx;
+        memset(out, 0, (size_t)nx * sizeof *out);
+        for (int i = -r; i <= r; i++) {
+            int at = y + i < 0 ? 0 : y + i >= ny ? ny - 1 : y + i;
+            const float *row = from + at * nx;
+            for (int x = 0; x < nx; x++) out[x] += w[i + r] * row[x];
         }
-    for (int y = 0; y < ny; y++)
-        for (int x = 0; x < nx; x++) {
-            double sum = 0;
-            for (int i = -t->radius; i <= t->radius; i++)
-                sum += t->w[i + MAX_TAPS] * (double)line[inside(y + i, ny) * nx + x];
-            to[y * nx + x] = (float)sum;
-        }
+    }
+    for (int y = 0; y < ny; y++) {
+        float *out = to + y * nx;
+        for (int x = 0; x < nx; x++) line[x + r] = out[x];
+        for (int i = 0; i < r; i++) line[i] = out[0], line[nx + r + i] = out[nx - 1];
+        memset(out, 0, (size_t)nx * sizeof *out);
+        for (int i = 0; i <= 2 * r; i++)
+            for (int x = 0; x < nx; x++) out[x] += w[i] * line[x + i];
+    }
 }
 
 /* near normal, sd 1: four 16-bit uniforms of two hashes */
@@ -110,7 +115,7 @@ static void ct_slice(const work *w, float *slice, const uint8_t *label, float *t
 {
     int nx = w->image->grid.size[0], ny = w->image->grid.size[1];
     size_t n = (size_t)nx * (size_t)ny;
-    float *a = tmp, *b = tmp + n, *c = tmp + 2 * n;
+    float *a = tmp, *c = tmp + n, *b = tmp + 2 * n;
     blur(slice, a, b, nx, ny, &w->kernel);
     for (size_t i = 0; i < n; i++) slice[i] += (float)w->sharpen * (slice[i] - a[i]);
     if (w->s->o->metal) streaks(w, slice, label);
@@ -158,7 +163,8 @@ static void one_slice(void *ctx, int64_t k, int worker)
         mr_slice(w, slice, (int)k);
         return;
     }
-    float *tmp = fab_alloc_array(3 * n, sizeof *tmp);
+    float *tmp = fab_alloc_array(2 * n + (size_t)w->image->grid.size[0] + 2 * MAX_TAPS,
+                                 sizeof *tmp);
     if (!tmp) {
         w->failed[0] = true;
         return;

@@ -72,7 +72,7 @@ ph_prim *fab_ph_ball_turned(ph_scene *s, ph_vec c, ph_vec r, ph_vec deg)
     ph_prim *q = prim_add(s, PH_ELLIPSOID);
     q->a = q->centre = side(s, c);
     q->r[0] = r.x, q->r[1] = r.y, q->r[2] = r.z;
-    q->radius = fmax(r.x, fmax(r.y, r.z));
+    q->radius = ph_max(r.x, ph_max(r.y, r.z));
     set_axes(s, q, deg);
     return q;
 }
@@ -93,14 +93,14 @@ static ph_prim *segment(ph_scene *s, ph_kind kind, ph_vec a, ph_vec b, double th
 
 ph_prim *fab_ph_cone(ph_scene *s, ph_vec a, ph_vec b, double ra, double rb)
 {
-    ph_prim *q = segment(s, PH_CONE, a, b, fmax(ra, rb));
+    ph_prim *q = segment(s, PH_CONE, a, b, ph_max(ra, rb));
     q->r[0] = ra, q->r[1] = rb;
     return q;
 }
 
 ph_prim *fab_ph_flat(ph_scene *s, ph_vec a, ph_vec b, double thin, double tall, ph_vec normal)
 {
-    ph_prim *q = segment(s, PH_FLAT, a, b, fmax(thin, tall));
+    ph_prim *q = segment(s, PH_FLAT, a, b, ph_max(thin, tall));
     q->r[0] = thin, q->r[1] = tall;
     q->axis[0] = side(s, ph_unit(normal));
     return q;
@@ -113,9 +113,9 @@ ph_prim *fab_ph_triangle(ph_scene *s, ph_vec a, ph_vec b, ph_vec c, double ra, d
     q->a = side(s, a), q->b = side(s, b), q->c = side(s, c);
     q->r[0] = ra, q->r[1] = rb, q->r[2] = rc;
     q->centre = ph_mul(ph_add(ph_add(q->a, q->b), q->c), 1.0 / 3);
-    double far = fmax(ph_len(ph_sub(q->a, q->centre)),
-                      fmax(ph_len(ph_sub(q->b, q->centre)), ph_len(ph_sub(q->c, q->centre))));
-    q->radius = far + fmax(ra, fmax(rb, rc));
+    double far = ph_max(ph_len(ph_sub(q->a, q->centre)),
+                      ph_max(ph_len(ph_sub(q->b, q->centre)), ph_len(ph_sub(q->c, q->centre))));
+    q->radius = far + ph_max(ra, ph_max(rb, rc));
     return q;
 }
 
@@ -147,10 +147,10 @@ ph_prim *fab_ph_loft_prim(ph_scene *s, int loft)
     const ph_loft *l = &s->lofts[loft];
     double low[2] = {1e9, 1e9}, high[2] = {-1e9, -1e9};
     for (int i = 0; i < l->rows; i++) {
-        low[0] = fmin(low[0], l->row[i].cx - l->row[i].rx);
-        high[0] = fmax(high[0], l->row[i].cx + l->row[i].rx);
-        low[1] = fmin(low[1], l->row[i].cy - l->row[i].front);
-        high[1] = fmax(high[1], l->row[i].cy + l->row[i].back);
+        low[0] = ph_min(low[0], l->row[i].cx - l->row[i].rx);
+        high[0] = ph_max(high[0], l->row[i].cx + l->row[i].rx);
+        low[1] = ph_min(low[1], l->row[i].cy - l->row[i].front);
+        high[1] = ph_max(high[1], l->row[i].cy + l->row[i].back);
     }
     ph_vec a = V(low[0], low[1], l->z_low), b = V(high[0], high[1], l->z_high);
     q->centre = ph_lerp(a, b, 0.5);
@@ -176,10 +176,9 @@ void fab_ph_close(ph_scene *s)
         const ph_prim *q = &s->prims[i];
         if (q->op != PH_JOIN) continue;
         double r = q->radius < 0 ? 1e6 : q->radius + q->blend * 0.5 + shape->wobble_mm;
-        shape->low = V(fmin(shape->low.x, q->centre.x - r), fmin(shape->low.y, q->centre.y - r),
-                       fmin(shape->low.z, q->centre.z - r));
-        shape->high = V(fmax(shape->high.x, q->centre.x + r), fmax(shape->high.y, q->centre.y + r),
-                        fmax(shape->high.z, q->centre.z + r));
+        ph_vec c = q->centre, *low = &shape->low, *high = &shape->high;
+        *low = V(ph_min(low->x, c.x - r), ph_min(low->y, c.y - r), ph_min(low->z, c.z - r));
+        *high = V(ph_max(high->x, c.x + r), ph_max(high->y, c.y + r), ph_max(high->z, c.z + r));
     }
 }
 
@@ -206,7 +205,7 @@ double fab_ph_spline(const double *x, const double *y, int count, int stride, do
 }
 
 int fab_ph_loft(ph_scene *s, const ph_knot *k, int count, double exponent, bool on_spine)
-{
+{ /* exponent: 2 or 2.5 */
     if (!grow(s, (void **)&s->lofts, s->loft_count, &s->loft_max, sizeof *s->lofts)) return 0;
     ph_loft *l = &s->lofts[s->loft_count];
     *l = (ph_loft){.z_low = k[0].z, .z_high = k[count - 1].z, .exponent = exponent};
@@ -242,14 +241,15 @@ double fab_ph_loft_distance(const ph_loft *l, ph_vec p)
         rho = sqrt(x * x + y * y);
         grad = sqrt(x * x / (rx * rx) + y * y / (ry * ry)) / (rho + 1e-9);
     } else {
-        double n = l->exponent, px = pow(x, n - 1), py = pow(y, n - 1), sum = px * x + py * y;
-        rho = pow(sum, 1 / n);
+        /* exponent 2.5, the only other one */
+        double px = x * sqrt(x), py = y * sqrt(y), sum = px * x + py * y;
+        rho = pow(sum, 0.4);
         grad = sqrt(px * px / (rx * rx) + py * py / (ry * ry)) * rho / (sum + 1e-12);
     }
-    double d = rho < 1e-4 ? -fmin(rx, ry) : (rho - 1) / grad * ph_mix(a->shrink, b->shrink, t);
-    d = fmax(d, -fmin(rx, ry));
-    double end = fmax(l->z_low - p.z, p.z - l->z_high);
-    return end > 0 && d > 0 ? sqrt(end * end + d * d) : fmax(d, end);
+    double d = rho < 1e-4 ? -ph_min(rx, ry) : (rho - 1) / grad * ph_mix(a->shrink, b->shrink, t);
+    d = ph_max(d, -ph_min(rx, ry));
+    double end = ph_max(l->z_low - p.z, p.z - l->z_high);
+    return end > 0 && d > 0 ? sqrt(end * end + d * d) : ph_max(d, end);
 }
 
 void fab_ph_tube(ph_scene *s, const double (*k)[4], int count, int pieces)

@@ -18,8 +18,8 @@ static const ph_knot cavity_knots[] = {
 
 /* the muscle surface, and the fat beneath the skin there: side, front, back (mm at factor 1) */
 static const struct { ph_knot k; double side, front, back; } trunk[] = {
-    {{-275, 0, 12, 110, 60, 60}, 24, 18, 20},  {{-240, 0, 10, 156, 78, 84}, 22, 18, 20},
-    {{-195, 0, 8, 164, 92, 100}, 22, 20, 20},  {{-150, 0, 5, 158, 104, 102}, 22, 22, 20},
+    {{-275, 0, 12, 110, 60, 60}, 24, 18, 20},  {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
+    {{-195, 0, 8, 148, 90, 78}, 38, 22, 42},  {{-150, 0, 5, 146, 104, 84}, 34, 22, 38},
     {{-105, 0, 2, 149, 108, 95}, 20, 24, 18},  {{-50, 0, -2, 139, 107, 86}, 20, 22, 15},
     {{0, 0, -5, 137, 108, 90}, 18, 19, 12},    {{50, 0, -8, 141, 113, 94}, 15, 16, 11},
     {{100, 0, -10, 147, 119, 97}, 13, 12, 10}, {{150, 0, -12, 150, 120, 99}, 11, 10, 9},
@@ -42,7 +42,7 @@ void fab_ph_make_envelopes(ph_scene *s)
         skin[i].ry_back += trunk[i].back * s->fat;
     }
     s->cavity = fab_ph_loft(s, cavity_knots, (int)(sizeof cavity_knots / sizeof *cavity_knots),
-                            2.4, false);
+                            2.5, false);
     s->body = fab_ph_loft(s, body, n, 2.5, false);
     s->skin = fab_ph_loft(s, skin, n, 2.5, false);
 }
@@ -61,10 +61,10 @@ double fab_ph_dome(const ph_scene *s, ph_vec p)
         double x = (p.x - (k ? 62 : -60)) / 68, dy = p.y + 16, y = dy / (dy > 0 ? 82 : 96);
         double rho2 = x * x + y * y, rho = sqrt(rho2);
         double drop = 58 + 24 * ph_clamp(dy / 80, -1, 1);
-        z[k] = (k ? 152 : 166) - drop * rho2 * (0.35 + 0.65 * fmin(rho, 1.6));
+        z[k] = (k ? 152 : 166) - drop * rho2 * (0.35 + 0.65 * ph_min(rho, 1.6));
     }
-    double h = fmax(30 - fabs(z[0] - z[1]), 0) / 30;
-    return (p.z - fmax(z[0], z[1]) - h * h * 7.5) * 0.7;
+    double h = ph_max(30 - fabs(z[0] - z[1]), 0) / 30;
+    return (p.z - ph_max(z[0], z[1]) - h * h * 7.5) * 0.7;
 }
 
 /* ---- ribs -------------------------------------------------------------------------------- */
@@ -121,7 +121,7 @@ static void add_rib(ph_scene *s, int rib, int side)
     ph_vec end = V(rib_end[rib - 1].x, rib_end[rib - 1].y, rib_end[rib - 1].z), before = neck;
     fab_ph_cone(s, head, neck, 4.4, 4);
     double a0 = wall_angle(s, neck), a1 = wall_angle(s, end);
-    if (rib > 10) a1 = fmin(a1, rib == 12 ? 1.15 : 1.7);
+    if (rib > 10) a1 = ph_min(a1, rib == 12 ? 1.15 : 1.7);
     const int pieces = 14;
     for (int i = 1; i <= pieces; i++) {
         double t = (double)i / pieces, flatten = 1 - (1 - t) * (1 - t) * (1 - t);

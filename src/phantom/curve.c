@@ -231,6 +231,18 @@ static void choose_curve(ph_scene *s, ph_spine *sp, int lumbar)
     if (s->o->convex_side) sp->side = s->o->convex_side > 0 ? 1 : -1;
 }
 
+static void index_heights(ph_spine *sp)
+{
+    int row = 0;
+    double bottom = sp->row[0].p.z, span = sp->row[sp->rows - 1].p.z - bottom;
+    for (int i = 0; i <= PH_BINS; i++) {
+        /* a hair low, so that rounding in row_at cannot start above the row it wants */
+        double z = bottom + span * (i - 1e-6) / PH_BINS;
+        while (row + 2 < sp->rows && sp->row[row + 1].p.z <= z) row++;
+        sp->bin[i] = (uint16_t)row;
+    }
+}
+
 static void heights(ph_scene *s, int lumbar)
 {
     const ph_spine *ref = &s->ref;
@@ -267,15 +279,21 @@ fab_status fab_ph_spine_build(ph_scene *s, fab_error *err)
         FAB_FAIL(err, FAB_ERR_ARG, "phantom: a Cobb angle of %.1f degrees cannot be made here",
                  o->cobb_deg);
     heights(s, o->lumbar_count);
+    index_heights(&s->spine);
+    index_heights(&s->ref);
     return FAB_OK;
 }
 
-/* Row of the patient's centreline at world height z (z rises along it). */
+/* Row of the centreline at height z (z rises along it). */
 static double row_at(const ph_spine *sp, double z)
 {
     int low = 0, high = sp->rows - 1;
     if (z <= sp->row[0].p.z) return 0;
     if (z >= sp->row[high].p.z) return high;
+    double span = sp->row[high].p.z - sp->row[0].p.z;
+    int bin = (int)((z - sp->row[0].p.z) / span * PH_BINS);
+    low = sp->bin[bin];
+    if (bin < PH_BINS && sp->bin[bin + 1] + 1 < high) high = sp->bin[bin + 1] + 1;
     while (high - low > 1) {
         int mid = (low + high) / 2;
         if (sp->row[mid].p.z <= z) low = mid;
@@ -302,17 +320,17 @@ ph_vec fab_ph_canonical(const ph_scene *s, ph_vec w)
     double dx = w.x - r.p.x, dy = w.y - r.p.y, far = sqrt(dx * dx + dy * dy) / s->scale;
     double f = ph_clamp((far - 40) / 120, 0, 1);
     f = f * f * (3 - 2 * f);
-    double fade = w.z < 0 ? 0 : 1, z = w.z - tan(r.coronal) * dx * ph_mix(1, 0.5, f) * fade;
+    double fade = ph_clamp(w.z / (90 * s->scale), 0, 1); /* the pelvis stays level */
+    double tilt = tan(r.coronal) * dx * ph_mix(w.z < 0 ? 0 : 1, 0.5 * fade, f), z = w.z - tilt;
     fab_ph_spine_at(sp, row_at(sp, z) * sp->step, &r);
     double z_ref = r.z_ref, top = sp->row[sp->rows - 1].p.z;
     if (z < 0) z_ref += z / s->scale;
     if (z > top) z_ref += (z - top) / s->scale;
     ph_vec ref = fab_ph_spine_ref(s, z_ref);
-    dx = (w.x - r.p.x * ph_mix(1, 0.72, f)) / s->scale;
+    dx = (w.x - r.p.x * ph_mix(1, 0.72 * fade, f)) / s->scale;
     dy = (w.y - r.p.y) / s->scale;
-    double turn = r.rotation * ph_mix(1, 0.6, f), c = cos(turn), n = sin(turn);
-    double deform = ph_clamp(1 - f * 0.0, 0, 1);
-    return V(c * dx + n * dy, ref.y * deform + c * dy - n * dx, z_ref);
+    double turn = r.rotation * ph_mix(1, 0.6 * fade, f), c = cos(turn), n = sin(turn);
+    return V(c * dx + n * dy, ref.y + c * dy - n * dx, z_ref);
 }
 
 ph_vec fab_ph_along(const ph_scene *s, ph_vec w)

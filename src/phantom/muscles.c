@@ -34,6 +34,7 @@ static ph_shape *muscle(ph_scene *s, const char *stem, int side)
     s->mirror = side;
     ph_shape *shape = fab_ph_shape(s, name, PH_CANONICAL, PH_MUSCLE);
     shape->wobble_mm = 1.2, shape->wobble_scale_mm = 15;
+    shape->wall = PH_FAT, shape->wall_mm = 0.7; /* the fat plane that parts it from the next */
     return shape;
 }
 
@@ -50,8 +51,8 @@ static void add_gluteals(ph_scene *s, int side)
     fab_ph_blend(s, 6);
     fab_ph_close(s);
     (void)muscle(s, "gluteus_maximus", side);
-    fab_ph_triangle(s, V(50, 78, -125), V(34, 80, -222), V(108 + w, 52, -200), 11, 18, 20);
-    fab_ph_triangle(s, V(34, 80, -222), V(108 + w, 52, -200), V(112 + w, 32, -272), 18, 20, 19);
+    fab_ph_triangle(s, V(50, 78, -125), V(34, 80, -222), V(112 + w, 50, -200), 14, 22, 22);
+    fab_ph_triangle(s, V(34, 80, -222), V(112 + w, 50, -200), V(114 + w, 32, -272), 22, 22, 20);
     fab_ph_blend(s, 6);
     fab_ph_close(s);
     (void)muscle(s, "iliopsoas", side); /* iliacus */
@@ -90,8 +91,8 @@ static double diaphragm_distance(const ph_scene *s, const double *par, ph_vec p)
 static double flank_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     (void)s;
-    double d = fmax(par[1] - p.z, p.z - par[2]);
-    return fmax(d, fmax(p.y - par[3], 8 - par[0] * p.x));
+    double d = ph_max(par[1] - p.z, p.z - par[2]);
+    return ph_max(d, ph_max(p.y - par[3], 8 - par[0] * p.x));
 }
 
 static const ph_knot thigh[] = {{-520, 88, 0, 60, 58, 64}, {-400, 90, 2, 67, 66, 70},
@@ -151,17 +152,18 @@ static void add_muscle_layer(ph_scene *s)
 static double couch_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     (void)s;
-    double dy = p.y - (par[0] - 620), r = sqrt(p.x * p.x + dy * dy);
-    double shell = fabs(r - 640) - par[1];
-    return fmax(shell, fabs(p.x) - 215);
+    double dy = p.y - (par[0] - 900), r = sqrt(p.x * p.x + dy * dy);
+    double shell = fabs(r - 900) - par[1];
+    return ph_max(shell, fabs(p.x) - 215);
 }
 
 static void add_couch(ph_scene *s)
 {
     ph_frame f = {V(0, 0, 0), V(1, 0, 0), V(0, 1, 0), V(0, 0, 1), 1};
-    double back = (146 - s->canonical_s1.y) * s->scale + 0.3 * s->o->cobb_deg;
+    double soft = 34 * ph_max(s->fat - 1, 0);
+    double back = (156 + soft - s->canonical_s1.y) * s->scale + 0.3 * s->o->cobb_deg;
     for (int k = 0; k < 2; k++) {
-        double par[2] = {back + (k ? 20 : 0), k ? 9.0 : 0.7};
+        double par[2] = {back + (k ? 20 : 0), k ? 9.0 : 0.9};
         fab_ph_shape(s, NULL, fab_ph_frame_add(s, &f), k ? PH_FOAM : PH_COUCH)->wall_mm = k;
         if (!s->failed) s->shapes[s->shape_count - 1].wall = PH_COUCH;
         fab_ph_field(s, couch_distance, par, 2, V(0, back, 0), 5000);

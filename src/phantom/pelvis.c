@@ -98,16 +98,35 @@ static hip_points points(const ph_scene *s)
         V(86 + w, -4, -172),        V(88 + w, -8, -203)};
 }
 
+/* Catmull-Rom through the rim's points i and i + 1 */
+static ph_vec between(const ph_vec *rim, int i, double t)
+{
+    ph_vec p1 = rim[i], p2 = rim[i + 1], p0 = i ? rim[i - 1] : p1, p3 = rim[i + 2];
+    ph_vec m1 = ph_mul(ph_sub(p2, p0), 0.5), m2 = ph_mul(ph_sub(p3, p1), 0.5);
+    double t2 = t * t, t3 = t2 * t;
+    ph_vec a = ph_add(ph_mul(p1, 2 * t3 - 3 * t2 + 1), ph_mul(p2, 3 * t2 - 2 * t3));
+    return ph_add(a, ph_add(ph_mul(m1, t3 - 2 * t2 + t), ph_mul(m2, t3 - t2)));
+}
+
 static void ilium(ph_scene *s, const hip_points *h)
 {
     const ph_vec rim[8] = {h->asis, h->crest_f, h->crest, h->crest_b, h->groin, h->body, h->aiis,
                            h->asis};
     static const double thick[8] = {5, 6, 6.5, 6.5, 7, 10, 7, 5};
-    for (int i = 0; i < 7; i++)
-        fab_ph_triangle(s, rim[i], rim[i + 1], h->fossa, thick[i], thick[i + 1], 3);
+    for (int i = 0; i < 7; i++) {
+        const int cuts = i < 3 ? 4 : 2; /* the crest is round, the rest nearly straight */
+        ph_vec before = rim[i];
+        for (int k = 1; k <= cuts; k++) {
+            double t = (double)k / cuts;
+            ph_vec now = i < 3 ? between(rim, i, t) : ph_lerp(rim[i], rim[i + 1], t);
+            double r = ph_mix(thick[i], thick[i + 1], t);
+            fab_ph_triangle(s, before, now, h->fossa, r, r, 3);
+            if (i < 3) fab_ph_cone(s, before, now, 5.8, 6);
+            before = now;
+        }
+    }
     fab_ph_triangle(s, h->crest_b, h->psis, h->piis, 6, 7, 6.5);
     fab_ph_triangle(s, h->crest_b, h->piis, h->groin, 6, 6.5, 7);
-    for (int i = 0; i < 3; i++) fab_ph_cone(s, rim[i], rim[i + 1], 5.5, 6.5);
     fab_ph_cone(s, h->crest_b, h->psis, 6.5, 7);
     fab_ph_cone(s, h->groin, h->body, 8, 11);
 }
@@ -128,12 +147,12 @@ static void rami(ph_scene *s, const hip_points *h)
     fab_ph_cone(s, V(36 + w, -14, -262), sit, 6, 11);
 }
 
-static void add_hip(ph_scene *s, int side)
+static void add_hip(ph_scene *s, int side, int frame)
 {
     hip_points h = points(s);
     s->mirror = side;
     ph_shape *shape =
-        fab_ph_shape(s, side > 0 ? "hip_left" : "hip_right", PH_CANONICAL, PH_CANCELLOUS);
+        fab_ph_shape(s, side > 0 ? "hip_left" : "hip_right", frame, PH_CANCELLOUS);
     shape->wall = PH_CORTICAL, shape->wall_mm = 1.6;
     shape->wobble_mm = 0.7, shape->wobble_scale_mm = 14;
     ilium(s, &h);
@@ -147,18 +166,18 @@ static void add_hip(ph_scene *s, int side)
     fab_ph_close(s);
 }
 
-static void add_femur(ph_scene *s, int side)
+static void add_femur(ph_scene *s, int side, int frame)
 {
     const char *name = side > 0 ? "femur_left" : "femur_right";
     double w = 4 * s->wide;
     ph_vec head = points(s).head;
     s->mirror = side;
-    ph_shape *shape = fab_ph_shape(s, name, PH_CANONICAL, PH_MARROW);
+    ph_shape *shape = fab_ph_shape(s, name, frame, PH_MARROW);
     shape->wall = PH_CORTICAL, shape->wall_mm = 5.5;
     fab_ph_tube(s, (const double[][4]){{122 + w, 3, -262, 17}, {119 + w, 1, -290, 14.5},
                                        {114 + w, -3, -350, 13.5}, {106 + w, -6, -480, 14}}, 4, 3);
     fab_ph_close(s);
-    shape = fab_ph_shape(s, name, PH_CANONICAL, PH_CANCELLOUS);
+    shape = fab_ph_shape(s, name, frame, PH_CANCELLOUS);
     shape->wall = PH_CORTICAL, shape->wall_mm = 1.8;
     fab_ph_ball(s, head, V(23.5, 23.5, 23.5));
     fab_ph_cone(s, head, V(122 + w, 3, -226), 14.5, 17);
@@ -171,10 +190,13 @@ static void add_femur(ph_scene *s, int side)
 
 void fab_ph_add_pelvis(ph_scene *s)
 {
+    ph_frame still = {ph_mul(s->canonical_s1, -s->scale), V(1, 0, 0), V(0, 1, 0), V(0, 0, 1),
+                      s->scale};
+    int frame = fab_ph_frame_add(s, &still); /* the spine's curve does not bend the pelvis */
     add_sacrum(s);
     for (int side = -1; side <= 1; side += 2) {
-        add_femur(s, side);
-        add_hip(s, side);
+        add_femur(s, side, frame);
+        add_hip(s, side, frame);
     }
     s->mirror = 1;
 }

@@ -90,7 +90,7 @@ static fab_status make_grid(const ph_scene *s, fab_grid *g, fab_error *err)
     double low[3], high[3], half = 212 * s->scale, lean = 0, back = 0;
     for (int i = 0; i < sp->rows; i++) lean = fmax(lean, fabs(sp->row[i].p.x));
     half += 0.4 * lean + 26 * fmax(s->fat - 1, 0);
-    back = (155 - s->canonical_s1.y) * s->scale + 0.3 * o->cobb_deg;
+    back = (165 + 34 * ph_max(s->fat - 1, 0) - s->canonical_s1.y) * s->scale + 0.3 * o->cobb_deg;
     low[0] = -half, high[0] = half;
     low[1] = (-172 - 24 * fmax(s->fat - 1, 0) - s->canonical_s1.y) * s->scale, high[1] = back + 12;
     for (int a = 0; a < 2; a++) {

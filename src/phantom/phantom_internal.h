@@ -36,6 +36,8 @@ static inline ph_vec ph_lerp(ph_vec a, ph_vec b, double t)
     return ph_add(a, ph_mul(ph_sub(b, a), t));
 }
 static inline double ph_mix(double a, double b, double t) { return a + (b - a) * t; }
+static inline double ph_min(double a, double b) { return a < b ? a : b; }
+static inline double ph_max(double a, double b) { return a > b ? a : b; }
 static inline double ph_clamp(double v, double low, double high)
 {
     return v < low ? low : v > high ? high : v;
@@ -133,12 +135,15 @@ typedef struct ph_curve_row {
     double z_ref;                /* canonical height */
 } ph_curve_row;
 
+#define PH_BINS 512
+
 typedef struct ph_spine {
     int count;                   /* vertebrae, 0 = lowest lumbar */
     ph_vertebra v[PH_MAX_VERTEBRAE];
     int rows;
     double length, step;
     ph_curve_row row[PH_CURVE_MAX];
+    uint16_t bin[PH_BINS + 1];   /* first row at or below each of PH_BINS even heights */
     double apex_s, up_mm, down_mm, amplitude;
     int side;                    /* +1 convex left, -1 right */
     int end_upper, end_lower;

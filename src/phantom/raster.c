@@ -11,7 +11,11 @@
 #define MAX_NEAR_PRIMS 1600
 #define PATCH 1.35 /* how much the way to canonical space may stretch distances */
 
-typedef struct near_shape { const ph_shape *shape; int first, count; } near_shape;
+typedef struct near_shape {
+    const ph_shape *shape;
+    int first, count;
+    bool full; /* covers the whole block, deeper than its wall */
+} near_shape;
 
 typedef struct block {
     const ph_scene *s;
@@ -53,9 +57,9 @@ static double wobble(const ph_scene *s, const ph_shape *shape, ph_vec p)
 
 static double box_distance(const ph_shape *b, ph_vec p)
 {
-    double x = fmax(fmax(b->low.x - p.x, p.x - b->high.x), 0);
-    double y = fmax(fmax(b->low.y - p.y, p.y - b->high.y), 0);
-    double z = fmax(fmax(b->low.z - p.z, p.z - b->high.z), 0);
+    double x = ph_max(ph_max(b->low.x - p.x, p.x - b->high.x), 0);
+    double y = ph_max(ph_max(b->low.y - p.y, p.y - b->high.y), 0);
+    double z = ph_max(ph_max(b->low.z - p.z, p.z - b->high.z), 0);
     return sqrt(x * x + y * y + z * z);
 }
 
@@ -73,10 +77,10 @@ static double gather(block *b, const ph_shape *shape, ph_vec p, double reach, ne
         bool far = q->op == PH_JOIN && ball > joined + 2 * reach + q->blend;
         double v = far ? ball : fab_ph_prim_distance(s, q, p);
         x[i] = (float)v;
-        if (q->op == PH_JOIN) joined = fmin(joined, v);
+        if (q->op == PH_JOIN) joined = ph_min(joined, v);
         d = d == INFINITY ? v : fab_ph_fold(d, q, v);
     }
-    out->shape = shape, out->first = b->prims, out->count = 0;
+    *out = (near_shape){shape, b->prims, 0, false};
     for (int i = 0; i < n && b->prims < MAX_NEAR_PRIMS; i++) {
         const ph_prim *q = &s->prims[shape->first + i];
         double v = (double)x[i];
@@ -120,9 +124,10 @@ static void collect(block *b, ph_vec centre, double radius)
             b->prims = mark;
             continue;
         }
-        b->count++;
+        near_shape *n = &b->near[b->count++];
+        n->full = d < -1.5 * reach - 2 - shape->wall_mm / scale;
         if (d < -1.5 * reach - 2) {
-            b->solid = b->count == 1;
+            b->solid = b->count == 1 && n->full;
             return;
         }
     }
@@ -137,9 +142,11 @@ static double shade(const block *b, spot *at, int *label, double *edge)
     *label = 0;
     for (int i = 0; i < b->count && left > 0.004; i++) {
         const near_shape *n = &b->near[i];
-        double d = near_distance(b, n, local_of(s, n->shape->frame, at)) * scale_of(s, n->shape);
-        *edge = fmin(*edge, fabs(d));
-        if (n->shape->wall_mm > 0) *edge = fmin(*edge, fabs(d + n->shape->wall_mm));
+        double d = -1e3;
+        if (!n->full)
+            d = near_distance(b, n, local_of(s, n->shape->frame, at)) * scale_of(s, n->shape);
+        *edge = ph_min(*edge, fabs(d));
+        if (n->shape->wall_mm > 0) *edge = ph_min(*edge, fabs(d + n->shape->wall_mm));
         double cover = ph_clamp(0.5 - d / b->pixel, 0, 1);
         if (cover <= 0) continue;
         ph_vec q = isnan(n->shape->gas_y) ? at->w : local_of(s, PH_CANONICAL, at);
@@ -209,7 +216,7 @@ static void one_row(void *ctx, int64_t index, int worker)
     const int32_t *size = j->image->grid.size;
     double spacing[3];
     fab_grid_spacing(&j->image->grid, spacing);
-    block b = {.s = j->s, .image = j->image, .pixel = fmax(spacing[0], spacing[1])};
+    block b = {.s = j->s, .image = j->image, .pixel = ph_max(spacing[0], spacing[1])};
     int rows = (size[1] + BLOCK_Y - 1) / BLOCK_Y;
     int low[3] = {0, (int)(index % rows) * BLOCK_Y, (int)(index / rows) * BLOCK_Z};
     if (fab_progress_cancelled(j->s->o->progress)) return;
@@ -221,9 +228,7 @@ fab_status fab_ph_raster(const ph_scene *s, ph_image *image, fab_error *err)
     job j = {s, image};
     const int32_t *size = image->grid.size;
     int rows = (size[1] + BLOCK_Y - 1) / BLOCK_Y, layers = (size[2] + BLOCK_Z - 1) / BLOCK_Z;
-    const int parts = 10;
     int64_t total = (int64_t)rows * layers;
-    (void)parts;
     FAB_TRY(fab_progress_step(s->o->progress, "shapes", 0, err));
     fab_parallel_for(total, one_row, &j);
     return fab_progress_step(s->o->progress, "shapes", 1, err);

@@ -25,9 +25,9 @@ static double ellipsoid(const ph_prim *q, ph_vec p)
     ph_vec d = into_axes(q, p);
     ph_vec k = V(d.x / q->r[0], d.y / q->r[1], d.z / q->r[2]);
     ph_vec g = V(k.x / q->r[0], k.y / q->r[1], k.z / q->r[2]);
-    double k0 = ph_len(k), k1 = ph_len(g), low = fmin(q->r[0], fmin(q->r[1], q->r[2]));
+    double k0 = ph_len(k), k1 = ph_len(g), low = ph_min(q->r[0], ph_min(q->r[1], q->r[2]));
     if (k0 < 1e-6) return -low;
-    return fmax(k0 * (k0 - 1) / k1, -low);
+    return ph_max(k0 * (k0 - 1) / k1, -low);
 }
 
 static double cone(const ph_prim *q, ph_vec p)
@@ -43,11 +43,11 @@ static double flat_cone(const ph_prim *q, ph_vec p)
     ph_vec pa = ph_sub(p, q->a), ba = ph_sub(q->b, q->a);
     double h = ph_clamp(ph_dot(pa, ba) / (ph_dot(ba, ba) + 1e-12), 0, 1);
     ph_vec w = ph_sub(pa, ph_mul(ba, h));
-    double n = ph_dot(w, q->axis[0]), rest = sqrt(fmax(ph_dot(w, w) - n * n, 0));
+    double n = ph_dot(w, q->axis[0]), rest = sqrt(ph_max(ph_dot(w, w) - n * n, 0));
     double a = n / q->r[0], b = rest / q->r[1];
-    double k0 = sqrt(a * a + b * b), low = fmin(q->r[0], q->r[1]);
+    double k0 = sqrt(a * a + b * b), low = ph_min(q->r[0], q->r[1]);
     double k1 = sqrt(a * a / (q->r[0] * q->r[0]) + b * b / (q->r[1] * q->r[1]));
-    return k0 < 1e-6 ? -low : fmax(k0 * (k0 - 1) / k1, -low);
+    return k0 < 1e-6 ? -low : ph_max(k0 * (k0 - 1) / k1, -low);
 }
 
 /* closest point of a triangle by regions (Ericson 2005, 5.1.5), thickness blended over corners */
@@ -88,8 +88,8 @@ static double box(const ph_prim *q, ph_vec p)
     double round = q->par[0];
     double x = fabs(d.x) - q->r[0] + round, y = fabs(d.y) - q->r[1] + round;
     double z = fabs(d.z) - q->r[2] + round;
-    ph_vec out = V(fmax(x, 0), fmax(y, 0), fmax(z, 0));
-    return ph_len(out) + fmin(fmax(x, fmax(y, z)), 0) - round;
+    ph_vec out = V(ph_max(x, 0), ph_max(y, 0), ph_max(z, 0));
+    return ph_len(out) + ph_min(ph_max(x, ph_max(y, z)), 0) - round;
 }
 
 double fab_ph_prim_distance(const ph_scene *s, const ph_prim *q, ph_vec p)
@@ -108,9 +108,9 @@ double fab_ph_prim_distance(const ph_scene *s, const ph_prim *q, ph_vec p)
 
 static double smooth_min(double a, double b, double k)
 {
-    if (k <= 0) return fmin(a, b);
-    double h = fmax(k - fabs(a - b), 0) / k;
-    return fmin(a, b) - h * h * k * 0.25;
+    if (k <= 0) return ph_min(a, b);
+    double h = ph_max(k - fabs(a - b), 0) / k;
+    return ph_min(a, b) - h * h * k * 0.25;
 }
 
 double fab_ph_fold(double d, const ph_prim *q, double x)

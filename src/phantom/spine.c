@@ -27,11 +27,11 @@ static double body_distance(const ph_scene *s, const double *par, ph_vec p)
     double gx = 2.5 * fabs(x) * sqrt(fabs(x)) / rx;
     double gy = (back > 0 ? 4 * fabs(y) * y2 : 2.5 * fabs(y) * sqrt(fabs(y))) / ry;
     double root = pow(f, 0.4), grad = 0.4 * root / (f + 1e-9) * sqrt(gx * gx + gy * gy);
-    double side = f < 1e-6 ? -fmin(rx, ry) : fmax((root - 1) / (grad + 1e-6), -fmin(rx, ry));
+    double side = f < 1e-6 ? -ph_min(rx, ry) : ph_max((root - 1) / (grad + 1e-6), -ph_min(rx, ry));
     double dip = 1.4 * ph_clamp(1 - root, 0, 1), ends = fabs(p.z) - top + dip;
     if (p.z < 0) ends = -p.z - top + dip;
-    double k = 2.5, h = fmax(k - fabs(side - ends), 0) / k;
-    return fmax(side, ends) + h * h * k * 0.25;
+    double k = 2.5, h = ph_max(k - fabs(side - ends), 0) / k;
+    return ph_max(side, ends) + h * h * k * 0.25;
 }
 
 static void add_pedicles(ph_scene *s, const ph_vertebra_size *z)
@@ -147,9 +147,9 @@ static double canal_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     double half[2], behind;
     (void)fab_ph_canal(s, p.z, half, &behind);
-    double rx = fmin(half[0] - par[0], par[3]), ry = fmin(half[1] - par[0], par[4]);
-    rx = fmax(rx, 0.5), ry = fmax(ry, 0.5);
-    double end = fmax(par[2] - p.z, p.z - par[1]);
+    double rx = ph_min(half[0] - par[0], par[3]), ry = ph_min(half[1] - par[0], par[4]);
+    rx = ph_max(rx, 0.5), ry = ph_max(ry, 0.5);
+    double end = ph_max(par[2] - p.z, p.z - par[1]);
     double taper = ph_clamp(1 + (par[2] + 30 - p.z) / 60 * (par[5] > 0), 0.5, 1);
     if (par[5] > 0) {
         taper = ph_clamp((p.z - par[2]) / 28, 0.08, 1);
@@ -157,8 +157,8 @@ static double canal_distance(const ph_scene *s, const double *par, ph_vec p)
     }
     double x = p.x / rx, y = (p.y - behind) / ry, k0 = sqrt(x * x + y * y);
     double k1 = sqrt(x * x / (rx * rx) + y * y / (ry * ry));
-    double d = k0 < 1e-6 ? -fmin(rx, ry) : fmax(k0 * (k0 - 1) / k1, -fmin(rx, ry));
-    return fmax(d * s->scale, end);
+    double d = k0 < 1e-6 ? -ph_min(rx, ry) : ph_max(k0 * (k0 - 1) / k1, -ph_min(rx, ry));
+    return ph_max(d * s->scale, end);
 }
 
 static void along_shape(ph_scene *s, const char *label, ph_tissue tissue, const double par[6])
@@ -187,8 +187,8 @@ static double disc_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     double x = p.x / par[0], y = p.y / par[1], k0 = sqrt(x * x + y * y);
     double k1 = sqrt(x * x / (par[0] * par[0]) + y * y / (par[1] * par[1]));
-    double d = k0 < 1e-6 ? -par[1] : fmax(k0 * (k0 - 1) / k1, -par[1]);
-    return fmax(d * s->scale, fmax(par[2] - p.z, p.z - par[3]));
+    double d = k0 < 1e-6 ? -par[1] : ph_max(k0 * (k0 - 1) / k1, -par[1]);
+    return ph_max(d * s->scale, ph_max(par[2] - p.z, p.z - par[3]));
 }
 
 static void disc_part(ph_scene *s, const ph_vertebra *v, ph_tissue tissue, const double par[4])

@@ -41,7 +41,7 @@ static const row rows[PH_TISSUES] = {
     [PH_UTERUS] = {{46, 82, 112}, 320, 460, 8},
     [PH_THYROID] = {{105, 165, 180}, 420, 420, 5},
     [PH_METAL] = {{3400, 3400, 3400}, 0, 0, 0},
-    [PH_COUCH] = {{-120, -120, -120}, 0, 0, 10},
+    [PH_COUCH] = {{180, 180, 180}, 0, 0, 10},
     [PH_FOAM] = {{-930, -930, -930}, 0, 0, 8},
 };
 
@@ -81,14 +81,16 @@ static double core_value(const ph_scene *s, const ph_shape *shape, ph_vec q, ph_
     if (texture <= 0) return s->hu[t];
     double n = fab_ph_noise(seed + 3, ph_mul(w, 0.45));
     if (t == PH_MUSCLE) { /* fat between the bundles, more with age */
-        double streak = fab_ph_noise(s->hash, V(w.x * 0.13, w.y * 0.16, w.z * 0.035));
-        double fat = ph_clamp((streak - 0.52 + 0.0022 * (s->age - 40)) * 5, 0, 0.75);
+        ph_vec at = V(w.x * 0.11, w.y * 0.13, w.z * 0.03);
+        double sheet = fabs(fab_ph_noise(s->hash, at)), more = 0.04 + 0.0008 * (s->age - 20);
+        double where = ph_clamp(fab_ph_noise(s->hash + 3, ph_mul(at, 0.4)) + 0.3, 0, 1);
+        double fat = where * ph_clamp(1 - sheet / fmax(more, 0.02), 0, 1) * 0.8;
         return ph_mix(s->hu[t] + n * texture, s->hu[PH_FAT], fat);
     }
     if (t == PH_LUNG) { /* vessels: ridges of noise, thinner outwards */
         double ridge = fabs(fab_ph_noise(s->hash + 7, ph_mul(w, 0.075)));
         double cross = fabs(fab_ph_noise(s->hash + 8, ph_mul(w, 0.075)));
-        double vessel = ph_clamp(1 - (ridge * ridge + cross * cross) * 260, 0, 1);
+        double vessel = ph_clamp(1 - (ridge * ridge + cross * cross) * 120, 0, 1);
         return ph_mix(s->hu[t] + n * texture, s->hu[PH_VEIN], vessel * 0.9);
     }
     if (t == PH_FAT) {

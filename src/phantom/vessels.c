@@ -81,9 +81,9 @@ static void add_heart(ph_scene *s)
     fab_ph_cone(s, V(30, -42, 222), V(40, -62, 228), 8, 5);
     fab_ph_close(s);
     ph_shape *shape = fab_ph_shape(s, "heart", PH_CANONICAL, PH_MYOCARDIUM);
-    fab_ph_ball_turned(s, V(24, -66, 184), V(58, 40, 37), turn);
-    fab_ph_ball_turned(s, V(-2, -80, 186), V(52, 34, 36), turn);
-    fab_ph_ball(s, V(-30, -58, 194), V(25, 27, 32));
+    fab_ph_ball_turned(s, V(24, -66, 184), V(62, 43, 40), turn);
+    fab_ph_ball_turned(s, V(-2, -80, 186), V(55, 35, 39), turn);
+    fab_ph_ball(s, V(-30, -58, 194), V(27, 29, 34));
     fab_ph_ball(s, V(-2, -30, 206), V(33, 19, 24));
     fab_ph_ball(s, V(4, -66, 216), V(26, 20, 18));
     shape->wobble_mm = 1, shape->wobble_scale_mm = 20;

@@ -46,14 +46,14 @@ static void confine(ph_scene *s, double wall_mm)
 static double lung_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     double x = par[0] * p.x, d = fab_ph_field_cavity(s, (double[1]){2}, p);
-    d = fmax(d, 2 - fab_ph_dome(s, p));
+    d = ph_max(d, 2 - fab_ph_dome(s, p));
     double medial = 23;
     if (p.y > 12) medial = 20 + 0.22 * (p.y - 12);
     if (p.y < -68) medial = ph_mix(23, 5, ph_clamp((-68 - p.y) / 26, 0, 1));
     if (p.z > 300) medial += 0.25 * (p.z - 300);
-    d = fmax(d, medial - x);
-    if (par[1] > 0) d = fmax(d, -(-0.768 * (p.y - 58) + 0.64 * (p.z - 296)));
-    if (par[1] > 1) d = fmax(d, 234 - p.z + 0.1 * (p.y + 40));
+    d = ph_max(d, medial - x);
+    if (par[1] > 0) d = ph_max(d, -(-0.768 * (p.y - 58) + 0.64 * (p.z - 296)));
+    if (par[1] > 1) d = ph_max(d, 234 - p.z + 0.1 * (p.y + 40));
     return d;
 }
 
@@ -107,8 +107,8 @@ static void add_liver(ph_scene *s)
 {
     ph_shape *shape = fab_ph_shape(s, "liver", PH_CANONICAL, PH_LIVER);
     shape->wobble_mm = 2, shape->wobble_scale_mm = 40;
-    fab_ph_ball_turned(s, V(-82, -22, 96), V(60, 78, 76), V(0, 0, 10));
-    fab_ph_ball_turned(s, V(-20, -66, 124), V(66, 38, 32), V(0, -10, 12));
+    fab_ph_ball_turned(s, V(-78, -18, 100), V(64, 84, 80), V(0, 0, 10));
+    fab_ph_ball_turned(s, V(-18, -66, 122), V(68, 40, 34), V(0, -10, 12));
     fab_ph_cone(s, V(-94, -20, 60), V(-104, -12, 22), 44, 20);
     fab_ph_blend(s, 22);
     vary(s, 3, 0.035);
@@ -125,9 +125,9 @@ static void add_liver(ph_scene *s)
 static void add_spleen(ph_scene *s)
 {
     fab_ph_shape(s, "spleen", PH_CANONICAL, PH_SPLEEN);
-    fab_ph_ball_turned(s, V(95, 14, 92), V(32, 52, 54), V(20, 0, -12));
+    fab_ph_ball_turned(s, V(90, 0, 94), V(34, 54, 54), V(20, 0, -12));
     vary(s, 3, 0.05);
-    ph_prim *q = fab_ph_ball(s, V(58, -12, 92), V(29, 36, 48));
+    ph_prim *q = fab_ph_ball(s, V(52, -22, 92), V(28, 34, 46));
     q->op = PH_CUT, q->blend = 8;
     confine(s, 5);
     fab_ph_close(s);
@@ -193,8 +193,8 @@ void fab_ph_add_abdomen(ph_scene *s)
 {
     for (int side = -1; side <= 1; side += 2) add_kidney(s, side);
     add_upper(s);
-    add_stomach(s);
     add_spleen(s);
+    add_stomach(s);
     add_liver(s);
     add_pelvic(s);
 }

@@ -6,6 +6,7 @@
 
 #include "render_internal.h"
 
+static const double unknown_opacity = 0.13; /* of a name the anatomy table does not have */
 static const double skin_rim_mm = 8, bare_rim_mm = 30;
 enum { VIEWS = 3, TISSUES = FAB_TISSUE_SKIN + 1, DESIGN_WIDTH = 1920 };
 
@@ -105,18 +106,35 @@ static fab_tissue tissue_of(const preview_job *job, size_t mesh)
 }
 
 /* The wrapper's opacity, or -1 for a structure that is none. */
-static double wrapper_opacity(const preview_job *job, size_t mesh)
+static double label_wrapper(const fab_label *label)
 {
-    const fab_label *label = fab_label_set_find(&job->set, job->meshes.items[mesh].label);
     for (size_t i = 0; label && i < sizeof wrappers / sizeof *wrappers; i++)
         if (strcmp(label->name, wrappers[i].name) == 0) return wrappers[i].opacity;
-    return -1;
+    return label && !label->anatomy ? unknown_opacity : -1;
+}
+
+static double wrapper_opacity(const preview_job *job, size_t mesh)
+{
+    return label_wrapper(fab_label_set_find(&job->set, job->meshes.items[mesh].label));
+}
+
+/* What the slices outline: not what fills or wraps the body. */
+static fab_status slice_set(const preview_job *job, fab_label_set *out, fab_error *err)
+{
+    for (size_t i = 0; job->options->set && i < job->options->set->count; i++) {
+        const fab_label *label = &job->options->set->items[i];
+        bool skin = label->anatomy && label->anatomy->tissue == FAB_TISSUE_SKIN;
+        if (skin || (label->anatomy && label_wrapper(label) >= 0)) continue;
+        FAB_TRY(fab_label_set_add(out, label->value, label->name, err));
+        memcpy(out->items[out->count - 1].rgb, label->rgb, sizeof label->rgb);
+    }
+    return FAB_OK;
 }
 
 static bool has_skin(const preview_job *job)
 {
     for (size_t m = 0; m < job->meshes.count; m++)
-        if (tissue_of(job, m) == FAB_TISSUE_SKIN || wrapper_opacity(job, m) > 0) return true;
+        if (tissue_of(job, m) == FAB_TISSUE_SKIN) return true;
     return false;
 }
 
@@ -324,14 +342,16 @@ static fab_status draw_slices(preview_job *job, fab_error *err)
     const fab_render_preview_options *o = job->options;
     const preview_layout *l = &job->layout;
     FAB_AUTO(fab_volume_unref) fab_volume *image = NULL;
+    __attribute__((cleanup(fab_label_set_free))) fab_label_set shown = {0};
     double world[3][3], center, width;
+    FAB_TRY(slice_set(job, &shown, err));
     FAB_TRY(anchors(job, world, err));
     FAB_TRY(crop_image(job, &image, err));
     window_of(o, &center, &width);
     int y = l->head + l->view_height + l->gap;
     for (int i = 0; i < 3; i++) {
         __attribute__((cleanup(fab_image_free))) fab_image panel = {0};
-        FAB_TRY(fab_render_slice(image, o->labels, o->set, slices[i].plane, world[i], center, width,
+        FAB_TRY(fab_render_slice(image, o->labels, &shown, slices[i].plane, world[i], center, width,
                                  l->panel_width, l->slice_height, &panel, err));
         put_panel(job, i, y, &panel);
         caption(job, i, y, slices[i].caption);

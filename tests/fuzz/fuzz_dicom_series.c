@@ -1,6 +1,6 @@
-/* One DICOM file of any bytes through the worker's code, in this process: header, pixel layout, and
- * up to four frames decoded. What it accepts must be consistent. Frames above 1 Mi voxels are passed
- * over, for speed.
+/* One DICOM file of any bytes through the worker's code, in this process: header, pixel layout,
+ * and up to four frames decoded. What it accepts must be consistent. Frames above 1 Mi voxels are
+ * passed over, for speed.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Every allocation of a scan, a load, a series and a SEG fails once: a status, no leak, no half file.
- * The decoder's own memory is its own business; DCMTK's `new` does not pass through fab_malloc.
+/* Every allocation of a scan, a load, a series and a SEG fails once: a status, no leak, no half
+ * file. The decoder's own memory is its own business; DCMTK's `new` does not pass fab_malloc.
  */
 #include <dirent.h>
 

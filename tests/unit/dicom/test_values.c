@@ -174,7 +174,8 @@ static void syntaxes(void)
     fab_error err = {0};
     how.transfer_syntax = "1.2.840.10008.1.2.4.90";
     CHECK(fab_test_folder(folder));
-    CHECK_FAILS(FAB_ERR_UNSUPPORTED, "is not written", fab_dicom_write_series(v, &how, folder, &err));
+    CHECK_FAILS(FAB_ERR_UNSUPPORTED, "is not written",
+                fab_dicom_write_series(v, &how, folder, &err));
     clear();
 }
 
@@ -270,5 +271,6 @@ int main(void)
 {
     return fab_test_run((fab_test[]){TEST(whole_range), TEST(rescale), TEST(rescale_by_slice),
                                      TEST(twelve_bits), TEST(padding), TEST(syntaxes),
-                                     TEST(character_sets), TEST(two_echoes), TEST(derived_uids)}, 9);
+                                     TEST(character_sets), TEST(two_echoes), TEST(derived_uids)},
+                        9);
 }
