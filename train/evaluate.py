@@ -39,7 +39,7 @@ def load_net(path):
 def gaussian(size, scale=0.125):
     axes = [np.exp(-0.5 * ((np.arange(n) - n // 2) / (n * scale)) ** 2) for n in size]
     g = axes[0][:, None, None] * axes[1][None, :, None] * axes[2][None, None]
-    return np.maximum(g / g.max(), 1e-5).astype(np.float32)
+    return g.astype(np.float32)
 
 
 def starts(n, p, step=0.5):
@@ -166,13 +166,14 @@ def main():
     ap.add_argument("--volumes", nargs="*", default=[], type=pathlib.Path, help="unlabelled NIfTI to look at")
     ap.add_argument("--step", type=float, default=0.5)
     ap.add_argument("--spacing", type=float, default=4.0)
+    ap.add_argument("--patch", help="z,y,x voxels instead of the training patch")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--json", type=pathlib.Path)
     ap.add_argument("--png", type=pathlib.Path)
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     SPACING[:] = [a.spacing] * 3
-    PATCH[:] = PATCHES[a.spacing]
+    PATCH[:] = [int(p) for p in a.patch.split(",")] if a.patch else PATCHES[a.spacing]
     net = load_net(a.model)
     result = {}
     for name in [c for c in a.cases.split(",") if c]:

@@ -34,14 +34,18 @@ LIMITATIONS = [
     "Not for diagnostic use.",
 ]
 
+# Structures of which a body has one (or one a side): stray parts are dropped.
+ONE = ["sacrum", "hips", "femurs", "heart", "aorta", "liver", "spleen", "kidneys", "stomach", "urinary_bladder",
+       "autochthon", "iliopsoas", "pancreas"]  # fmt: skip
+
 
 def labels(data):
     names = list(classes.v2_names(data).values())
     out = []
     for value, (name, _, split) in enumerate(classes.CLASSES):
-        if value == 0:
+        if value in (0, classes.SOFT):  # what is not listed becomes background
             continue
-        members = [] if value == classes.SOFT else classes.members_of(value, names)
+        members = classes.members_of(value, names)
         entry = {"value": value, "name": name, "members": members, "split_left_right": split}
         if split:
             stem = classes.STEMS[name]
@@ -62,6 +66,7 @@ def main():
     ap.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data"))
     ap.add_argument("--version", default="0.1.0")
     ap.add_argument("--spacing", type=float, default=4.0)
+    ap.add_argument("--patch", help="z,y,x voxels instead of the training patch")
     ap.add_argument("--evaluation", type=pathlib.Path, help="evaluate.py's JSON, copied into the card")
     ap.add_argument("--real", action="store_true", help="self-training was used")
     ap.add_argument("--note", default="")
@@ -73,10 +78,13 @@ def main():
     a.folder.mkdir(parents=True, exist_ok=True)
     weights = a.folder / "weights.safetensors"
     netlib.save_safetensors(weights, netlib.export_state(net))
-    evaluation = []
+    evaluation, limits = [], list(LIMITATIONS)
     if a.evaluation:
         for case, dice in json.loads(a.evaluation.read_text()).items():
             evaluation.append({"case": case, "set": "development", "dice": dice})
+            weak = [n for n, d in dice.items() if d < 0.5]
+            if weak:
+                limits.append(f"Not reliable (Dice below 0.5 on {case}): {', '.join(weak)}.")
     card = {
         "format": "fabrica-model",
         "format_version": 1,
@@ -94,12 +102,16 @@ def main():
             "padding_value_hu": -1024.0,
         },
         "inference": {
-            "patch_size": list(PATCHES[a.spacing]),
+            "patch_size": [int(p) for p in a.patch.split(",")] if a.patch else list(PATCHES[a.spacing]),
             "step": 0.5,
             "gaussian_sigma_scale": 0.125,
             "mirror_axes": [],
         },
         "labels": labels(a.data),
+        "postprocess": {
+            "default": {"min_component_ml": 0.5},
+            "labels": {n: {"keep_components": 1} for n in ONE},
+        },
         "training": {
             "program": "train/train.py, PyTorch 1.13, CPU, fp32",
             "iterations": state["it"],
@@ -110,7 +122,7 @@ def main():
             "note": a.note,
         },
         "evaluation": evaluation,
-        "limitations": LIMITATIONS,
+        "limitations": limits,
     }
     (a.folder / "model.json").write_text(json.dumps(card, indent=1) + "\n")
     print(a.folder, weights.stat().st_size, "bytes")
