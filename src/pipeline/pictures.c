@@ -3,6 +3,7 @@
 #include "pipeline_internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,9 @@ static fab_status draw(const fab_twin *t, double azimuth, bool outer, int width,
         visible[i] = true;
         opacity[i] = 1;
     }
-    fab_render_view view = {azimuth, 0, width, height, visible, opacity};
+    fab_render_view view = {.azimuth_deg = azimuth, .width = width, .height = height,
+                            .visible = visible, .opacity = opacity,
+                            .background = FAB_BACKGROUND_TRANSPARENT};
     return fab_render_meshes(&t->meshes, &t->found.set, &view, out, err);
 }
 
@@ -134,49 +137,20 @@ static fab_status draw_slices(const fab_twin *t, fab_image slices[3], fab_error 
 
 /* ---- the sheet -------------------------------------------------------------------------- */
 
-static const uint8_t paper[3] = {13, 17, 23};
-
-/* Source over destination at (x, y), scaled to w x h by box-filtered nearest rows. */
-static void paste(const fab_image *from, fab_image *to, int x, int y, int w, int h)
+/* No names on it: a picture travels further than a report. */
+static fab_status draw_preview(const fab_twin *t, fab_image *out, fab_error *err)
 {
-    for (int j = 0; j < h; j++) {
-        for (int i = 0; i < w; i++) {
-            int sx = (int)((int64_t)i * from->width / w), sy = (int)((int64_t)j * from->height / h);
-            const uint8_t *s = from->rgba + ((size_t)sy * (size_t)from->width + (size_t)sx) * 4;
-            uint8_t *d = to->rgba + ((size_t)(y + j) * (size_t)to->width + (size_t)(x + i)) * 4;
-            for (int c = 0; c < 3; c++) d[c] = (uint8_t)((s[c] * s[3] + d[c] * (255 - s[3])) / 255);
-            d[3] = 255;
-        }
-    }
-}
-
-/* Centred in a w x h cell, never enlarged. */
-static void place(const fab_image *from, fab_image *to, int x, int y, int w, int h)
-{
-    double scale = fmin(1, fmin((double)w / from->width, (double)h / from->height));
-    int pw = (int)(from->width * scale), ph = (int)(from->height * scale);
-    paste(from, to, x + (w - pw) / 2, y + (h - ph) / 2, pw, ph);
-}
-
-static fab_status make_sheet(fab_pictures *p, fab_error *err)
-{
-    enum { GAP = 16, CELL = 640 };
-    int width = HERO_WIDTH + 2 * SIDE_WIDTH + 4 * GAP;
-    int height = HERO_HEIGHT + 3 * GAP + CELL;
-    FAB_TRY(fab_image_create(width, height, &p->preview, err));
-    for (size_t i = 0; i < (size_t)width * (size_t)height; i++) {
-        memcpy(p->preview.rgba + i * 4, paper, 3);
-        p->preview.rgba[i * 4 + 3] = 255;
-    }
-    int right = HERO_WIDTH + 2 * GAP, half = (HERO_HEIGHT - GAP) / 2;
-    place(&p->front, &p->preview, GAP, GAP, HERO_WIDTH, HERO_HEIGHT);
-    place(&p->back, &p->preview, right, GAP, SIDE_WIDTH, half);
-    place(&p->left, &p->preview, right + SIDE_WIDTH + GAP, GAP, SIDE_WIDTH, half);
-    place(&p->oblique, &p->preview, right, half + 2 * GAP, 2 * SIDE_WIDTH + GAP, half);
-    int cell = (width - 4 * GAP) / 3;
-    for (int i = 0; i < 3; i++)
-        place(&p->slice[i], &p->preview, GAP + i * (cell + GAP), HERO_HEIGHT + 2 * GAP, cell, CELL);
-    return FAB_OK;
+    char subtitle[120];
+    double center = 0, width = 0;
+    FAB_TRY(pick_window(t, &center, &width, err));
+    snprintf(subtitle, sizeof subtitle, "%s%s%zu structures, not for diagnostic use",
+             t->study->modality, t->study->modality[0] ? ", " : "", t->structure_count);
+    fab_render_preview_options o = {.meshes = &t->meshes, .set = &t->found.set,
+                                    .image = t->study->volume, .labels = t->found.labels,
+                                    .image_is_hu = strcmp(t->study->modality, "CT") == 0,
+                                    .window_center = center, .window_width = width,
+                                    .subtitle = subtitle, .progress = &t->job.progress};
+    return fab_render_preview(&o, out, err);
 }
 
 static fab_status make_all(const fab_twin *t, fab_pictures *p, fab_error *err)
@@ -190,7 +164,7 @@ static fab_status make_all(const fab_twin *t, fab_pictures *p, fab_error *err)
     FAB_TRY(draw(t, 90, false, SIDE_WIDTH, SIDE_HEIGHT, &p->left, err));
     FAB_TRY(fab_progress_step(progress, "pictures", 0.75, err));
     FAB_TRY(draw(t, 35, true, SIDE_WIDTH, SIDE_HEIGHT, &p->oblique, err));
-    return make_sheet(p, err);
+    return draw_preview(t, &p->preview, err);
 }
 
 fab_status fab_pictures_make(const fab_twin *t, fab_pictures *out, fab_error *err)

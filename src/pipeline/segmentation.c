@@ -31,9 +31,13 @@ static fab_status take_labels(fab_twin *t, fab_error *err)
     bool has_table = false;
     FAB_TRY(fab_labels_load(t->o->labels, NULL, &t->found.labels, &t->found.set, &has_table, err));
     FAB_TRY(fab_sha256_file(t->o->labels, t->labels_sha256, err));
-    if (!fab_grid_equal(fab_volume_grid(t->found.labels), fab_volume_grid(t->study->volume), 0.01))
-        FAB_FAIL(err, FAB_ERR_GEOMETRY, "%s is not on the grid of %s", t->o->labels,
-                 t->study->name);
+    const fab_grid *l = fab_volume_grid(t->found.labels), *v = fab_volume_grid(t->study->volume);
+    if (!fab_grid_equal(l, v, 0.01))
+        FAB_FAIL(err, FAB_ERR_GEOMETRY,
+                 "%s is not on the grid of %s (%d x %d x %d and %d x %d x %d voxels%s)",
+                 t->o->labels, t->study->name, l->size[0], l->size[1], l->size[2], v->size[0],
+                 v->size[1], v->size[2],
+                 memcmp(l->size, v->size, sizeof l->size) ? "" : ", elsewhere in the patient");
     if (!has_table)
         fab_job_note(t->o->watch, "%s has no label table beside it: structures are called label_N",
                      t->o->labels);
