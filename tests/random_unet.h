@@ -56,16 +56,16 @@ static inline void random_conv(random_unet *u, const char *prefix, int in, const
 static inline void random_stage(random_unet *u, const char *prefix, int in,
                                 const fab_unet_stage *s, int convs)
 {
-    char name[128];
+    char name[96];
     for (int i = 0; i < convs; i++) {
-        snprintf(name, sizeof name, "%s.convs.%d", prefix, i);
+        snprintf(name, sizeof name, "%.60s.convs.%d", prefix, i);
         random_conv(u, name, i ? s->features : in, s);
     }
 }
 
 static inline void random_decoder(random_unet *u, const fab_unet_config *c, int t)
 {
-    char name[128];
+    char name[64];
     const fab_unet_stage *low = &c->stages[c->stage_count - 1 - t], *skip = low - 1;
     snprintf(name, sizeof name, "decoder.transpconvs.%d.weight", t);
     random_tensor(u, name, (int[]){low->features, skip->features, low->stride[0], low->stride[1],

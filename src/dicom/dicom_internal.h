@@ -44,6 +44,7 @@ typedef struct fab_dicom_file {
     fab_wire_header head;
     fab_wire_frame *frames; /* NULL if rejected */
     char *reason;           /* NULL unless rejected */
+    bool damaged;           /* rejected for what is wrong with it, not for what it is */
     char sha256[65];        /* "" until needed */
 } fab_dicom_file;
 

@@ -17,6 +17,13 @@ static fab_status nothing_usable(const fab_dicom_scan *scan, fab_error *err)
     for (size_t i = 0; i < scan->stack_count; i++)
         if (!largest || scan->stacks[i].info.frames > largest->frames)
             largest = &scan->stacks[i].info;
+    if (largest && scan->rejected_count > 0)
+        FAB_FAIL(err, FAB_ERR_GEOMETRY,
+                 "no usable series among %zu: the largest is refused, %s: %s (%zu other files were "
+                 "not usable, the first: %s)",
+                 scan->stack_count, fab_geometry_verdict_name(largest->verdict),
+                 largest->verdict_text, scan->rejected_count,
+                 scan->files[scan->rejected[0]].reason);
     if (largest)
         FAB_FAIL(err, FAB_ERR_GEOMETRY,
                  "no usable series among %zu: the largest is refused, %s: %s", scan->stack_count,

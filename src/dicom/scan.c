@@ -180,7 +180,8 @@ static fab_status screen_file(fab_dicom_file *f, fab_error *err)
     if (unwanted)
         return fab_dicom_file_reject(f, err, "%s: Image Type (0008,0008) says %s", f->path,
                                      unwanted);
-    if (!h->has_pixels)
+    f->damaged = !h->has_pixels;
+    if (f->damaged)
         return fab_dicom_file_reject(f, err, "%s: there is no Pixel Data (7FE0,0010); the file may "
                                      "be truncated", f->path);
     if (h->has_modality_lut)
@@ -204,6 +205,13 @@ typedef struct scan_job {
     fab_error error;
 } scan_job;
 
+/* The decoder's complaint about a file; the machine's own do not begin with its path. */
+static fab_status reject_unread(fab_dicom_file *f, fab_status why, fab_error *err)
+{
+    f->damaged = why != FAB_ERR_NOTFOUND;
+    return fab_dicom_file_reject(f, err, "%s", err->message);
+}
+
 static void scan_one(void *ctx, int64_t index, int worker)
 {
     scan_job *job = ctx;
@@ -217,9 +225,8 @@ static void scan_one(void *ctx, int64_t index, int worker)
         s = fab_dicom_sandbox_header(job->scan->sandboxes[worker], f->path, at + 1, job->progress,
                                      &f->head, &f->frames, &err);
     if (s == FAB_OK) s = screen_file(f, &err);
-    else if (s != FAB_ERR_NOMEM && s != FAB_ERR_CANCELLED && err.message[0] &&
-             strncmp(err.message, f->path, strlen(f->path)) == 0)
-        s = fab_dicom_file_reject(f, &err, "%s", err.message);
+    else if (s != FAB_ERR_CANCELLED && strncmp(err.message, f->path, strlen(f->path)) == 0)
+        s = reject_unread(f, s, &err);
     if (s == FAB_OK) return;
     f->frames = fab_free(f->frames);
     if (atomic_flag_test_and_set(&job->failed)) return;
@@ -258,6 +265,28 @@ static fab_status collect_rejected(fab_dicom_scan *scan, fab_error *err)
     return FAB_OK;
 }
 
+/* A damaged file may have been a slice at the end of a series, which no gap would show: every
+ * series of the scan says so. */
+static void note_damaged(fab_dicom_scan *scan)
+{
+    size_t damaged = 0;
+    const fab_dicom_file *first = NULL;
+    for (size_t i = 0; i < scan->file_count; i++) {
+        if (!scan->files[i].damaged) continue;
+        if (damaged++ == 0) first = &scan->files[i];
+    }
+    if (!first) return;
+    const char *slash = strrchr(first->path, '/');
+    size_t folder = slash ? (size_t)(slash + 1 - first->path) : 0;
+    bool named = strncmp(first->reason, first->path, folder) == 0;
+    for (size_t i = 0; i < scan->stack_count; i++) {
+        fab_series_info *s = &scan->stacks[i].info;
+        fab_dicom_note(s->repairs, sizeof s->repairs, "%zu damaged file%s left out (%s%s)", damaged,
+                       damaged == 1 ? "" : "s", damaged == 1 ? "" : "the first: ",
+                       first->reason + (named ? folder : 0));
+    }
+}
+
 static fab_status make_stacks(fab_dicom_scan *scan, fab_error *err)
 {
     FAB_AUTO_FREE fab_repair_counts *repairs =
@@ -267,6 +296,7 @@ static fab_status make_stacks(fab_dicom_scan *scan, fab_error *err)
     FAB_TRY(fab_dicom_group(scan, repairs, err));
     for (size_t i = 0; i < scan->stack_count; i++)
         FAB_TRY(fab_dicom_judge(scan, &scan->stacks[i], err));
+    note_damaged(scan);
     return collect_rejected(scan, err);
 }
 

@@ -23,7 +23,7 @@ void fab_mesh_set_free(fab_mesh_set *set)
 
 void fab_mesh_options_default(fab_mesh_options *o)
 {
-    *o = (fab_mesh_options){.smoothing_iterations = 20, .max_volume_error_percent = 0.5};
+    *o = (fab_mesh_options){.smoothing_iterations = 40, .max_volume_error_percent = 0.5};
 }
 
 static fab_status check_margin(const fab_volume *labels, const fab_volume *margin, fab_error *err)

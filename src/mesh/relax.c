@@ -5,19 +5,24 @@
  * without margins, constrained relaxation (Gibson 1998): each point moves towards the mean of its
  * neighbours and never leaves its cell, so the surface stays within a voxel of the mask.
  *
- * Plain averaging shrinks; every step outwards of Taubin's pair (1995) undoes most of that, and
- * drift.c the rest.
+ * Plain averaging shrinks, and then prints the inner walls of the cells (the staircase) on the
+ * surface. So steps go in pairs, one inwards and an equal one outwards (Taubin 1995 with equal
+ * factors): together the descent of the squared Laplacian, a thin plate that leaves volume and
+ * curvature nearly alone. Nesterov's momentum makes 20 pairs reach as far as some 100 would.
  */
 #include <string.h>
 
 #include "mesh_internal.h"
+
+#define RELAX_STEP 0.5f /* largest for which a pair is stable on any net */
 
 typedef struct placing {
     fab_mesh_net *net;
     const float *margin; /* of voxels, NULL: none */
     const float (*from)[3];
     float (*to)[3];
-    float step;
+    float (*next)[3];
+    float step, momentum;
 } placing;
 
 /* Axes along which the point is fixed in the plane of the volume's face. */
@@ -75,6 +80,8 @@ static void place_cell(const placing *p, uint32_t cell)
         net->point[cell][x] = fixed >> x & 1 ? 0.5f : clamp_inside(sum[x] / n);
 }
 
+/* to = from + step * (mean of from's neighbours - from). The second half of a pair is kept in the
+ * cell and, with momentum, `next` gets the point from which the next pair starts. */
 static void relax_cell(const placing *p, uint32_t cell)
 {
     const fab_mesh_net *net = p->net;
@@ -90,7 +97,14 @@ static void relax_cell(const placing *p, uint32_t cell)
     }
     for (unsigned x = 0; x < 3; x++) {
         float moved = n > 0 ? old[x] + p->step * (sum[x] / n - old[x]) : old[x];
-        p->to[cell][x] = fixed >> x & 1 ? 0.5f : clamp_inside(moved);
+        if (fixed >> x & 1) moved = 0.5f;
+        if (!p->next) {
+            p->to[cell][x] = moved;
+            continue;
+        }
+        float before = p->to[cell][x], now = clamp_inside(moved);
+        p->to[cell][x] = now;
+        p->next[cell][x] = now + p->momentum * (now - before);
     }
 }
 
@@ -118,16 +132,22 @@ fab_status fab_mesh_net_place(fab_mesh_net *net, const fab_volume *margin, fab_e
 fab_status fab_mesh_net_relax(fab_mesh_net *net, int iterations, const fab_progress *progress,
                               fab_error *err)
 {
-    if (iterations <= 0 || net->count == 0) return FAB_OK;
-    FAB_AUTO_FREE float(*spare)[3] = fab_alloc_array((size_t)net->count + 1, sizeof *spare);
-    if (!spare) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u points", net->count);
-    for (int it = 0; it < iterations; it++) {
-        placing p = {.net = net, .from = (const float(*)[3])net->point, .to = spare, .step = 0.6f};
+    if (iterations < 2 || net->count == 0) return FAB_OK;
+    size_t n = (size_t)net->count + 1;
+    FAB_AUTO_FREE float(*start)[3] = fab_alloc_array(n, sizeof *start);
+    FAB_AUTO_FREE float(*half)[3] = fab_alloc_array(n, sizeof *half);
+    if (!start || !half) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u points", net->count);
+    memcpy(start, net->point, n * sizeof *start);
+    for (int pair = 0; pair < iterations / 2; pair++) {
+        placing p = {.net = net, .from = (const float(*)[3])start, .to = half, .step = RELAX_STEP};
         fab_parallel_for(fab_mesh_chunks(net->count), work_chunk, &p);
-        float(*old)[3] = net->point;
-        net->point = spare;
-        spare = old;
-        FAB_TRY(fab_progress_step(progress, "mesh: smooth", (it + 1.0) / iterations, err));
+        p.from = (const float(*)[3])half;
+        p.to = net->point;
+        p.next = start;
+        p.step = -RELAX_STEP;
+        p.momentum = (float)pair / ((float)pair + 3);
+        fab_parallel_for(fab_mesh_chunks(net->count), work_chunk, &p);
+        FAB_TRY(fab_progress_step(progress, "mesh: smooth", (pair + 1.0) * 2 / iterations, err));
     }
     return FAB_OK;
 }

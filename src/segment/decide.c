@@ -136,6 +136,7 @@ fab_status fab_decide(const fab_model *m, const fab_slide *s, fab_decision *out,
 static int value_at(const fab_decision *d, int row, int final, double z, double y, double x)
 {
     if (final >= 0) return final;
+    if (!d->model->labels[row].split) return d->value_of[row];
     return d->value_of[row] + (x > fab_midline_x(&d->midline, z, y) ? 0 : 1);
 }
 
@@ -155,38 +156,45 @@ static void place_axis(const fab_axis *a, int i, place *p, int axis)
     p->w[axis] = a->taps > 1 ? (double)a->weight[i * a->taps + 1] : 0.0;
 }
 
-/* The nearest of the eight network voxels around that holds the class; -1 if none does. */
-static int32_t region_near(const fab_decision *d, const place *p, int class_value)
+/* The nearest network voxel that holds the class, among those from `before` voxels before the
+ * place to `after` after it; -1 if none does. */
+static int32_t region_near(const fab_decision *d, const place *p, int class_value, int before,
+                           int after)
 {
     int32_t found = -1;
-    double best = -1;
-    for (int k = 0; k < 8; k++) {
-        int at[3];
-        double w = 1;
-        for (int a = 0; a < 3; a++) {
-            const int up = k >> (2 - a) & 1;
-            at[a] = p->at[a] + up;
-            w *= up ? p->w[a] : 1 - p->w[a];
-            if (at[a] >= d->size[a]) w = -1;
-        }
-        if (w <= best) continue;
-        const int64_t i = ((int64_t)at[0] * d->size[1] + at[1]) * d->size[2] + at[2];
-        if (d->winner[i] != class_value) continue;
-        best = w;
-        found = d->component[i];
-    }
+    double best = 1e300;
+    for (int z = p->at[0] - before; z <= p->at[0] + after; z++)
+        for (int y = p->at[1] - before; y <= p->at[1] + after; y++)
+            for (int x = p->at[2] - before; x <= p->at[2] + after; x++) {
+                if (z < 0 || z >= d->size[0] || y < 0 || y >= d->size[1] || x < 0 ||
+                    x >= d->size[2])
+                    continue;
+                const int64_t i = ((int64_t)z * d->size[1] + y) * d->size[2] + x;
+                const double dz = p->at[0] + p->w[0] - z, dy = p->at[1] + p->w[1] - y;
+                const double dx = p->at[2] + p->w[2] - x, far = dz * dz + dy * dy + dx * dx;
+                if (d->winner[i] != class_value || far >= best) continue;
+                best = far;
+                found = d->component[i];
+            }
     return found;
 }
 
+/* The nearest voxel decides, mostly; else the nearest of the eight around, else of 4 x 4 x 4. A
+ * class that wins between network voxels but at none of them is a component of its own that is
+ * smaller than a voxel: it stays if nothing is too small for this structure. */
 static int final_label(const fab_decision *d, const place *p, int class_value)
 {
-    const int row = class_value < FAB_UNET_MAX_CLASSES ? d->row_of[class_value] : -1;
+    const int row = d->row_of[class_value];
     if (row < 0) return 0;
-    const int32_t region = region_near(d, p, class_value);
-    /* A class that wins between voxels but at none of them belongs to no component: background. */
-    if (region < 0) return 0;
-    return value_at(d, row, d->regions[region].final, p->at[0] + p->w[0], p->at[1] + p->w[1],
-                    p->at[2] + p->w[2]);
+    const double z = p->at[0] + p->w[0], y = p->at[1] + p->w[1], x = p->at[2] + p->w[2];
+    const int64_t i = ((int64_t)(p->at[0] + (p->w[0] > 0.5)) * d->size[1] + p->at[1] +
+                       (p->w[1] > 0.5)) * d->size[2] + p->at[2] + (p->w[2] > 0.5);
+    int32_t region = d->winner[i] == class_value ? d->component[i] : -1;
+    if (region < 0) region = region_near(d, p, class_value, 0, 1);
+    if (region < 0) region = region_near(d, p, class_value, 1, 2);
+    if (region < 0) return value_at(d, row, d->model->labels[row].min_component_ml > 0 ? 0 : -1,
+                                    z, y, x);
+    return value_at(d, row, d->regions[region].final, z, y, x);
 }
 
 static void apply_plane(void *ctx, int64_t index, int worker)

@@ -7,7 +7,7 @@
  *          \ | /                      the direction from the part of the vertebra in front of
  *        ---(o)---  cord: (x0, y0)    the cord to the cord.
  *            |
- *          back        Both are averaged along z with a Gaussian (sigma 15 mm). Above and below
+ *          back        Both are smoothed along z with a Gaussian (sigma 15 mm). Above and below
  * the spine the last averages continue, upright. A volume without a spine gets the line through
  * the middle of everything that was labelled in a slice, and the result says so.
  */
@@ -104,8 +104,8 @@ static int nearest(const slice *s, int planes, int z)
     return -1;
 }
 
-/* Gaussian mean around z. Beyond the data, distances count from its end, so that the last mean
- * goes on; the tilt fades to none there. */
+/* Adds the Gaussian mean around z. Beyond the data, distances count from its end, so that the last
+ * mean goes on; the tilt fades to none there. */
 static void smooth_plane(const slice *s, int planes, double sigma, int z, fab_midline *m)
 {
     const int gap = nearest(s, planes, z);
@@ -119,10 +119,24 @@ static void smooth_plane(const slice *s, int planes, double sigma, int z, fab_mi
         tilt += w * s[k].tilt_weight * s[k].tilt;
     }
     const double fade = exp(-0.5 * (gap / sigma) * (gap / sigma));
-    m->x[z] = x / n;
-    m->y[z] = y / n;
+    m->x[z] += x / n;
+    m->y[z] += y / n;
     tilt = tilt_n > 0 ? tilt / fmax(tilt_n, 1.0) * fade : 0;
-    m->tilt[z] = fmax(-MAX_TILT, fmin(MAX_TILT, tilt));
+    m->tilt[z] = fmax(-MAX_TILT, fmin(MAX_TILT, m->tilt[z] + tilt));
+}
+
+/* A Gaussian mean cuts the corners of a curve; adding the mean of what it missed (Tukey's
+ * "twicing") removes most of that. */
+static void smooth(slice *s, double sigma, fab_midline *m)
+{
+    for (int round = 0; round < 2; round++) {
+        for (int z = 0; z < m->planes; z++) smooth_plane(s, m->planes, sigma, z, m);
+        for (int z = 0; z < m->planes; z++) {
+            s[z].x -= m->x[z];
+            s[z].y -= m->y[z];
+            s[z].tilt -= m->tilt[z];
+        }
+    }
 }
 
 void fab_midline_free(fab_midline *m)
@@ -152,7 +166,7 @@ fab_status fab_midline_find(const fab_model *model, const uint16_t *winner, cons
     uint8_t role[FAB_UNET_MAX_CLASSES];
     const int planes = size[0];
     FAB_AUTO_FREE slice *s = fab_alloc_array((size_t)planes, sizeof *s);
-    double *values = fab_alloc_array(3 * (size_t)planes, sizeof *values);
+    double *values = fab_calloc(3 * (size_t)planes, sizeof *values);
     if (!s || !values) {
         fab_free(values);
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the midline");
@@ -163,12 +177,9 @@ fab_status fab_midline_find(const fab_model *model, const uint16_t *winner, cons
     for (int z = 0; z < planes; z++) s[z] = spine_slice(winner, size, z, role);
     m.from_spine = any_known(s, planes);
     for (int z = 0; !m.from_spine && z < planes; z++) s[z] = body_slice(winner, size, z);
-    const bool known = any_known(s, planes);
-    for (int z = 0; z < planes; z++) {
-        m.x[z] = (size[2] - 1) / 2.0; /* nothing was labelled at all */
-        m.y[z] = m.tilt[z] = 0;
-        if (known) smooth_plane(s, planes, SMOOTH_MM / model->spacing_mm[0], z, &m);
-    }
+    if (any_known(s, planes)) smooth(s, SMOOTH_MM / model->spacing_mm[0], &m);
+    else /* nothing was labelled at all */
+        for (int z = 0; z < planes; z++) m.x[z] = (size[2] - 1) / 2.0;
     *out = m;
     return FAB_OK;
 }

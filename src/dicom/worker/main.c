@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -146,11 +147,7 @@ static void misbehave(uint32_t fault)
     case FAB_FAULT_SOCKET: (void)socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); break;
     case FAB_FAULT_EXEC: (void)execve("/bin/true", arguments, arguments); break;
     case FAB_FAULT_MEMORY:
-        for (size_t n = 0; n < 4096; n++) {
-            volatile char *p = fab_malloc((size_t)64 << 20);
-            if (!p) break;
-            for (size_t i = 0; i < (size_t)64 << 20; i += 4096) p[i] = 1;
-        }
+        for (size_t n = 0; n < 4096 && fab_malloc((size_t)64 << 20); n++) nowhere = NULL;
         *nowhere = 1;
         break;
     default: break;
@@ -171,6 +168,7 @@ int main(void)
     state s = {0};
     char why[FAB_WIRE_MESSAGE_BYTES] = "";
     close(FAB_WIRE_IMAGE_FD);
+    (void)prctl(PR_SET_NAME, "fabrica-decode", 0, 0, 0);
     fab_worker_warm_up();
     bool walled = fab_worker_enter_sandbox(why, sizeof why);
     if (!answer(walled ? 1 : 0, why)) return 1;

@@ -63,7 +63,7 @@ fab_status fab_worker_meta(const uint8_t *bytes, size_t size, char uid[68], size
     if (magic) at = PREAMBLE_BYTES + 4;
     else if (!(size >= 16 && u16_le(bytes) == 2 && u16_le(bytes + 2) <= 0x0102)) {
         if (looks_bare(bytes, size)) return FAB_OK;
-        FAB_FAIL(err, FAB_ERR_FORMAT, "not a DICOM file (no DICM at byte 128)");
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "not a DICOM file (no DICM at byte 128)");
     }
     while (at + 8 <= size && u16_le(bytes + at) == 2) {
         size_t value = 0, count = 0, extent = element_extent(bytes + at, size - at, &value, &count);

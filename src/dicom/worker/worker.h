@@ -50,7 +50,7 @@ size_t fab_worker_frame_bytes(const fab_wire_header *h);
 /* ---- meta.c: what comes before the data set ---------------------------------------------- */
 
 /* Finds the transfer syntax and where the data set starts; *offset 0 and uid "" if there is no
- * meta header but the bytes look like a data set. FAB_ERR_FORMAT if this is not DICOM. */
+ * meta header but the bytes look like a data set. FAB_ERR_NOTFOUND if this is not DICOM. */
 fab_status fab_worker_meta(const uint8_t *bytes, size_t size, char uid[68], size_t *offset,
                            fab_error *err);
 fab_status fab_worker_inflate(const uint8_t *bytes, size_t size, size_t max_bytes, uint8_t **out,

@@ -1,6 +1,6 @@
 /* test_segment.c - the whole step on the small golden network: windows, lattices, labels. */
-#include "fabrica/segment.h"
 #include "harness.h"
+#include "segment_internal.h"
 
 #define CLASSES 5
 
@@ -25,7 +25,7 @@ static float *read_floats(const char *name, size_t count)
 }
 
 /* The golden package with every component kept, whatever its size. */
-static fab_model *load_model(double *step)
+static fab_model *load_model(void)
 {
     char path[FAB_MAX_PATH_BYTES];
     fab_json *card = NULL, *post = fab_json_object(), *rule = fab_json_object();
@@ -39,7 +39,6 @@ static fab_model *load_model(double *step)
     CHECK_OK(fab_model_load_parts(card, "model.json", &weights, &m, &err));
     fab_reader_close(&weights);
     fab_json_free(card);
-    if (step) *step = 0.5;
     return m;
 }
 
@@ -79,7 +78,7 @@ static void one_window_gives_pytorchs_classes(void)
     float *input = read_floats("input.bin", n), *logits = read_floats("logits.bin", n * CLASSES);
     fab_grid g = grid_of(16, 12, 8, 4.0);
     fab_volume *image = volume_of(&g, input);
-    fab_model *m = load_model(NULL);
+    fab_model *m = load_model();
     fab_segment_result r;
     CHECK_OK(fab_segment(m, image, NULL, &r, &err));
     CHECK(r.patches == 1 && r.set.count == 5);
@@ -97,7 +96,280 @@ static void one_window_gives_pytorchs_classes(void)
     free(logits);
 }
 
+
+/* ---- many windows, against a direct restatement ------------------------------------------- */
+
+static fab_volume *noise_volume(const fab_grid *g, uint64_t seed)
+{
+    fab_volume *v = NULL;
+    fab_rng rng;
+    fab_rng_seed(&rng, seed, 8);
+    CHECK_OK(fab_volume_create(g, FAB_I16, &v, &err));
+    int16_t *to = fab_volume_data_mut(v);
+    for (int64_t i = 0; i < fab_grid_voxels(g); i++) to[i] = (int16_t)(400 * fab_rng_normal(&rng));
+    fab_volume *smooth = NULL, *result = NULL;
+    CHECK_OK(fab_volume_gaussian(v, (double[]){1, 1, 1}, &smooth, &err));
+    CHECK_OK(fab_volume_convert(smooth, FAB_I16, &result, &err));
+    fab_volume_unref(v);
+    fab_volume_unref(smooth);
+    return result;
+}
+
+typedef struct whole {
+    const fab_model *m;
+    int size[3];
+    float *logits; /* of one patch, classes x patch */
+    double *sum, *weight;
+} whole;
+
+/* All windows' logits in one double array: what the sliding window must amount to. */
+static void add_window(whole *w, const float *image, const int at[3])
+{
+    const int *p = w->m->patch, *n = w->size, count = p[0] * p[1] * p[2];
+    fab_net_session *session = NULL;
+    float *in = malloc((size_t)count * sizeof *in);
+    CHECK(in);
+    for (int i = 0; i < count; i++) {
+        const int z = at[0] + i / (p[1] * p[2]), y = at[1] + i / p[2] % p[1], x = at[2] + i % p[2];
+        in[i] = image[(z * n[1] + y) * n[2] + x];
+    }
+    CHECK_OK(fab_net_session_create(w->m->net, p, &session, &err));
+    CHECK_OK(fab_net_session_logits(session, in, w->logits, &err));
+    for (int i = 0; i < count; i++) {
+        const int d[3] = {i / (p[1] * p[2]), i / p[2] % p[1], i % p[2]};
+        double g = 1;
+        for (int a = 0; a < 3; a++) {
+            const double far = (d[a] - p[a] / 2) / (0.125 * p[a]);
+            g *= exp(-0.5 * far * far);
+        }
+        const int to = ((at[0] + d[0]) * n[1] + at[1] + d[1]) * n[2] + at[2] + d[2];
+        w->weight[to] += g;
+        for (int c = 0; c < CLASSES; c++)
+            w->sum[to * CLASSES + c] += g * (double)w->logits[c * count + i];
+    }
+    fab_net_session_free(session);
+    free(in);
+}
+
+/* Class at a voxel of the image: all logits interpolated, the largest taken. */
+static int class_at(const whole *w, const int image[3], const double mm[3], const int v[3])
+{
+    double sum[CLASSES] = {0};
+    for (int k = 0; k < 8; k++) {
+        double share = 1;
+        int at[3];
+        for (int a = 0; a < 3; a++) {
+            const double p = (v[a] - (image[a] - 1) / 2.0) * mm[a] / 4 + (w->size[a] - 1) / 2.0;
+            const double inside = fmin(fmax(p, 0), w->size[a] - 1);
+            const int low = (int)fmin(floor(inside), w->size[a] - 2);
+            at[a] = low + (k >> a & 1);
+            share *= k >> a & 1 ? inside - low : 1 - (inside - low);
+        }
+        const int i = (at[0] * w->size[1] + at[1]) * w->size[2] + at[2];
+        for (int c = 0; c < CLASSES; c++) sum[c] += share * w->sum[i * CLASSES + c] / w->weight[i];
+    }
+    int best = 0;
+    for (int c = 1; c < CLASSES; c++)
+        if (sum[c] > sum[best]) best = c;
+    return best;
+}
+
+static void many_windows_equal_a_direct_restatement(void)
+{
+    const double mm[3] = {5, 3, 2.5};
+    const int n[3] = {14, 33, 50}; /* z, y, x */
+    fab_grid g = {.size = {n[2], n[1], n[0]}};
+    for (int w = 0; w < 3; w++) g.world_from_voxel.m[w][w] = mm[2 - w];
+    fab_volume *image = noise_volume(&g, 3);
+    fab_model *m = load_model();
+    const fab_view view = fab_view_of(&g);
+    whole w = {.m = m};
+    float *net_image = NULL;
+    CHECK_OK(fab_network_size(m, &view, w.size, &err));
+    CHECK(w.size[0] == 18 && w.size[1] == 25 && w.size[2] == 32);
+    CHECK_OK(fab_preprocess(m, image, &view, w.size, w.size, (int[]){0, 0, 0}, &net_image, &err));
+    const size_t voxels = (size_t)w.size[0] * (size_t)w.size[1] * (size_t)w.size[2];
+    w.logits = malloc(CLASSES * 8 * 12 * 16 * sizeof *w.logits);
+    w.sum = calloc(voxels * CLASSES, sizeof *w.sum);
+    w.weight = calloc(voxels, sizeof *w.weight);
+    CHECK(w.logits && w.sum && w.weight);
+    static const int z[4] = {0, 3, 7, 10}, y[4] = {0, 4, 9, 13}, x[3] = {0, 8, 16};
+    for (int i = 0; i < 48; i++)
+        add_window(&w, net_image, (int[]){z[i / 12], y[i / 3 % 4], x[i % 3]});
+    fab_segment_result r;
+    CHECK_OK(fab_segment(m, image, NULL, &r, &err));
+    CHECK(r.patches == 48);
+    int wrong = 0;
+    for (int i = 0; i < n[0] * n[1] * n[2]; i++) {
+        const int v[3] = {i / (n[1] * n[2]), i / n[2] % n[1], i % n[2]};
+        wrong += class_of(((const uint8_t *)fab_volume_data(r.labels))[i]) !=
+                 class_at(&w, n, mm, v);
+    }
+    printf("  %d of %d voxels differ\n", wrong, n[0] * n[1] * n[2]);
+    CHECK(wrong <= 2); /* ties */
+    fab_segment_result_free(&r);
+    fab_free(net_image);
+    free(w.logits);
+    free(w.sum);
+    free(w.weight);
+    fab_model_free(m);
+    fab_volume_unref(image);
+}
+
+/* ---- properties ---------------------------------------------------------------------------- */
+
+static fab_segment_result segment(const fab_model *m, const fab_volume *v)
+{
+    fab_segment_result r;
+    CHECK_OK(fab_segment(m, v, NULL, &r, &err));
+    return r;
+}
+
+static bool same_bytes(const fab_volume *a, const fab_volume *b)
+{
+    return fab_volume_bytes(a) == fab_volume_bytes(b) &&
+           memcmp(fab_volume_data(a), fab_volume_data(b), fab_volume_bytes(a)) == 0;
+}
+
+static void threads_do_not_change_results(void)
+{
+    fab_grid g = grid_of(30, 29, 28, 3.0);
+    fab_volume *v = noise_volume(&g, 5);
+    fab_model *m = load_model();
+    fab_threads_set(1);
+    fab_segment_result one = segment(m, v);
+    fab_threads_set(3);
+    fab_segment_result three = segment(m, v);
+    fab_threads_set(0);
+    CHECK(same_bytes(one.labels, three.labels));
+    CHECK(same_bytes(one.fine_labels, three.fine_labels));
+    CHECK(same_bytes(one.fine_margin, three.fine_margin));
+    CHECK(memcmp(one.confidence, three.confidence, one.set.count * sizeof(double)) == 0);
+    fab_segment_result_free(&one);
+    fab_segment_result_free(&three);
+    fab_model_free(m);
+    fab_volume_unref(v);
+}
+
+/* The same body stored with other axes gives the same label at every place. */
+static void orientation_does_not_change_results(void)
+{
+    fab_grid g = grid_of(30, 24, 20, 3.0), turned = {.size = {20, 30, 24}};
+    fab_volume *v = noise_volume(&g, 6), *t = NULL;
+    /* i runs down (-z), j to the right (-x), k to the back (+y) */
+    turned.world_from_voxel = (fab_mat34){{{0, -3, 0, 87}, {0, 0, 3, 0}, {-3, 0, 0, 57}}};
+    CHECK_OK(fab_volume_resample(v, &turned, FAB_NEAREST, 0, &t, &err));
+    fab_model *m = load_model();
+    fab_segment_result a = segment(m, v), b = segment(m, t);
+    fab_volume *back = NULL;
+    CHECK_OK(fab_volume_resample(b.labels, &g, FAB_NEAREST, 99, &back, &err));
+    CHECK(same_bytes(a.labels, back));
+    CHECK(same_bytes(a.fine_labels, b.fine_labels));
+    CHECK(fab_grid_equal(fab_volume_grid(a.fine_labels), fab_volume_grid(b.fine_labels), 1e-6));
+    fab_volume_unref(back);
+    fab_segment_result_free(&a);
+    fab_segment_result_free(&b);
+    fab_model_free(m);
+    fab_volume_unref(v);
+    fab_volume_unref(t);
+}
+
+/* Fine voxels sit at quarter points of network voxels; margins are leads, so never negative; the
+ * label at a place is the same on both grids. */
+static void fine_labels_agree_with_labels(void)
+{
+    fab_grid g = grid_of(64, 48, 32, 2.0); /* 32 x 24 x 16 network voxels: fine = own */
+    fab_volume *v = noise_volume(&g, 7);
+    fab_model *m = load_model();
+    fab_segment_result r = segment(m, v);
+    CHECK(fab_grid_equal(fab_volume_grid(r.fine_labels), &g, 1e-6));
+    CHECK(same_bytes(r.labels, r.fine_labels));
+    const float *margin = fab_volume_data(r.fine_margin);
+    double largest = 0;
+    for (int64_t i = 0; i < fab_grid_voxels(&g); i++) {
+        CHECK(margin[i] >= 0);
+        largest = fmax(largest, (double)margin[i]);
+    }
+    CHECK(largest > 0.5);
+    fab_segment_result_free(&r);
+    fab_model_free(m);
+    fab_volume_unref(v);
+}
+
+static void memory_cap_is_checked_before_the_start(void)
+{
+    fab_grid g = grid_of(40, 40, 40, 4.0);
+    fab_volume *v = noise_volume(&g, 8);
+    fab_model *m = load_model();
+    fab_segment_result r = {0};
+    size_t planned = 0;
+    CHECK_OK(fab_segment_plan_bytes(m, v, 0, &planned, &err));
+    fab_segment_options o = {.max_memory_bytes = planned - 1};
+    CHECK_FAILS(FAB_ERR_LIMIT, "needs", fab_segment(m, v, &o, &r, &err));
+    CHECK(r.labels == NULL);
+    o.max_memory_bytes = planned;
+    CHECK_OK(fab_segment(m, v, &o, &r, &err));
+    CHECK(r.planned_bytes == planned);
+    fab_segment_result_free(&r);
+    fab_model_free(m);
+    fab_volume_unref(v);
+}
+
+static bool stop_at_fifth(void *ctx)
+{
+    return ++*(int *)ctx > 5;
+}
+
+static void cancel_stops_between_patches(void)
+{
+    fab_grid g = grid_of(40, 40, 40, 4.0);
+    fab_volume *v = noise_volume(&g, 9);
+    fab_model *m = load_model();
+    fab_segment_result r = {0};
+    int calls = 0;
+    fab_progress p = {.ctx = &calls, .cancelled = stop_at_fifth};
+    fab_segment_options o = {.progress = &p};
+    CHECK_FAILS(FAB_ERR_CANCELLED, "", fab_segment(m, v, &o, &r, &err));
+    CHECK(r.labels == NULL && calls > 5);
+    o = (fab_segment_options){.step = 1.5};
+    CHECK_FAILS(FAB_ERR_ARG, "step", fab_segment(m, v, &o, &r, &err));
+    fab_model_free(m);
+    fab_volume_unref(v);
+}
+
+/* What is not a number is outside air, not a poison that spreads through the norm. */
+static void not_a_number_is_air(void)
+{
+    fab_grid g = grid_of(16, 12, 8, 4.0);
+    fab_volume *a = NULL, *b = NULL;
+    CHECK_OK(fab_volume_create(&g, FAB_F32, &a, &err));
+    CHECK_OK(fab_volume_create(&g, FAB_F32, &b, &err));
+    float *x = fab_volume_data_mut(a), *y = fab_volume_data_mut(b);
+    for (int i = 0; i < 16 * 12 * 8; i++) {
+        x[i] = y[i] = (float)(i % 97 * 20 - 900);
+        if (i % 50 == 7) {
+            x[i] = i % 100 == 7 ? NAN : INFINITY;
+            y[i] = -1024;
+        }
+    }
+    fab_model *m = load_model();
+    fab_segment_result r = segment(m, a), s = segment(m, b);
+    CHECK(same_bytes(r.labels, s.labels));
+    fab_segment_result_free(&r);
+    fab_segment_result_free(&s);
+    fab_model_free(m);
+    fab_volume_unref(a);
+    fab_volume_unref(b);
+}
+
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(one_window_gives_pytorchs_classes)}, 1);
+    return fab_test_run((fab_test[]){TEST(one_window_gives_pytorchs_classes),
+                                     TEST(many_windows_equal_a_direct_restatement),
+                                     TEST(threads_do_not_change_results),
+                                     TEST(orientation_does_not_change_results),
+                                     TEST(fine_labels_agree_with_labels),
+                                     TEST(memory_cap_is_checked_before_the_start),
+                                     TEST(cancel_stops_between_patches),
+                                     TEST(not_a_number_is_air)}, 8);
 }
