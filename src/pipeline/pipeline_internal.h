@@ -157,7 +157,7 @@ fab_status fab_twin_write(fab_twin *t, fab_error *err);
 
 /* pictures.c */
 typedef struct fab_pictures {
-    fab_image front, back, left, oblique, slice[3];
+    fab_image front, back, left, oblique, muscles, slice[3];
     fab_image preview;
 } fab_pictures;
 void fab_pictures_free(fab_pictures *p);
