@@ -19,10 +19,13 @@
 enum { REFERENCE, PREDICTED, SIDES };
 #define SAME_GRID_MM 0.01
 #define LABEL_VALUES 65536
+#define ROW_SEARCH_VALUES 8
 
 typedef struct side {
     const uint8_t *u8; /* voxels: one of the two */
     const uint16_t *u16;
+    const int *values;
+    size_t value_count;
     bool inside[LABEL_VALUES]; /* by label value */
 } side;
 
@@ -48,6 +51,8 @@ static fab_status set_values(side *s, const fab_volume *labels, const int *value
                      LABEL_VALUES - 1);
         s->inside[values[i]] = true;
     }
+    s->values = values;
+    s->value_count = count;
     if (t == FAB_U8) s->u8 = fab_volume_data(labels);
     else s->u16 = fab_volume_data(labels);
     return FAB_OK;
@@ -56,6 +61,16 @@ static fab_status set_values(side *s, const fab_volume *labels, const int *value
 static inline bool is_inside(const side *s, int64_t index)
 {
     return s->inside[s->u8 ? s->u8[index] : s->u16[index]];
+}
+
+/* Whether a row of n voxels can hold one of the values: memchr passes over a row of bytes some
+ * twenty times faster than the loop that counts, and most rows hold none. */
+static bool row_may_hold(const side *s, int64_t at, int32_t n)
+{
+    if (!s->u8 || s->value_count > ROW_SEARCH_VALUES) return true;
+    for (size_t v = 0; v < s->value_count; v++)
+        if (s->values[v] <= UINT8_MAX && memchr(s->u8 + at, s->values[v], (size_t)n)) return true;
+    return false;
 }
 
 /* Sheared axes would make the distances wrong. */
@@ -87,9 +102,13 @@ static void count_slice(void *ctx, int64_t k, int worker)
     comparison *c = ctx;
     slice s = {.low = {c->size[0], c->size[1]}, .high = {-1, -1}};
     (void)worker;
-    for (int32_t j = 0; j < c->size[1]; j++)
+    for (int32_t j = 0; j < c->size[1]; j++) {
+        int64_t row = c->size[0] * (j + c->size[1] * k);
+        if (!row_may_hold(&c->of[REFERENCE], row, c->size[0]) &&
+            !row_may_hold(&c->of[PREDICTED], row, c->size[0]))
+            continue;
         for (int32_t i = 0; i < c->size[0]; i++) {
-            int64_t at = i + c->size[0] * (j + c->size[1] * k);
+            int64_t at = row + i;
             bool a = is_inside(&c->of[REFERENCE], at), b = is_inside(&c->of[PREDICTED], at);
             if (!a && !b) continue;
             s.count[REFERENCE] += a;
@@ -100,6 +119,7 @@ static void count_slice(void *ctx, int64_t k, int worker)
             if (j < s.low[1]) s.low[1] = j;
             s.high[1] = j;
         }
+    }
     c->slices[k] = s;
 }
 

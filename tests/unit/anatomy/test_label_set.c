@@ -1,4 +1,6 @@
 /* Label sets: order, replacing, names fit for files, and labels.json there and back. */
+#include <dirent.h>
+
 #include "harness.h"
 
 #include "fabrica/anatomy.h"
@@ -110,6 +112,71 @@ static void bad_json_is_named(void)
     }
 }
 
+/* ---- the contract: files of contract/fixtures/{good,bad} -------------------------------- */
+
+static fab_status load(const char *path, fab_label_set *out)
+{
+    fab_json *json = NULL;
+    FAB_TRY(fab_json_load_file(path, &json, &err));
+    fab_status status = fab_label_set_from_json(json, out, &err);
+    fab_json_free(json);
+    return status;
+}
+
+/* Calls fn on each labels-*.json of the folder; returns how many. */
+static int each_fixture(const char *kind, void (*fn)(const char *path))
+{
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES];
+    const char *root = getenv("FAB_SOURCE_ROOT");
+    int count = 0;
+    snprintf(folder, sizeof folder, "%.2000s/contract/fixtures/%s", root ? root : ".", kind);
+    DIR *dir = opendir(folder);
+    CHECK(dir);
+    for (struct dirent *d = readdir(dir); d; d = readdir(dir)) {
+        if (strncmp(d->d_name, "labels-", 7)) continue;
+        CHECK_OK(fab_path_join(path, sizeof path, folder, d->d_name, &err));
+        fn(path);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+/* Read and written again it is the same, byte for byte. */
+static void good_one(const char *path)
+{
+    fab_label_set set = {0};
+    fab_json *json = NULL, *original = NULL;
+    fab_buf a = {0}, b = {0};
+    fab_writer w;
+    CHECK_OK(load(path, &set));
+    CHECK_OK(fab_label_set_to_json(&set, &json, &err));
+    CHECK_OK(fab_json_load_file(path, &original, &err));
+    fab_writer_to_buf(&a, &w);
+    CHECK_OK(fab_json_dump(json, 2, &w, &err));
+    fab_writer_to_buf(&b, &w);
+    CHECK_OK(fab_json_dump(original, 2, &w, &err));
+    CHECK(a.size == b.size && !memcmp(a.data, b.data, a.size));
+    fab_buf_free(&a);
+    fab_buf_free(&b);
+    fab_json_free(json);
+    fab_json_free(original);
+    fab_label_set_free(&set);
+}
+
+static void bad_one(const char *path)
+{
+    fab_label_set set = {0};
+    if (load(path, &set) >= 0) fprintf(stderr, "accepted: %s\n", path);
+    CHECK(load(path, &set) < 0 && !set.items);
+}
+
+static void contract_fixtures(void)
+{
+    CHECK(each_fixture("good", good_one) >= 2);
+    CHECK(each_fixture("bad", bad_one) >= 13);
+}
+
 static fab_status build_and_write(void *ctx)
 {
     (void)ctx;
@@ -133,7 +200,7 @@ int main(void)
 {
     static const fab_test tests[] = {
         TEST(keeps_values_ascending), TEST(refuses_what_makes_no_sense), TEST(json_there_and_back),
-        TEST(bad_json_is_named), TEST(survives_failing_memory),
+        TEST(bad_json_is_named), TEST(contract_fixtures), TEST(survives_failing_memory),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }
