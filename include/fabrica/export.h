@@ -16,7 +16,8 @@
 extern "C" {
 #endif
 
-/* The headset file holds at most this many triangles, all its levels of detail together. */
+/* The headset file holds at most this many triangles, all its levels of detail together. Its levels
+ * are those of scene.meshes and scene.lods that fit, finest first; if none fits: FAB_ERR_LIMIT. */
 #define FAB_EXPORT_HEADSET_TRIANGLES 300000
 /* Triangles a level should have (finest first) so that three levels fit; for fab_mesh_simplify. */
 #define FAB_EXPORT_HEADSET_LEVELS 3
@@ -27,7 +28,7 @@ typedef struct fab_export_scene {
     const fab_mesh_set *meshes;         /* full detail; normals are computed where NULL */
     const fab_mesh_report *reports;     /* one per mesh, same order; NULL: no figures written */
     const fab_mesh_set *const *lods;    /* coarser sets, finest first; for the headset file */
-    size_t lod_count;                   /* 0: the headset file makes its own levels */
+    size_t lod_count;                   /* may be 0 */
     const fab_label_set *set;           /* names and colours; NULL: "structure_<label>", grey */
     const char *frame_of_reference_sha256; /* hash, never the UID itself; or NULL */
     const char *source_sha256;          /* or NULL */

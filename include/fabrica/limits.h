@@ -40,6 +40,10 @@
 #define FAB_MAX_WEIGHTS ((int64_t)1 << 30)      /* values in one weight file */
 #define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
 
+/* render */
+#define FAB_MAX_IMAGE_DIM 16384                 /* pixels along one side of a picture */
+#define FAB_MAX_FRAME_SAMPLES ((int64_t)1 << 28) /* of one 3D view, supersampled */
+
 /* dicom */
 #define FAB_DICOM_MAX_FRAMES 65536u                  /* frames in one file */
 #define FAB_DICOM_MAX_FILE_BYTES ((uint64_t)4 << 30) /* one file */

@@ -7,6 +7,9 @@
 static const fab_export_format formats[] = {
     {"glb", ".glb", "model/gltf-binary", "glTF 2.0 binary, metres, +Y up, full detail", false,
      fab_export_write_glb},
+    {"glb-headset", ".headset.glb", "model/gltf-binary",
+     "glTF 2.0 binary for headsets: quantised, meshopt-compressed, levels of detail", false,
+     fab_export_write_glb_headset},
     {"stl", ".stl", "model/stl", "binary STL, LPS millimetres, one file a structure", true,
      fab_export_write_stl},
     {"obj", ".obj", "model/obj", "Wavefront OBJ with MTL, LPS millimetres", false,

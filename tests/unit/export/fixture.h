@@ -9,7 +9,8 @@
 typedef struct fixture {
     fab_volume *labels;
     fab_label_set names;
-    fab_mesh_set meshes;
+    fab_mesh_set meshes, coarse; /* coarse: of the same labels at twice the voxel */
+    const fab_mesh_set *lods[1];
     fab_mesh_report *reports;
     fab_export_scene scene;
 } fixture;
@@ -50,10 +51,30 @@ static inline fab_status fixture_volume(fab_volume **out, fab_error *err)
 static inline void fixture_free(fixture *f)
 {
     fab_mesh_set_free(&f->meshes);
+    fab_mesh_set_free(&f->coarse);
     fab_label_set_free(&f->names);
     fab_volume_unref(f->labels);
     fab_free(f->reports);
     *f = (fixture){0};
+}
+
+static inline fab_status fixture_coarse(fixture *f, const fab_mesh_options *options,
+                                        fab_error *err)
+{
+    fab_volume *half = NULL;
+    fab_grid g = *fab_volume_grid(f->labels);
+    for (int a = 0; a < 3; a++) {
+        for (int r = 0; r < 3; r++) {
+            g.world_from_voxel.m[r][3] += g.world_from_voxel.m[r][a] / 2;
+            g.world_from_voxel.m[r][a] *= 2;
+        }
+        g.size[a] = (g.size[a] + 1) / 2;
+    }
+    FAB_TRY(fab_volume_resample(f->labels, &g, FAB_NEAREST, 0, &half, err));
+    fab_status status = fab_mesh_extract(half, NULL, options, &f->coarse, err);
+    fab_volume_unref(half);
+    f->lods[0] = &f->coarse;
+    return status;
 }
 
 static inline fab_status fixture_fill(fixture *f, fab_error *err)
@@ -64,6 +85,7 @@ static inline fab_status fixture_fill(fixture *f, fab_error *err)
     for (int l = 0; l < FIXTURE_NAMES; l++)
         FAB_TRY(fab_label_set_add(&f->names, l + 1, fixture_names[l], err));
     FAB_TRY(fab_mesh_extract(f->labels, NULL, &options, &f->meshes, err));
+    FAB_TRY(fixture_coarse(f, &options, err));
     f->reports = fab_calloc(f->meshes.count, sizeof *f->reports);
     if (!f->reports) return fab_error_set(err, FAB_ERR_NOMEM, "no memory");
     for (size_t i = 0; i < f->meshes.count; i++) {
@@ -74,7 +96,8 @@ static inline fab_status fixture_fill(fixture *f, fab_error *err)
                                           .volume_error_percent = i == 2 ? NAN : -0.5};
     }
     f->scene = (fab_export_scene){
-        .meshes = &f->meshes, .reports = f->reports, .set = &f->names,
+        .meshes = &f->meshes, .lods = f->lods, .lod_count = 1, .reports = f->reports,
+        .set = &f->names,
         .frame_of_reference_sha256 =
             "1f0e2d3c4b5a69788796a5b4c3d2e1f01f0e2d3c4b5a69788796a5b4c3d2e1f0",
         .source_sha256 = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",

@@ -211,6 +211,33 @@ static void bad_meshes_are_refused(void)
     CHECK(access(at("bad", path), F_OK) != 0);
 }
 
+/* Too many triangles for a headset at every level: refused; one that fits: taken. */
+static void headset_budget(void)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    fab_error err;
+    enum { N = FAB_EXPORT_HEADSET_TRIANGLES + 1 };
+    float corner[9] = {0, 0, 0, 1, 0, 0, 0, 1, 0};
+    uint32_t *index = fab_alloc_array(3 * N, sizeof *index);
+    for (uint32_t i = 0; i < 3 * N; i++) index[i] = i % 3;
+    fab_mesh mesh = {.label = 1, .vertex_count = 3, .triangle_count = N, .position = corner,
+                     .index = index}, small = mesh;
+    small.triangle_count = 1;
+    fab_mesh_set set = {.count = 1, .items = &mesh}, coarse = {.count = 1, .items = &small};
+    const fab_mesh_set *lods[1] = {&coarse};
+    fab_export_scene scene = {.meshes = &set};
+    const fab_export_format *f = fab_export_find("glb-headset");
+    CHECK_FAILS(FAB_ERR_LIMIT, "300000 triangles", f->write(&scene, at("much.glb", path), &err));
+    CHECK(access(path, F_OK) != 0);
+    scene.lods = lods, scene.lod_count = 1;
+    CHECK_OK(f->write(&scene, at("much.glb", path), &err));
+    uint32_t sum = 0;
+    for (size_t l = 0; l < FAB_EXPORT_HEADSET_LEVELS; l++)
+        sum += fab_export_headset_level_triangles(l);
+    CHECK(sum <= FAB_EXPORT_HEADSET_TRIANGLES && !fab_export_headset_level_triangles(99));
+    fab_free(index);
+}
+
 /* A full disk, played by a file size limit: named, and nothing is left behind. */
 static void full_disk(void)
 {
@@ -249,8 +276,8 @@ int main(void)
         (fab_test[]){TEST(table), TEST(stl_and_glb_agree), TEST(names_are_safe_and_unique),
                      TEST(metadata_is_there), TEST(same_scene_same_bytes),
                      TEST(an_empty_scene_is_written), TEST(moved_scenes),
-                     TEST(bad_meshes_are_refused), TEST(full_disk)},
-        9);
+                     TEST(bad_meshes_are_refused), TEST(headset_budget), TEST(full_disk)},
+        10);
     fixture_free(&twin);
     fab_path_remove_tree(folder, &err);
     return status;

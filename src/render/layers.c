@@ -1,0 +1,146 @@
+/* layers.c - translucent structures. Every fragment in front of the opaque surface is kept in a
+ * list a sample, sorted by depth and composited, so the order of structures never matters. A layer
+ * is thin where it faces the viewer and denser where it turns away, like a shell of glass: what
+ * lies inside stays readable and the outline still shows. */
+#include <math.h>
+#include <string.h>
+
+#include "render_internal.h"
+
+enum { TILE_SAMPLES = FAB_RENDER_TILE * FAB_RENDER_TILE, MAX_LAYERS = 24 };
+
+typedef struct fragment {
+    float depth, rgb[3], alpha;
+    uint32_t next; /* + 1; 0: last */
+} fragment;
+
+typedef struct layer_list {
+    uint32_t first[TILE_SAMPLES]; /* + 1 */
+    fragment *fragments;
+    size_t count, capacity;
+} layer_list;
+
+typedef struct layer_job {
+    fab_render_frame *frame;
+    layer_list *workers;
+    bool no_memory[FAB_MAX_THREADS];
+} layer_job;
+
+static bool reserve(layer_list *list)
+{
+    if (list->count < list->capacity) return true;
+    size_t more = list->capacity ? 2 * list->capacity : TILE_SAMPLES;
+    if (more > UINT32_MAX) return false;
+    fragment *grown = fab_realloc(list->fragments, more * sizeof *grown);
+    if (!grown) return false;
+    list->fragments = grown;
+    list->capacity = more;
+    return true;
+}
+
+static float shell_alpha(float opacity, float facing)
+{
+    float turned = 1 - fminf(fabsf(facing), 1);
+    return fminf(opacity * (0.22f + 2.6f * turned * turned * turned), 0.97f);
+}
+
+static bool put_layer(fab_render_frame *f, const fab_render_item *item, const fab_render_setup *s,
+                      const int box[4], layer_list *list)
+{
+    for (int y = s->low[1]; y <= s->high[1]; y++)
+        for (int x = s->low[0]; x <= s->high[0]; x++) {
+            float depth, n[3];
+            if (!fab_render_setup_at(s, x, y, &depth, n)) continue;
+            if (depth >= f->samples[(size_t)y * (size_t)f->width + (size_t)x].depth_mm) continue;
+            if (!reserve(list)) return false;
+            uint32_t *first = &list->first[(y - box[1]) * FAB_RENDER_TILE + x - box[0]];
+            fragment *made = &list->fragments[list->count++];
+            *made = (fragment){.depth = depth, .next = *first,
+                               .alpha = shell_alpha(item->opacity, n[2])};
+            fab_render_light(item->rgb, n, 1, made->rgb);
+            for (int c = 0; c < 3; c++) made->rgb[c] *= 1.15f;
+            *first = (uint32_t)list->count;
+        }
+    return true;
+}
+
+/* Puts a fragment into its place by depth; beyond MAX_LAYERS the farthest is dropped. */
+static int insert(const fragment **sorted, int count, const fragment *made)
+{
+    int place = count;
+    if (count == MAX_LAYERS) {
+        if (sorted[count - 1]->depth <= made->depth) return count;
+        place = --count;
+    }
+    for (; place > 0 && sorted[place - 1]->depth > made->depth; place--)
+        sorted[place] = sorted[place - 1];
+    sorted[place] = made;
+    return count + 1;
+}
+
+static void composite(const layer_list *list, uint32_t first, float rgba[4])
+{
+    const fragment *sorted[MAX_LAYERS];
+    int count = 0;
+    for (uint32_t at = first; at; at = list->fragments[at - 1].next)
+        count = insert(sorted, count, &list->fragments[at - 1]);
+    for (int i = count - 1; i >= 0; i--) {
+        float a = sorted[i]->alpha;
+        for (int c = 0; c < 3; c++) rgba[c] = rgba[c] * (1 - a) + sorted[i]->rgb[c] * a;
+        rgba[3] = rgba[3] * (1 - a) + a;
+    }
+}
+
+static bool gather(fab_render_frame *f, int64_t tile, const int box[4], layer_list *list)
+{
+    size_t item = 0;
+    list->count = 0;
+    memset(list->first, 0, sizeof list->first);
+    for (uint64_t i = f->bins.start[tile]; i < f->bins.start[tile + 1]; i++) {
+        const fab_render_item *it = fab_render_item_of(f, f->bins.ids[i], &item);
+        fab_render_setup setup;
+        uint32_t triangle = (uint32_t)(f->bins.ids[i] - it->first_triangle);
+        bool cap = it->mesh->flags && it->mesh->flags[triangle] & FAB_TRI_SCAN_EDGE;
+        if (it->opacity >= 1 || cap || !fab_render_setup_make(it, triangle, box, &setup)) continue;
+        if (!put_layer(f, it, &setup, box, list)) return false;
+    }
+    return true;
+}
+
+static void layer_tile(void *ctx, int64_t tile, int worker)
+{
+    layer_job *job = ctx;
+    fab_render_frame *f = job->frame;
+    layer_list *list = &job->workers[worker];
+    int box[4];
+    fab_render_tile_box(f, tile, box);
+    if (!gather(f, tile, box, list)) {
+        job->no_memory[worker] = true;
+        return;
+    }
+    if (!list->count) return;
+    for (int y = box[1]; y <= box[3]; y++)
+        for (int x = box[0]; x <= box[2]; x++) {
+            uint32_t first = list->first[(y - box[1]) * FAB_RENDER_TILE + x - box[0]];
+            float *rgba = f->rgba + 4 * ((size_t)y * (size_t)f->width + (size_t)x);
+            if (first) composite(list, first, rgba);
+        }
+}
+
+fab_status fab_render_translucent(fab_render_frame *f, fab_error *err)
+{
+    bool any = false, failed = false;
+    for (size_t i = 0; i < f->item_count; i++) any |= f->items[i].opacity < 1;
+    if (!any) return FAB_OK;
+    int workers = fab_threads_get();
+    layer_job job = {.frame = f, .workers = fab_calloc((size_t)workers, sizeof *job.workers)};
+    if (!job.workers) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for layers");
+    fab_parallel_for((int64_t)f->tiles_x * f->tiles_y, layer_tile, &job);
+    for (int i = 0; i < workers; i++) {
+        failed |= job.no_memory[i];
+        fab_free(job.workers[i].fragments);
+    }
+    fab_free(job.workers);
+    if (failed) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for translucent layers");
+    return FAB_OK;
+}
