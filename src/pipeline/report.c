@@ -211,8 +211,9 @@ static void mesh_cells(fab_html *h, const fab_json *mesh)
     }
     double triangles = real_of(mesh, "triangles") / 1000;
     fab_html_printf(h, "<td class=\"n\">%.*f k</td>", triangles < 10 ? 1 : 0, triangles);
-    fab_html_printf(h, "<td class=\"n\">%.2f mm &middot; %+.1f %%</td>", real_of(mesh, "hd95_mm"),
-                    real_of(mesh, "volume_error_percent"));
+    double volume = real_of(mesh, "volume_error_percent");
+    fab_html_printf(h, "<td class=\"n\">%.2f mm &middot; %+.2f %%</td>", real_of(mesh, "hd95_mm"),
+                    fabs(volume) < 0.005 ? 0 : volume);
     bool sound = true_of(mesh, "closed") && true_of(mesh, "manifold");
     fab_html_printf(h, "<td><span class=\"chip %s\">%s</span></td>", sound ? "good" : "warning",
                     sound ? "closed" : "open");
