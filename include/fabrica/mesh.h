@@ -50,13 +50,23 @@ typedef struct fab_mesh_options {
 void fab_mesh_options_default(fab_mesh_options *o);
 
 /* Sub-voxel input where there is one: for every voxel of the label grid, the winning margin
- * (winner's score minus the second's, >= 0, F32, same grid). NULL otherwise. */
+ * (winner's score minus the second's, >= 0, F32, same grid). NULL otherwise. labels: U8 or U16,
+ * 0 is background. Every mesh is a closed 2-manifold whose vertices differ as floats; vertices
+ * on a border are bitwise those of the neighbour, except where sheets of one structure touch
+ * along a voxel edge or corner: there they are drawn up to 0.2 voxels apart (ADR 0030).
+ * FAB_MESH_OVER_BUDGET as fab_mesh_simplify. */
 fab_status fab_mesh_extract(const fab_volume *labels, const fab_volume *margin,
                             const fab_mesh_options *options, fab_mesh_set *out, fab_error *err);
-/* Levels of detail: a simplified copy of the set whose triangles total at most max_triangles,
- * neighbours' borders kept shut, every mesh still closed. */
+/* Levels of detail: a simplified copy of the set, all structures together, neighbours' borders
+ * kept shut, every mesh still closed. Stops at max_triangles over the whole set (0: no limit) or
+ * where the next step would err by more than max_error_mm (root mean square distance to the
+ * planes it replaces; 0: no limit), whichever comes first; small structures keep relatively more.
+ * FAB_MESH_OVER_BUDGET (positive: *out is valid) if the error, or topology, stopped it above
+ * max_triangles. Normals are not copied. */
+enum { FAB_MESH_OVER_BUDGET = 1 };
 fab_status fab_mesh_simplify(const fab_mesh_set *set, uint32_t max_triangles, double max_error_mm,
                              fab_mesh_set *out, fab_error *err);
+/* Unit normals at the vertices, weighted by the angle of each triangle there. */
 fab_status fab_mesh_compute_normals(fab_mesh *mesh, fab_error *err);
 /* labels may be NULL: then the mask fields are NaN. */
 fab_status fab_mesh_measure(const fab_mesh *mesh, const fab_volume *labels,

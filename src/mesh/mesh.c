@@ -63,6 +63,12 @@ fab_status fab_mesh_extract(const fab_volume *labels, const fab_volume *margin,
     fab_mesh_set set = {0};
     fab_status status = run_steps(&net, labels, margin, &o, &set, err);
     fab_mesh_net_free(&net);
-    if (status == FAB_OK) *out = set;
+    if (status == FAB_OK && (o.target_error_mm > 0 || o.max_triangles > 0)) {
+        fab_mesh_set simple = {0};
+        status = fab_mesh_simplify(&set, o.max_triangles, o.target_error_mm, &simple, err);
+        fab_mesh_set_free(&set);
+        set = simple;
+    }
+    if (status >= FAB_OK) *out = set;
     return status;
 }

@@ -98,7 +98,10 @@ static void cut_before_pixels(const char *d)
     edit_save(&f);
 }
 static void empty_file(const char *d) { edit_cut(d, SLICE, 0); }
-static void text_file(const char *d) { write_bytes(d, "notes.dcm", "these are notes, not DICOM", 26); }
+static void text_file(const char *d)
+{
+    write_bytes(d, "notes.dcm", "these are notes, not DICOM", 26);
+}
 static void all_text(const char *d)
 {
     char name[32];
@@ -199,8 +202,14 @@ static void lying_pixels(const char *d)
     f.bytes[e.start + 10] = 0xff, f.bytes[e.start + 11] = 0x7f;
     edit_save(&f);
 }
-static void odd_syntax(const char *d) { edit_text(d, SLICE, 0x00020010, "UI", "1.2.840.10008.1.2.4.201"); }
-static void wrong_syntax(const char *d) { edit_text(d, SLICE, 0x00020010, "UI", "1.2.840.10008.1.2.4.80"); }
+static void odd_syntax(const char *d)
+{
+    edit_text(d, SLICE, 0x00020010, "UI", "1.2.840.10008.1.2.4.201");
+}
+static void wrong_syntax(const char *d)
+{
+    edit_text(d, SLICE, 0x00020010, "UI", "1.2.840.10008.1.2.4.80");
+}
 static void nan_position(const char *d) { edit_text(d, SLICE, 0x00200032, "DS", "nan\\0\\0"); }
 static void word_position(const char *d) { edit_text(d, SLICE, 0x00200032, "DS", "left\\0\\0"); }
 static void no_position(const char *d) { edit_text(d, SLICE, 0x00200032, "DS", ""); }
@@ -211,8 +220,14 @@ static void other_spacing(const char *d) { edit_text(d, SLICE, 0x00280030, "DS",
 static void no_vector(const char *d) { edit_text(d, SLICE, 0x00200037, "DS", "1\\0\\0\\1\\0\\0"); }
 static void turned(const char *d) { edit_text(d, SLICE, 0x00200037, "DS", "1\\0\\0\\0\\0\\-1"); }
 static void zero_slope(const char *d) { edit_text(d, SLICE, 0x00281053, "DS", "0"); }
-static void scout(const char *d) { edit_text(d, SLICE, 0x00080008, "CS", "ORIGINAL\\PRIMARY\\LOCALIZER"); }
-static void capture(const char *d) { edit_text(d, SLICE, 0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7"); }
+static void scout(const char *d)
+{
+    edit_text(d, SLICE, 0x00080008, "CS", "ORIGINAL\\PRIMARY\\LOCALIZER");
+}
+static void capture(const char *d)
+{
+    edit_text(d, SLICE, 0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7");
+}
 static void strange_class(const char *d) { edit_text(d, SLICE, 0x00080016, "UI", "1.2.3.4.5"); }
 /* slice 4 belongs at z0 + 7.5 */
 static void move(const char *d, double x, double z)
@@ -253,13 +268,18 @@ static const bad_case cases[] = {
     {"good", no_edit, FAB_OK, "ok: 8 slices, 2.5000 mm apart", NULL, NULL},
     {"truncated in the pixels", cut_pixels, FAB_ERR_FORMAT,
      SLICE ": the file is truncated: Pixel Data (7FE0,0010) says 384 bytes", NULL, NULL},
-    {"truncated in the header", cut_header, G, "missing-slice: 1 slice is missing between "
-     "IMG00003.dcm and IMG00005.dcm", SLICE ": there is no Pixel Data (7FE0,0010); the file may be "
-     "truncated", NULL},
+    {"truncated in the header", cut_header, G,
+     "missing-slice: 1 slice is missing between "
+     "IMG00003.dcm and IMG00005.dcm",
+     SLICE ": there is no Pixel Data (7FE0,0010); the file may be "
+           "truncated",
+     NULL},
     {"truncated in the meta header", cut_meta, G, "missing-slice",
      SLICE ": the data set breaks off or is malformed near byte 0", NULL},
-    {"last file damaged", cut_last, FAB_OK, "ok: 7 slices", "1 damaged file left out "
-     "(IMG00008.dcm: there is no Pixel Data", NULL},
+    {"last file damaged", cut_last, FAB_OK, "ok: 7 slices",
+     "1 damaged file left out "
+     "(IMG00008.dcm: there is no Pixel Data",
+     NULL},
     {"truncated before the pixels", cut_before_pixels, G, "missing-slice",
      SLICE ": there is no Pixel Data (7FE0,0010); the file may be truncated", NULL},
     {"zero bytes", empty_file, G, "missing-slice", SLICE ": the file is empty (0 bytes)", NULL},
@@ -273,36 +293,47 @@ static const bad_case cases[] = {
      NULL, NULL},
     {"two patients", second_patient, FAB_ERR_ARG,
      "files of more than one patient (\"P1\" and \"P2\")", NULL, NULL},
-    {"missing slice", missing, G, "missing-slice: 1 slice is missing between IMG00003.dcm and "
-     "IMG00005.dcm (a gap of 5.000 mm where 2.500 mm is usual)", NULL, NULL},
-    {"two missing slices", two_missing, G, "missing-slice: 2 slices are missing between "
-     "IMG00003.dcm and IMG00006.dcm (a gap of 7.500 mm", NULL, NULL},
+    {"missing slice", missing, G,
+     "missing-slice: 1 slice is missing between IMG00003.dcm and "
+     "IMG00005.dcm (a gap of 5.000 mm where 2.500 mm is usual)",
+     NULL, NULL},
+    {"two missing slices", two_missing, G,
+     "missing-slice: 2 slices are missing between "
+     "IMG00003.dcm and IMG00006.dcm (a gap of 7.500 mm",
+     NULL, NULL},
     {"duplicate slice", same_place, G, "duplicate-slice: IMG00004.dcm and again.dcm are both at",
      NULL, NULL},
-    {"identical copy", copy, FAB_OK, "1 identical copies of files left out", "copy.dcm: an identical "
-     "copy of", NULL},
+    {"identical copy", copy, FAB_OK, "1 identical copies of files left out",
+     "copy.dcm: an identical "
+     "copy of",
+     NULL},
     {"one UID, two slices", same_uid, FAB_OK, "2 different files shared SOP Instance UIDs", NULL,
      NULL},
-    {"empty UIDs", no_uids, FAB_OK, "8 empty SOP Instance UIDs derived by hash; empty Series "
+    {"empty UIDs", no_uids, FAB_OK,
+     "8 empty SOP Instance UIDs derived by hash; empty Series "
      "Instance UID derived by hash; empty Study Instance UID derived by hash; empty Frame of "
-     "Reference UID derived by hash", NULL, NULL},
+     "Reference UID derived by hash",
+     NULL, NULL},
     {"one slice", one_slice, G, "too-few-slices: 1 slice; at least 3 are needed", NULL, NULL},
     {"two slices", two_slices, G, "too-few-slices: 2 slices; at least 3 are needed", NULL, NULL},
     {"empty folder", no_slice, FAB_ERR_NOTFOUND, "no files", NULL, NULL},
     {"Rows 65535", huge_rows, G, "missing-slice",
      SLICE ": Rows (0028,0010) x Columns (0028,0011) is 65535 x 16; 1 to 8192 are read", NULL},
-    {"Rows 13", more_rows, G, "mixed-size: IMG00001.dcm has 16 x 12 voxels, IMG00004.dcm has 16 x 13",
-     NULL, NULL},
+    {"Rows 13", more_rows, G,
+     "mixed-size: IMG00001.dcm has 16 x 12 voxels, IMG00004.dcm has 16 x 13", NULL, NULL},
     {"8000 x 8000", all_rows, FAB_ERR_FORMAT,
-     "Pixel Data (7FE0,0010) has 384 bytes; 8000 x 8000 x 1 frames of 16 bits need 128000000", NULL,
-     NULL},
+     "Pixel Data (7FE0,0010) has 384 bytes; 8000 x 8000 x 1 frames of 16 bits need 128000000",
+     NULL, NULL},
     {"2e9 frames", many_frames, G, "missing-slice",
      SLICE ": Number of Frames (0028,0008) is 2e+09; 1 to 65536 are read", NULL},
     {"Bits Allocated 32", bad_bits, FAB_ERR_UNSUPPORTED,
      SLICE ": Bits Allocated (0028,0100) is 32; 1, 8 and 16 are read", NULL, NULL},
-    {"High Bit 3", bad_high_bit, FAB_ERR_FORMAT, SLICE ": Bits Stored (0028,0101) 16, High Bit "
-     "(0028,0102) 3", NULL, NULL},
-    {"three samples", colour, FAB_ERR_UNSUPPORTED, "Samples per Pixel (0028,0002) is 3", NULL, NULL},
+    {"High Bit 3", bad_high_bit, FAB_ERR_FORMAT,
+     SLICE ": Bits Stored (0028,0101) 16, High Bit "
+           "(0028,0102) 3",
+     NULL, NULL},
+    {"three samples", colour, FAB_ERR_UNSUPPORTED, "Samples per Pixel (0028,0002) is 3", NULL,
+     NULL},
     {"palette", palette, FAB_ERR_UNSUPPORTED,
      "Photometric Interpretation (0028,0004) is \"PALETTE COLOR\"", NULL, NULL},
     {"element length lies", lying_length, G, "missing-slice",
@@ -310,33 +341,47 @@ static const bad_case cases[] = {
     {"pixel length lies", lying_pixels, FAB_ERR_FORMAT,
      SLICE ": the file is truncated: Pixel Data (7FE0,0010) says 2147483632 bytes, 384 are there",
      NULL, NULL},
-    {"unread syntax", odd_syntax, G, "missing-slice", SLICE ": transfer syntax "
-     "1.2.840.10008.1.2.4.201 (High-Throughput JPEG 2000 Lossless) is not read", NULL},
-    {"wrong syntax", wrong_syntax, FAB_ERR_FORMAT, SLICE ": Pixel Data (7FE0,0010) is not "
-     "compressed, but the transfer syntax is JPEG-LS Lossless", NULL, NULL},
+    {"unread syntax", odd_syntax, G, "missing-slice",
+     SLICE ": transfer syntax "
+           "1.2.840.10008.1.2.4.201 (High-Throughput JPEG 2000 Lossless) is not read",
+     NULL},
+    {"wrong syntax", wrong_syntax, FAB_ERR_FORMAT,
+     SLICE ": Pixel Data (7FE0,0010) is not "
+           "compressed, but the transfer syntax is JPEG-LS Lossless",
+     NULL, NULL},
     {"NaN position", nan_position, G, "bad-values: IMG00004.dcm: Image Position nan", NULL, NULL},
     {"word for a position", word_position, G, "bad-values: IMG00004.dcm: Image Position nan", NULL,
      NULL},
-    {"no position", no_position, G, "no-position: IMG00004.dcm: Image Position (0020,0032) is "
-     "missing", NULL, NULL},
-    {"no spacing", no_spacing, G, "no-position: IMG00004.dcm: Pixel Spacing (0028,0030) is missing",
+    {"no position", no_position, G,
+     "no-position: IMG00004.dcm: Image Position (0020,0032) is "
+     "missing",
      NULL, NULL},
-    {"zero spacing", zero_spacing, G, "bad-values: IMG00004.dcm: Pixel Spacing (0028,0030) is 0\\4",
+    {"no spacing", no_spacing, G,
+     "no-position: IMG00004.dcm: Pixel Spacing (0028,0030) is missing", NULL, NULL},
+    {"zero spacing", zero_spacing, G,
+     "bad-values: IMG00004.dcm: Pixel Spacing (0028,0030) is 0\\4", NULL, NULL},
+    {"huge spacing", huge_spacing, G,
+     "bad-values: IMG00004.dcm: Pixel Spacing (0028,0030) is 1e+30", NULL, NULL},
+    {"other spacing", other_spacing, G,
+     "mixed-size: IMG00001.dcm has voxels of 4 x 4 mm, "
+     "IMG00004.dcm of 4.1 x 4 mm",
      NULL, NULL},
-    {"huge spacing", huge_spacing, G, "bad-values: IMG00004.dcm: Pixel Spacing (0028,0030) is 1e+30",
-     NULL, NULL},
-    {"other spacing", other_spacing, G, "mixed-size: IMG00001.dcm has voxels of 4 x 4 mm, "
-     "IMG00004.dcm of 4.1 x 4 mm", NULL, NULL},
-    {"parallel vectors", no_vector, G, "is no place (two unit vectors at a right angle", NULL, NULL},
-    {"turned slice", turned, G, "mixed-orientation: IMG00001.dcm and IMG00004.dcm are not parallel",
-     NULL, NULL},
+    {"parallel vectors", no_vector, G, "is no place (two unit vectors at a right angle", NULL,
+     NULL},
+    {"turned slice", turned, G,
+     "mixed-orientation: IMG00001.dcm and IMG00004.dcm are not parallel", NULL, NULL},
     {"slope 0", zero_slope, G, "bad-values: IMG00004.dcm: Rescale Slope 0", NULL, NULL},
-    {"localizer", scout, G, "missing-slice", SLICE ": Image Type (0008,0008) says LOCALIZER", NULL},
-    {"secondary capture", capture, G, "missing-slice", SLICE ": a secondary capture, not a CT or MR "
-     "slice", NULL},
+    {"localizer", scout, G, "missing-slice", SLICE ": Image Type (0008,0008) says LOCALIZER",
+     NULL},
+    {"secondary capture", capture, G, "missing-slice",
+     SLICE ": a secondary capture, not a CT or MR "
+           "slice",
+     NULL},
     {"strange class", strange_class, G, "missing-slice", SLICE ": SOP class 1.2.3.4.5", NULL},
-    {"uneven spacing", uneven, FAB_OK, "corrected-spacing: spacing between slices varies (up to 0.700 "
-     "mm", NULL, NULL},
+    {"uneven spacing", uneven, FAB_OK,
+     "corrected-spacing: spacing between slices varies (up to 0.700 "
+     "mm",
+     NULL, NULL},
     {"rounded positions", nearly_even, FAB_OK, "ok: 8 slices", NULL, NULL},
     {"shifted sideways", sideways, G, "bad-values: slices are shifted sideways by up to 9.000 mm",
      NULL, NULL},

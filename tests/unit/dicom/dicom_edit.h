@@ -63,7 +63,8 @@ static inline bool edit_find(const edit_file *f, uint32_t tag, edit_element *e)
     return false;
 }
 
-static inline void edit_splice(edit_file *f, size_t at, size_t remove, const void *insert, size_t count)
+static inline void edit_splice(edit_file *f, size_t at, size_t remove, const void *insert,
+                               size_t count)
 {
     uint8_t *out = fab_malloc(f->size - remove + count);
     CHECK(out != NULL);
@@ -82,7 +83,8 @@ static inline void edit_remove(edit_file *f, uint32_t tag)
 }
 
 /* Replaces or adds an element of a short-form VR ("CS", "DS", "US"...). */
-static inline void edit_set(edit_file *f, uint32_t tag, const char *vr, const void *value, size_t count)
+static inline void edit_set(edit_file *f, uint32_t tag, const char *vr, const void *value,
+                            size_t count)
 {
     uint8_t element[2048] = {(uint8_t)(tag >> 16), (uint8_t)(tag >> 24), (uint8_t)tag,
                              (uint8_t)(tag >> 8), (uint8_t)vr[0], (uint8_t)vr[1]};

@@ -1,0 +1,218 @@
+/* complex.c - joins vertices by position and triangles by their three vertices, and back. */
+#include <string.h>
+
+#include "complex.h"
+
+typedef struct hash_table {
+    uint32_t *slot;
+    size_t mask;
+} hash_table;
+
+static bool make_table(hash_table *t, size_t entries)
+{
+    size_t capacity = 16;
+    while (capacity < entries * 2) capacity *= 2;
+    t->slot = fab_alloc_array(capacity, sizeof *t->slot);
+    t->mask = capacity - 1;
+    if (t->slot) memset(t->slot, 0xFF, capacity * sizeof *t->slot);
+    return t->slot != NULL;
+}
+
+static size_t mix(const uint32_t key[3])
+{
+    uint64_t h = key[0] * 0x9E3779B97F4A7C15u;
+    h = (h ^ (h >> 29) ^ key[1]) * 0xBF58476D1CE4E5B9u;
+    h = (h ^ (h >> 31) ^ key[2]) * 0x94D049BB133111EBu;
+    return (size_t)(h ^ (h >> 32));
+}
+
+static uint32_t join_vertex(fab_complex *c, const hash_table *t, const float p[3])
+{
+    uint32_t key[3];
+    float value[3] = {p[0] + 0.0f, p[1] + 0.0f, p[2] + 0.0f}; /* -0 becomes 0 */
+    memcpy(key, value, sizeof key);
+    size_t i = mix(key) & t->mask;
+    while (t->slot[i] != FAB_COMPLEX_NONE) {
+        if (memcmp(c->position[t->slot[i]], value, sizeof value) == 0) return t->slot[i];
+        i = (i + 1) & t->mask;
+    }
+    memcpy(c->position[c->vertices], value, sizeof value);
+    t->slot[i] = c->vertices;
+    return c->vertices++;
+}
+
+/* Turns the triangle so that its smallest vertex comes first; `back` also reverses it. */
+static void canonical(const uint32_t v[3], bool back, uint32_t out[3])
+{
+    unsigned s = v[1] < v[0] ? 1 : 0;
+    if (v[2] < v[s]) s = 2;
+    out[0] = v[s];
+    out[1] = v[(s + (back ? 2 : 1)) % 3];
+    out[2] = v[(s + (back ? 1 : 2)) % 3];
+}
+
+static void join_triangle(fab_complex *c, const hash_table *t, const uint32_t v[3],
+                          uint32_t mesh, uint8_t flags)
+{
+    uint32_t mine[3], theirs[3], sorted[3];
+    canonical(v, false, mine);
+    canonical(v, true, theirs);
+    sorted[0] = mine[0]; /* the same for both directions */
+    sorted[1] = mine[1] < mine[2] ? mine[1] : mine[2];
+    sorted[2] = mine[1] < mine[2] ? mine[2] : mine[1];
+    size_t i = mix(sorted) & t->mask;
+    while (t->slot[i] != FAB_COMPLEX_NONE) {
+        fab_complex_triangle *other = &c->triangle[t->slot[i]];
+        if (memcmp(other->v, theirs, sizeof theirs) == 0 && other->back == FAB_COMPLEX_NONE
+            && other->front != mesh && other->flags == flags) {
+            other->back = mesh;
+            return;
+        }
+        i = (i + 1) & t->mask;
+    }
+    fab_complex_triangle *made = &c->triangle[c->triangles];
+    *made = (fab_complex_triangle){.front = mesh, .back = FAB_COMPLEX_NONE, .flags = flags};
+    memcpy(made->v, mine, sizeof mine);
+    t->slot[i] = c->triangles++;
+}
+
+static fab_status join_all(fab_complex *c, size_t vertices, size_t triangles, fab_error *err)
+{
+    hash_table points = {0}, faces = {0};
+    uint32_t *number = fab_alloc_array(vertices + 1, sizeof *number);
+    bool ready = number && make_table(&points, vertices) && make_table(&faces, triangles);
+    for (size_t m = 0; ready && m < c->set->count; m++) {
+        const fab_mesh *mesh = &c->set->items[m];
+        for (size_t v = 0; v < mesh->vertex_count; v++)
+            number[v] = join_vertex(c, &points, mesh->position + v * 3);
+        for (size_t t = 0; t < mesh->triangle_count; t++) {
+            const uint32_t *i = mesh->index + t * 3;
+            const uint32_t v[3] = {number[i[0]], number[i[1]], number[i[2]]};
+            join_triangle(c, &faces, v, (uint32_t)m, mesh->flags ? mesh->flags[t] : 0);
+        }
+    }
+    fab_free(number);
+    fab_free(points.slot);
+    fab_free(faces.slot);
+    if (!ready) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to join %zu triangles", triangles);
+    return FAB_OK;
+}
+
+fab_status fab_complex_build(const fab_mesh_set *set, fab_complex *out, fab_error *err)
+{
+    size_t vertices = 0, triangles = 0;
+    for (size_t m = 0; m < set->count; m++) {
+        vertices += set->items[m].vertex_count;
+        triangles += set->items[m].triangle_count;
+    }
+    if (vertices >= UINT32_MAX || triangles >= UINT32_MAX / 3)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%zu triangles are too many to simplify together", triangles);
+    fab_complex c = {.set = set};
+    c.position = fab_alloc_array(vertices + 1, sizeof *c.position);
+    c.triangle = fab_alloc_array(triangles + 1, sizeof *c.triangle);
+    fab_status status = FAB_OK;
+    if (!c.position || !c.triangle)
+        status = fab_error_set(err, FAB_ERR_NOMEM, "no memory for %zu triangles", triangles);
+    if (status == FAB_OK) status = join_all(&c, vertices, triangles, err);
+    if (status == FAB_OK) {
+        c.star_start = fab_alloc_array((size_t)c.vertices + 2, sizeof *c.star_start);
+        c.star = fab_alloc_array((size_t)c.triangles * 3 + 1, sizeof *c.star);
+        if (!c.star_start || !c.star)
+            status = fab_error_set(err, FAB_ERR_NOMEM, "no memory for %u vertices", c.vertices);
+    }
+    if (status < 0) {
+        fab_complex_free(&c);
+        return status;
+    }
+    *out = c;
+    return FAB_OK;
+}
+
+void fab_complex_free(fab_complex *c)
+{
+    fab_free(c->position);
+    fab_free(c->triangle);
+    fab_free(c->star_start);
+    fab_free(c->star);
+    memset(c, 0, sizeof *c);
+}
+
+void fab_complex_find_stars(fab_complex *c)
+{
+    uint32_t live = 0;
+    for (uint32_t t = 0; t < c->triangles; t++) /* dead ones leave the list for good */
+        if (!c->triangle[t].dead) c->triangle[live++] = c->triangle[t];
+    c->triangles = live;
+    memset(c->star_start, 0, ((size_t)c->vertices + 2) * sizeof *c->star_start);
+    for (uint32_t t = 0; t < live; t++)
+        for (int i = 0; i < 3; i++) c->star_start[c->triangle[t].v[i] + 2]++;
+    for (size_t v = 2; v < (size_t)c->vertices + 2; v++) c->star_start[v] += c->star_start[v - 1];
+    for (uint32_t t = 0; t < live; t++)
+        for (int i = 0; i < 3; i++) c->star[c->star_start[c->triangle[t].v[i] + 1]++] = t;
+}
+
+int64_t fab_complex_count(const fab_complex *c)
+{
+    int64_t n = 0;
+    for (uint32_t t = 0; t < c->triangles; t++)
+        if (!c->triangle[t].dead) n += c->triangle[t].back == FAB_COMPLEX_NONE ? 1 : 2;
+    return n;
+}
+
+static fab_status take_mesh(const fab_complex *c, uint32_t m, uint32_t triangles,
+                            uint32_t *number, fab_mesh *out, fab_error *err)
+{
+    fab_mesh mesh = {.label = c->set->items[m].label, .triangle_count = triangles};
+    mesh.index = fab_alloc_array((size_t)triangles * 3 + 1, sizeof *mesh.index);
+    mesh.flags = fab_malloc((size_t)triangles + 1);
+    mesh.position = fab_alloc_array((size_t)triangles * 9 + 1, sizeof *mesh.position);
+    *out = mesh;
+    if (!mesh.index || !mesh.flags || !mesh.position)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u triangles of label %d", triangles,
+                 mesh.label);
+    uint32_t made = 0;
+    for (uint32_t t = 0; t < c->triangles; t++) {
+        const fab_complex_triangle *from = &c->triangle[t];
+        if (from->dead || (from->front != m && from->back != m)) continue;
+        for (uint32_t i = 0; i < 3; i++) {
+            uint32_t v = from->v[from->front == m ? i : 2 - i];
+            if (number[v] >= out->vertex_count
+                || memcmp(mesh.position + (size_t)number[v] * 3, c->position[v], 12) != 0) {
+                number[v] = out->vertex_count++;
+                memcpy(mesh.position + (size_t)number[v] * 3, c->position[v], 12);
+            }
+            mesh.index[(size_t)made * 3 + i] = number[v];
+        }
+        mesh.flags[made++] = from->flags;
+    }
+    float *fitted = fab_realloc(mesh.position, ((size_t)out->vertex_count * 3 + 1) * 4);
+    if (fitted) out->position = fitted;
+    return FAB_OK;
+}
+
+fab_status fab_complex_emit(const fab_complex *c, fab_mesh_set *out, fab_error *err)
+{
+    size_t count = c->set->count;
+    FAB_AUTO_FREE uint32_t *triangles = fab_calloc(count + 1, sizeof *triangles);
+    FAB_AUTO_FREE uint32_t *number = fab_calloc((size_t)c->vertices + 1, sizeof *number);
+    fab_mesh_set set = {.items = fab_calloc(count + 1, sizeof *set.items)};
+    if (!triangles || !number || !set.items) {
+        fab_free(set.items);
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu meshes", count);
+    }
+    for (uint32_t t = 0; t < c->triangles; t++) {
+        if (c->triangle[t].dead) continue;
+        triangles[c->triangle[t].front]++;
+        if (c->triangle[t].back != FAB_COMPLEX_NONE) triangles[c->triangle[t].back]++;
+    }
+    fab_status status = FAB_OK;
+    for (; status == FAB_OK && set.count < count; set.count++)
+        status = take_mesh(c, (uint32_t)set.count, triangles[set.count], number,
+                           &set.items[set.count], err);
+    if (status < 0) {
+        fab_mesh_set_free(&set);
+        return status;
+    }
+    *out = set;
+    return FAB_OK;
+}

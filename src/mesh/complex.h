@@ -1,0 +1,34 @@
+/* complex.h - all meshes of a set as one net of shared vertices and shared triangles, the form in
+ * which they are simplified together (this folder). */
+#ifndef FAB_MESH_COMPLEX_H
+#define FAB_MESH_COMPLEX_H
+
+#include "fabrica/mesh.h"
+
+#define FAB_COMPLEX_NONE UINT32_MAX
+
+typedef struct fab_complex_triangle {
+    uint32_t v[3];        /* counter-clockwise seen from outside `front` */
+    uint32_t front, back; /* positions in the set; back may be NONE: the background */
+    uint8_t flags;
+    bool dead;
+} fab_complex_triangle;
+
+typedef struct fab_complex {
+    const fab_mesh_set *set;
+    uint32_t vertices, triangles;
+    float (*position)[3];
+    fab_complex_triangle *triangle;
+    uint32_t *star_start; /* vertices + 1: live triangles around each vertex */
+    uint32_t *star;
+} fab_complex;
+
+fab_status fab_complex_build(const fab_mesh_set *set, fab_complex *out, fab_error *err);
+void fab_complex_free(fab_complex *c);
+/* Lists the live triangles around each vertex anew. */
+void fab_complex_find_stars(fab_complex *c);
+/* Triangles of all meshes: a shared one counts for both. */
+int64_t fab_complex_count(const fab_complex *c);
+fab_status fab_complex_emit(const fab_complex *c, fab_mesh_set *out, fab_error *err);
+
+#endif

@@ -1,0 +1,313 @@
+/* simplify.c - quadric edge collapse (Garland and Heckbert 1997) of all structures together.
+ *
+ * Each pass finds for every vertex the neighbour it could move into at the least error, then
+ * carries out the cheapest of these moves that do not touch each other, until the budget or the
+ * error is reached. Finding is parallel and the order of moves is fixed, so results do not depend
+ * on threads. Vertices inside a border move freely in it, vertices on the curve where borders
+ * meet move along it, and vertices where curves meet stay. Positions are always some of the old
+ * ones: vertices of one mesh stay distinct, and a flat cap stays flat.
+ */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "collapse.h"
+
+enum { MAX_PASSES = 200, VERTEX_CHUNK = 4096, BUCKETS = 65536 };
+
+typedef struct quadric { /* weighted squared distance to planes, around the vertex's position */
+    float a[6], b[3], c, weight; /* a: xx yy zz xy xz yz */
+} quadric;
+
+typedef struct candidate {
+    uint32_t to;
+    float cost; /* FLT_MAX: none */
+} candidate;
+
+typedef struct simplifier {
+    fab_complex net;
+    quadric *quadric;
+    float *importance; /* per mesh: small structures weigh more */
+    candidate *best;
+    uint8_t *touched;
+    uint32_t *sorted; /* vertices by cost */
+    uint32_t *bucket; /* BUCKETS + 1 */
+    double max_squared;
+    int64_t count, goal; /* triangles over all meshes */
+} simplifier;
+
+/* ---- quadrics ---- */
+
+static void add_outer(quadric *q, const double n[3], double weight)
+{
+    static const uint8_t pair[6][2] = {{0, 0}, {1, 1}, {2, 2}, {0, 1}, {0, 2}, {1, 2}};
+    for (int i = 0; i < 6; i++) q->a[i] += (float)(weight * n[pair[i][0]] * n[pair[i][1]]);
+}
+
+/* Planes of the triangles around v, a line along every feature edge, and a little pull to stay. */
+static void start_quadric(const simplifier *s, uint32_t v, quadric *q)
+{
+    const fab_complex *c = &s->net;
+    fab_ring ring;
+    memset(q, 0, sizeof *q);
+    for (uint32_t i = c->star_start[v]; i < c->star_start[v + 1]; i++) {
+        const uint32_t *t = c->triangle[c->star[i]].v;
+        double a[3], b[3], n[3];
+        for (int x = 0; x < 3; x++) {
+            a[x] = (double)c->position[t[1]][x] - (double)c->position[t[0]][x];
+            b[x] = (double)c->position[t[2]][x] - (double)c->position[t[0]][x];
+        }
+        n[0] = a[1] * b[2] - a[2] * b[1];
+        n[1] = a[2] * b[0] - a[0] * b[2];
+        n[2] = a[0] * b[1] - a[1] * b[0];
+        double length = sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
+        if (!(length > 0)) continue;
+        for (int x = 0; x < 3; x++) n[x] /= length;
+        add_outer(q, n, length / 2);
+        for (int x = 0; x < 3; x++) q->a[x] += (float)(length * 5e-4);
+        q->weight += (float)(length / 2);
+    }
+    if (!fab_collapse_ring(c, v, &ring)) return;
+    for (int j = 0; j < ring.count; j++) {
+        if (!ring.feature[j]) continue;
+        double d[3], squared = 0;
+        for (int x = 0; x < 3; x++) {
+            d[x] = (double)c->position[ring.vertex[j]][x] - (double)c->position[v][x];
+            squared += d[x] * d[x];
+        }
+        for (int x = 0; x < 3; x++) q->a[x] += (float)squared;
+        add_outer(q, d, -1);
+    }
+}
+
+static double error_at(const quadric *q, const double d[3])
+{
+    double e = (double)q->c;
+    for (int x = 0; x < 3; x++) e += d[x] * ((double)q->a[x] * d[x] + 2 * (double)q->b[x]);
+    e += 2 * ((double)q->a[3] * d[0] * d[1] + (double)q->a[4] * d[0] * d[2]
+              + (double)q->a[5] * d[1] * d[2]);
+    return e > 0 ? e : 0;
+}
+
+/* Adds `from`, given around a point that lies -d from here. */
+static void move_quadric(quadric *into, const quadric *from, const double d[3])
+{
+    const float *a = from->a;
+    const double ad[3] = {(double)a[0] * d[0] + (double)a[3] * d[1] + (double)a[4] * d[2],
+                          (double)a[3] * d[0] + (double)a[1] * d[1] + (double)a[5] * d[2],
+                          (double)a[4] * d[0] + (double)a[5] * d[1] + (double)a[2] * d[2]};
+    into->c += (float)error_at(from, d);
+    for (int x = 0; x < 3; x++) into->b[x] += from->b[x] + (float)ad[x];
+    for (int i = 0; i < 6; i++) into->a[i] += a[i];
+    into->weight += from->weight;
+}
+
+static void offset(const fab_complex *c, uint32_t from, uint32_t to, double d[3])
+{
+    for (int x = 0; x < 3; x++)
+        d[x] = (double)c->position[to][x] - (double)c->position[from][x];
+}
+
+/* ---- candidates ---- */
+
+static double importance_of(const simplifier *s, uint32_t u)
+{
+    double most = 1;
+    const fab_complex *c = &s->net;
+    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
+        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+        double a = (double)s->importance[t->front];
+        double b = t->back == FAB_COMPLEX_NONE ? a : (double)s->importance[t->back];
+        most = a > most ? a : most;
+        most = b > most ? b : most;
+    }
+    return most;
+}
+
+static void find_best(const simplifier *s, uint32_t u, candidate *best)
+{
+    const fab_complex *c = &s->net;
+    fab_ring ring;
+    best->cost = FLT_MAX;
+    if (c->star_start[u] == c->star_start[u + 1] || !fab_collapse_ring(c, u, &ring)) return;
+    if (ring.features != 0 && ring.features != 2) return;
+    double cost[FAB_COLLAPSE_MAX_RING], d[3];
+    for (int j = 0; j < ring.count; j++) {
+        offset(c, u, ring.vertex[j], d);
+        cost[j] = ring.features && !ring.feature[j]
+                      ? DBL_MAX
+                      : error_at(&s->quadric[u], d) / (double)s->quadric[u].weight;
+    }
+    for (int tried = 0; tried < 4; tried++) { /* the cheapest few; the rest wait for a later pass */
+        int pick = 0;
+        for (int j = 1; j < ring.count; j++) pick = cost[j] < cost[pick] ? j : pick;
+        if (!(cost[pick] <= s->max_squared)) return;
+        if (fab_collapse_allowed(c, u, ring.vertex[pick])) {
+            best->to = ring.vertex[pick];
+            best->cost = (float)(cost[pick] * importance_of(s, u));
+            return;
+        }
+        cost[pick] = DBL_MAX;
+    }
+}
+
+static void find_chunk(void *ctx, int64_t chunk, int worker)
+{
+    (void)worker;
+    simplifier *s = ctx;
+    uint32_t start = (uint32_t)chunk * VERTEX_CHUNK, n = s->net.vertices;
+    uint32_t end = n - start < VERTEX_CHUNK ? n : start + VERTEX_CHUNK;
+    for (uint32_t u = start; u < end; u++) {
+        bool stale = s->touched[u];
+        const fab_complex *c = &s->net;
+        for (uint32_t i = c->star_start[u]; !stale && i < c->star_start[u + 1]; i++)
+            for (int k = 0; k < 3; k++) stale |= s->touched[c->triangle[c->star[i]].v[k]];
+        if (stale) find_best(s, u, &s->best[u]);
+    }
+}
+
+static void start_chunk(void *ctx, int64_t chunk, int worker)
+{
+    (void)worker;
+    simplifier *s = ctx;
+    uint32_t start = (uint32_t)chunk * VERTEX_CHUNK, n = s->net.vertices;
+    uint32_t end = n - start < VERTEX_CHUNK ? n : start + VERTEX_CHUNK;
+    for (uint32_t u = start; u < end; u++) start_quadric(s, u, &s->quadric[u]);
+}
+
+static uint32_t bucket_of(float cost) /* cost >= 0: its bits grow with it */
+{
+    uint32_t bits;
+    memcpy(&bits, &cost, sizeof bits);
+    return bits >> 16;
+}
+
+/* Vertices that have a candidate, cheapest first. */
+static uint32_t sort_candidates(simplifier *s)
+{
+    memset(s->bucket, 0, (BUCKETS + 1) * sizeof *s->bucket);
+    for (uint32_t u = 0; u < s->net.vertices; u++)
+        if (s->best[u].cost < FLT_MAX) s->bucket[bucket_of(s->best[u].cost) + 1]++;
+    for (uint32_t b = 0; b < BUCKETS; b++) s->bucket[b + 1] += s->bucket[b];
+    uint32_t total = s->bucket[BUCKETS];
+    for (uint32_t u = 0; u < s->net.vertices; u++)
+        if (s->best[u].cost < FLT_MAX) s->sorted[s->bucket[bucket_of(s->best[u].cost)]++] = u;
+    return total;
+}
+
+/* ---- moves ---- */
+
+static bool star_untouched(const simplifier *s, uint32_t u)
+{
+    const fab_complex *c = &s->net;
+    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++)
+        for (int k = 0; k < 3; k++)
+            if (s->touched[c->triangle[c->star[i]].v[k]]) return false;
+    return true;
+}
+
+static void collapse(simplifier *s, uint32_t u, uint32_t v)
+{
+    fab_complex *c = &s->net;
+    double d[3];
+    offset(c, u, v, d);
+    move_quadric(&s->quadric[v], &s->quadric[u], d);
+    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
+        fab_complex_triangle *t = &c->triangle[c->star[i]];
+        bool gone = false;
+        for (int k = 0; k < 3; k++) {
+            s->touched[t->v[k]] = 1;
+            gone |= t->v[k] == v;
+        }
+        for (int k = 0; k < 3; k++)
+            if (t->v[k] == u) t->v[k] = v;
+        if (!gone) continue;
+        t->dead = true;
+        s->count -= t->back == FAB_COMPLEX_NONE ? 1 : 2;
+    }
+}
+
+/* One pass; the number of moves made. Only the cheaper half of the candidates is looked at, so
+ * that dear moves do not come before cheaper ones of the next pass. */
+static uint32_t run_pass(simplifier *s)
+{
+    fab_complex_find_stars(&s->net);
+    fab_parallel_for(((int64_t)s->net.vertices + VERTEX_CHUNK - 1) / VERTEX_CHUNK, find_chunk, s);
+    memset(s->touched, 0, s->net.vertices);
+    uint32_t n = sort_candidates(s), moves = 0;
+    for (uint32_t i = 0; i < n && s->count > s->goal; i++) {
+        uint32_t u = s->sorted[i];
+        if (i > n / 2 && moves > 0) break;
+        if (!star_untouched(s, u)) continue;
+        collapse(s, u, s->best[u].to);
+        s->best[u].cost = FLT_MAX;
+        moves++;
+    }
+    return moves;
+}
+
+/* A structure of 20 cm or more weighs 1, one of 1 cm ten times as much (in squared error). */
+static void weigh_structures(simplifier *s)
+{
+    for (size_t m = 0; m < s->net.set->count; m++) {
+        const fab_mesh *mesh = &s->net.set->items[m];
+        double size = 0;
+        for (size_t x = 0; x < 3; x++) {
+            float low = FLT_MAX, high = -FLT_MAX;
+            for (size_t v = 0; v < mesh->vertex_count; v++) {
+                float p = mesh->position[v * 3 + x];
+                low = p < low ? p : low;
+                high = p > high ? p : high;
+            }
+            if (mesh->vertex_count) size += pow((double)high - (double)low, 2);
+        }
+        double weight = 200 / (sqrt(size) + 10);
+        s->importance[m] = (float)(weight < 1 ? 1 : weight);
+    }
+}
+
+static fab_status prepare(simplifier *s, fab_error *err)
+{
+    size_t n = (size_t)s->net.vertices + 1;
+    s->quadric = fab_alloc_array(n, sizeof *s->quadric);
+    s->best = fab_alloc_array(n, sizeof *s->best);
+    s->touched = fab_malloc(n);
+    s->sorted = fab_alloc_array(n, sizeof *s->sorted);
+    s->bucket = fab_alloc_array(BUCKETS + 1, sizeof *s->bucket);
+    s->importance = fab_alloc_array(s->net.set->count + 1, sizeof *s->importance);
+    if (!s->quadric || !s->best || !s->touched || !s->sorted || !s->bucket || !s->importance)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to simplify %u vertices", s->net.vertices);
+    memset(s->touched, 1, n);
+    weigh_structures(s);
+    fab_complex_find_stars(&s->net);
+    fab_parallel_for(((int64_t)s->net.vertices + VERTEX_CHUNK - 1) / VERTEX_CHUNK, start_chunk, s);
+    return FAB_OK;
+}
+
+static void release(simplifier *s)
+{
+    fab_complex_free(&s->net);
+    void *block[] = {s->quadric, s->best, s->touched, s->sorted, s->bucket, s->importance};
+    for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
+}
+
+fab_status fab_mesh_simplify(const fab_mesh_set *set, uint32_t max_triangles, double max_error_mm,
+                             fab_mesh_set *out, fab_error *err)
+{
+    if (!(max_error_mm >= 0))
+        FAB_FAIL(err, FAB_ERR_ARG, "simplification error of %g mm", max_error_mm);
+    simplifier s = {.goal = max_triangles,
+                    .max_squared = max_error_mm > 0 ? max_error_mm * max_error_mm : DBL_MAX / 4};
+    FAB_TRY(fab_complex_build(set, &s.net, err));
+    fab_status status = prepare(&s, err);
+    if (status == FAB_OK) {
+        s.count = fab_complex_count(&s.net);
+        bool wanted = max_triangles > 0 || max_error_mm > 0;
+        for (int pass = 0; wanted && pass < MAX_PASSES && s.count > s.goal; pass++)
+            if (run_pass(&s) == 0) break;
+        status = fab_complex_emit(&s.net, out, err);
+    }
+    release(&s);
+    if (status == FAB_OK && max_triangles > 0 && s.count > s.goal) status = FAB_MESH_OVER_BUDGET;
+    return status;
+}
