@@ -124,6 +124,7 @@ fab_status fab_labels_load(const char *path, const char *table, fab_volume **lab
 
 /* segmentation.c */
 fab_status fab_twin_segment(fab_twin *t, fab_error *err);
+void fab_drop_rest(const fab_model *m, fab_segment_result *r);
 fab_status fab_model_choose(const char *const *folders, const char *name, const fab_study *study,
                             fab_model **out, fab_error *err);
 
