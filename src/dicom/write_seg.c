@@ -221,6 +221,8 @@ static void put_type(fab_dcm *d, fab_dcm_item *item, const fab_label *label)
     }
     put_code(d, item, 0x00620003, a->category.scheme, a->category.value, a->category.meaning);
     put_code(d, item, 0x0062000f, a->type.scheme, a->type.value, a->type.meaning);
+    if (a->region.value) /* a disc's level, a cyst's organ */
+        put_code(d, item, 0x00082218, a->region.scheme, a->region.value, a->region.meaning);
     if (a->side == FAB_SIDE_NONE) return;
     fab_code side = fab_anatomy_side_code(a->side);
     fab_dcm_item *type = fab_dcm_last(d, item, 0x0062000f);
