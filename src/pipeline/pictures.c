@@ -7,12 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HERO_WIDTH = 900, HERO_HEIGHT = 1100, SIDE_WIDTH = 520, SIDE_HEIGHT = 640, SLICE_MAX = 640 };
+enum { HERO_WIDTH = 840, SIDE_WIDTH = 500, SLICE_MAX = 640 };
+
+/* Of the big picture, height by width: as the body is, within what a page can hold. */
+static const double least_aspect = 0.8, most_aspect = 1.45;
 
 void fab_pictures_free(fab_pictures *p)
 {
-    fab_image *all[] = {&p->front, &p->back, &p->left, &p->oblique, &p->slice[0], &p->slice[1],
-                        &p->slice[2], &p->preview};
+    fab_image *all[] = {&p->front,    &p->back,     &p->left,     &p->oblique, &p->muscles,
+                        &p->slice[0], &p->slice[1], &p->slice[2], &p->preview};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) fab_image_free(all[i]);
 }
 
@@ -47,7 +50,9 @@ static fab_status draw(const fab_twin *t, double azimuth, bool outer, int width,
         visible[i] = true;
         opacity[i] = 1;
     }
-    fab_render_view view = {azimuth, 0, width, height, visible, opacity};
+    fab_render_view view = {.azimuth_deg = azimuth, .width = width, .height = height,
+                            .visible = visible, .opacity = opacity,
+                            .background = FAB_BACKGROUND_TRANSPARENT};
     return fab_render_meshes(&t->meshes, &t->found.set, &view, out, err);
 }
 
@@ -135,36 +140,58 @@ static fab_status draw_slices(const fab_twin *t, fab_image slices[3], fab_error 
 
 /* ---- the sheet -------------------------------------------------------------------------- */
 
-static fab_status make_sheet(const fab_twin *t, fab_pictures *p, fab_error *err)
+/* No names on it: a picture travels further than a report. */
+static fab_status draw_preview(const fab_twin *t, fab_image *out, fab_error *err)
 {
+    char subtitle[120];
     double center = 0, width = 0;
-    char subtitle[96];
     FAB_TRY(pick_window(t, &center, &width, err));
-    snprintf(subtitle, sizeof subtitle, "%s \xC2\xB7 %zu structures \xC2\xB7 " FAB_GENERATOR,
-             t->study->modality, t->meshes.count);
-    fab_render_preview_options o = {.meshes = &t->meshes,
-                                    .set = &t->found.set,
-                                    .image = t->study->volume,
-                                    .labels = t->found.labels,
+    snprintf(subtitle, sizeof subtitle, "%s%s%zu structures, not for diagnostic use",
+             t->study->modality, t->study->modality[0] ? ", " : "", t->structure_count);
+    fab_render_preview_options o = {.meshes = &t->meshes, .set = &t->found.set,
+                                    .image = t->study->volume, .labels = t->found.labels,
                                     .image_is_hu = strcmp(t->study->modality, "CT") == 0,
-                                    .window_center = center,
-                                    .window_width = width,
-                                    .subtitle = subtitle};
-    return fab_render_preview(&o, &p->preview, err);
+                                    .window_center = center, .window_width = width,
+                                    .subtitle = subtitle, .progress = &t->job.progress};
+    return fab_render_preview(&o, out, err);
+}
+
+static double body_aspect(const fab_twin *t)
+{
+    double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+    for (size_t i = 0; i < t->structure_count; i++) {
+        const fab_grid *g = fab_volume_grid(t->found.labels);
+        for (int corner = 0; corner < 8; corner++) {
+            const fab_label_stats *s = &t->structures[i].stats;
+            double p[3];
+            for (int a = 0; a < 3; a++) p[a] = corner & 1 << a ? s->high[a] : s->low[a];
+            fab_mat34_apply(&g->world_from_voxel, p, p);
+            for (int a = 0; a < 3; a++) {
+                low[a] = fmin(low[a], p[a]);
+                high[a] = fmax(high[a], p[a]);
+            }
+        }
+    }
+    if (!(high[0] > low[0])) return 1;
+    return fmin(fmax((high[2] - low[2]) / (high[0] - low[0]) * 1.04, least_aspect), most_aspect);
 }
 
 static fab_status make_all(const fab_twin *t, fab_pictures *p, fab_error *err)
 {
     const fab_progress *progress = &t->job.progress;
+    int hero = (int)(HERO_WIDTH * body_aspect(t));
+    int side = (int)(hero * (SIDE_WIDTH / 345.0) / (HERO_WIDTH / 560.0) / 2);
     FAB_TRY(draw_slices(t, p->slice, err));
-    FAB_TRY(fab_progress_step(progress, "pictures", 0.2, err));
-    FAB_TRY(draw(t, 0, false, HERO_WIDTH, HERO_HEIGHT, &p->front, err));
-    FAB_TRY(fab_progress_step(progress, "pictures", 0.45, err));
-    FAB_TRY(draw(t, 180, false, SIDE_WIDTH, SIDE_HEIGHT, &p->back, err));
-    FAB_TRY(draw(t, 90, false, SIDE_WIDTH, SIDE_HEIGHT, &p->left, err));
+    FAB_TRY(fab_progress_step(progress, "pictures", 0.15, err));
+    FAB_TRY(draw(t, 0, false, HERO_WIDTH, hero, &p->front, err));
+    FAB_TRY(fab_progress_step(progress, "pictures", 0.35, err));
+    FAB_TRY(draw(t, 180, false, SIDE_WIDTH, side, &p->back, err));
+    FAB_TRY(draw(t, 90, false, SIDE_WIDTH, side, &p->left, err));
+    FAB_TRY(fab_progress_step(progress, "pictures", 0.55, err));
+    FAB_TRY(draw(t, 215, true, SIDE_WIDTH, side, &p->oblique, err));
+    FAB_TRY(draw(t, 35, true, SIDE_WIDTH, side, &p->muscles, err));
     FAB_TRY(fab_progress_step(progress, "pictures", 0.75, err));
-    FAB_TRY(draw(t, 35, true, SIDE_WIDTH, SIDE_HEIGHT, &p->oblique, err));
-    return make_sheet(t, p, err);
+    return draw_preview(t, &p->preview, err);
 }
 
 fab_status fab_pictures_make(const fab_twin *t, fab_pictures *out, fab_error *err)

@@ -124,6 +124,7 @@ fab_status fab_labels_load(const char *path, const char *table, fab_volume **lab
 
 /* segmentation.c */
 fab_status fab_twin_segment(fab_twin *t, fab_error *err);
+void fab_drop_rest(const fab_model *m, fab_segment_result *r);
 fab_status fab_model_choose(const char *const *folders, const char *name, const fab_study *study,
                             fab_model **out, fab_error *err);
 
@@ -157,7 +158,7 @@ fab_status fab_twin_write(fab_twin *t, fab_error *err);
 
 /* pictures.c */
 typedef struct fab_pictures {
-    fab_image front, back, left, oblique, slice[3];
+    fab_image front, back, left, oblique, muscles, slice[3];
     fab_image preview;
 } fab_pictures;
 void fab_pictures_free(fab_pictures *p);

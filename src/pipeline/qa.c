@@ -62,7 +62,7 @@ static void check_edges(fab_structure *s, const fab_grid *g)
     }
     if (faces[0])
         add_finding(s, "touches-scan-edge", FAB_INFO,
-                    "continues beyond the scan (%s edge): its volume is a part", faces);
+                    "cut by the %s edge of the scan", faces);
 }
 
 static void check_volume(fab_structure *s)

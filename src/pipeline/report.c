@@ -129,7 +129,8 @@ static void pictures(fab_html *h, const fab_pictures *p)
     figure(h, &p->front, "", "From the front");
     figure(h, &p->back, "", "From behind");
     figure(h, &p->left, "", "From the left");
-    figure(h, &p->oblique, "wide", "With muscles, from the left front");
+    figure(h, &p->oblique, "", "With muscles, from behind");
+    figure(h, &p->muscles, "", "With muscles, from the front");
     fab_html_raw(h, "</div><div class=\"slices\">\n");
     figure(h, &p->slice[FAB_AXIAL], "", "Axial, seen from the feet");
     figure(h, &p->slice[FAB_CORONAL], "", "Coronal, seen from the front");
@@ -208,9 +209,11 @@ static void mesh_cells(fab_html *h, const fab_json *mesh)
         fab_html_raw(h, "<td class=\"n soft\">none</td><td></td><td></td>");
         return;
     }
-    fab_html_printf(h, "<td class=\"n\">%.0f k</td><td class=\"n\">%.2f mm &middot; %+.1f %%</td>",
-                    real_of(mesh, "triangles") / 1000, real_of(mesh, "hd95_mm"),
-                    real_of(mesh, "volume_error_percent"));
+    double triangles = real_of(mesh, "triangles") / 1000;
+    fab_html_printf(h, "<td class=\"n\">%.*f k</td>", triangles < 10 ? 1 : 0, triangles);
+    double volume = real_of(mesh, "volume_error_percent");
+    fab_html_printf(h, "<td class=\"n\">%.2f mm &middot; %+.2f %%</td>", real_of(mesh, "hd95_mm"),
+                    fabs(volume) < 0.005 ? 0 : volume);
     bool sound = true_of(mesh, "closed") && true_of(mesh, "manifold");
     fab_html_printf(h, "<td><span class=\"chip %s\">%s</span></td>", sound ? "good" : "warning",
                     sound ? "closed" : "open");

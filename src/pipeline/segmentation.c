@@ -31,13 +31,58 @@ static fab_status take_labels(fab_twin *t, fab_error *err)
     bool has_table = false;
     FAB_TRY(fab_labels_load(t->o->labels, NULL, &t->found.labels, &t->found.set, &has_table, err));
     FAB_TRY(fab_sha256_file(t->o->labels, t->labels_sha256, err));
-    if (!fab_grid_equal(fab_volume_grid(t->found.labels), fab_volume_grid(t->study->volume), 0.01))
-        FAB_FAIL(err, FAB_ERR_GEOMETRY, "%s is not on the grid of %s", t->o->labels,
-                 t->study->name);
+    const fab_grid *l = fab_volume_grid(t->found.labels), *v = fab_volume_grid(t->study->volume);
+    if (!fab_grid_equal(l, v, 0.01))
+        FAB_FAIL(err, FAB_ERR_GEOMETRY,
+                 "%s is not on the grid of %s (%d x %d x %d and %d x %d x %d voxels%s)",
+                 t->o->labels, t->study->name, l->size[0], l->size[1], l->size[2], v->size[0],
+                 v->size[1], v->size[2],
+                 memcmp(l->size, v->size, sizeof l->size) ? "" : ", elsewhere in the patient");
     if (!has_table)
         fab_job_note(t->o->watch, "%s has no label table beside it: structures are called label_N",
                      t->o->labels);
     return FAB_OK;
+}
+
+/* ---- the rest of the body --------------------------------------------------------------- */
+
+static void clear_value(fab_volume *v, int value)
+{
+    int64_t n = v ? fab_grid_voxels(fab_volume_grid(v)) : 0;
+    void *data = v ? fab_volume_data_mut(v) : NULL;
+    if (!data) return;
+    if (fab_volume_dtype(v) == FAB_U8) {
+        uint8_t *at = data;
+        for (int64_t i = 0; i < n; i++) at[i] = at[i] == value ? 0 : at[i];
+    } else {
+        uint16_t *at = data;
+        for (int64_t i = 0; i < n; i++) at[i] = at[i] == value ? 0 : at[i];
+    }
+}
+
+static void remove_row(fab_segment_result *r, size_t row)
+{
+    clear_value(r->labels, r->set.items[row].value);
+    clear_value(r->fine_labels, r->set.items[row].value);
+    for (size_t i = row + 1; i < r->set.count; i++) {
+        r->set.items[i - 1] = r->set.items[i];
+        if (r->confidence) r->confidence[i - 1] = r->confidence[i];
+    }
+    r->set.count--;
+}
+
+/* A class whose "members" are an empty list is no structure but all that is left of the body: it
+ * helps the network to tell tissue from air and has no place in a label map. */
+void fab_drop_rest(const fab_model *m, fab_segment_result *r)
+{
+    const fab_json *labels = fab_json_find(fab_model_card(m), "labels");
+    for (size_t i = 0; i < fab_json_count(labels); i++) {
+        const fab_json *label = fab_json_at(labels, i), *members = fab_json_find(label, "members");
+        const char *name = fab_json_text(fab_json_find(label, "name"));
+        if (!name || !fab_json_is_array(members) || fab_json_count(members)) continue;
+        for (size_t row = r->set.count; row-- > 0;)
+            if (strcmp(r->set.items[row].name, name) == 0) remove_row(r, row);
+    }
 }
 
 fab_status fab_twin_segment(fab_twin *t, fab_error *err)
@@ -45,6 +90,7 @@ fab_status fab_twin_segment(fab_twin *t, fab_error *err)
     if (t->o->labels) return take_labels(t, err);
     fab_segment_options so = {t->o->step, t->o->max_memory_bytes, &t->job.progress};
     FAB_TRY(fab_segment(t->model, t->study->volume, &so, &t->found, err));
+    fab_drop_rest(t->model, &t->found);
     for (size_t i = 0; i < t->found.finding_count; i++)
         if (t->found.findings[i].value == 0)
             fab_job_note(t->o->watch, "%s", t->found.findings[i].text);

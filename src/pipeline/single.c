@@ -92,6 +92,7 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(fab_job_enter(job, SEG_RUN, err));
     fab_segment_options so = {o->step, o->max_memory_bytes, &job->progress};
     FAB_TRY(fab_segment(model, study->volume, &so, found, err));
+    fab_drop_rest(model, found);
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
     FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
     FAB_TRY(fab_job_enter(job, SEG_WRITE, err));

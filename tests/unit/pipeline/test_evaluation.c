@@ -10,8 +10,10 @@ static const box predicted[] = {{7, {5, 5, 5}, {9, 9, 9}}, {7, {5, 5, 15}, {9, 9
 static void write_pair(void)
 {
     write_labels(root, "ref", reference, 4,
-                 "{\"1\":\"vertebrae_L1\",\"2\":\"vertebrae_L2\",\"3\":\"liver\",\"4\":\"spleen\"}");
-    write_labels(root, "pred", predicted, 3, "{\"7\":\"vertebrae\",\"8\":\"liver\",\"9\":\"heart\"}");
+                 "{\"1\":\"vertebrae_L1\",\"2\":\"vertebrae_L2\",\"3\":\"liver\","
+                 "\"4\":\"spleen\"}");
+    write_labels(root, "pred", predicted, 3,
+                 "{\"7\":\"vertebrae\",\"8\":\"liver\",\"9\":\"heart\"}");
 }
 
 static double number(const fab_json *rows, size_t index, const char *key)

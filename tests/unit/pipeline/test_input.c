@@ -33,9 +33,11 @@ void input_kinds_by_content(void)
     CHECK_OK(fab_input_detect(root, &kind, &err));
     CHECK(kind == FAB_INPUT_DICOM_FOLDER);
     put("x.bin", "", 0);
-    CHECK_FAILS(FAB_ERR_FORMAT, "is empty (0 bytes)", fab_input_detect(in(root, "x.bin"), &kind, &err));
+    CHECK_FAILS(FAB_ERR_FORMAT, "is empty (0 bytes)",
+                fab_input_detect(in(root, "x.bin"), &kind, &err));
     put("x.nii", "hello", 5);
-    CHECK_FAILS(FAB_ERR_FORMAT, "is none of DICOM", fab_input_detect(in(root, "x.nii"), &kind, &err));
+    CHECK_FAILS(FAB_ERR_FORMAT, "is none of DICOM",
+                fab_input_detect(in(root, "x.nii"), &kind, &err));
     CHECK_FAILS(FAB_ERR_NOTFOUND, "does not exist", fab_input_detect(in(root, "no"), &kind, &err));
     clean();
 }
@@ -85,9 +87,11 @@ static void put_card(const char *folder, const char *name, const char *version,
     fab_error err;
     char text[300];
     CHECK_OK(fab_path_make_folder(in(root, folder), &err));
-    snprintf(text, sizeof text, "{\"name\":\"%s\",\"version\":\"%s\",\"modality\":\"%s\",\"labels\":"
-             "[{\"name\":\"kidneys\",\"left_name\":\"kidney_left\",\"right_name\":\"kidney_right\"},"
-             "{\"name\":\"liver\"}]}", name, version, modality);
+    snprintf(text, sizeof text,
+             "{\"name\":\"%s\",\"version\":\"%s\",\"modality\":\"%s\",\"labels\":"
+             "[{\"name\":\"kidneys\",\"left_name\":\"kidney_left\","
+             "\"right_name\":\"kidney_right\"},{\"name\":\"liver\"}]}",
+             name, version, modality);
     CHECK_OK(fab_file_write_atomic(in(in(root, folder), "model.json"), text, strlen(text), &err));
 }
 
