@@ -25,7 +25,7 @@ REAL = {
     "use": "one round of self-training on the network's own sure predictions, corrected by HU rules",
 }
 LIMITATIONS = [
-    "A first network: trained for about an hour on two CPU cores, almost only on synthetic images of two patients' anatomy.",
+    "A first network: trained for about an hour on two CPU cores, only on synthetic images of two patients' anatomy.",
     "Adults, supine, torso CT. No children, no severe scoliosis, no large tumours, no surgery were in the training images.",
     "Implants and metal were not in the training images.",
     "Left and right are not told apart by the network: a rule splits paired structures.",
