@@ -56,7 +56,7 @@ if missing dcmodify; then :; else
 fi
 "$FABRICA" phantom -q --spacing 10,10,8 --seed 9 -o other
 rm -rf bad && mkdir bad && cp -r patient/dicom bad/a && cp -r other/dicom bad/b
-refused two-patients 'holds 2 patients: "PHANTOM-7" (series' bad
+refused two-patients 'holds 2 patients: "PHANTOM-' bad
 expect "two patients, one chosen" 0 "bad/case: " "$FABRICA" twin bad --series 1 -o bad/case \
     --labels "$("$FABRICA" info bad --json | grep -q '"number": 1' &&
         "$FABRICA" info bad | sed -n '/^Patient/{s/.*PHANTOM-\([79]\)".*/\1/p;q}' |
