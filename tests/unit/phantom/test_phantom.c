@@ -420,7 +420,8 @@ int main(void)
         TEST(rotation_goes_with_the_curve), TEST(every_structure_is_there),
         TEST(volumes_are_human), TEST(left_is_left_and_up_is_up), TEST(hounsfield_per_tissue),
         TEST(four_and_six_lumbar), TEST(stenosis_narrows_one_level),
-        TEST(landmarks_lie_where_they_say), TEST(every_label_has_a_row), TEST(options_text_sees_every_option),
+        TEST(landmarks_lie_where_they_say), TEST(every_label_has_a_row),
+        TEST(options_text_sees_every_option),
         TEST(refuses_nonsense),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
