@@ -8,34 +8,13 @@ import argparse, json, os, subprocess, sys, tempfile, time
 import numpy as np
 
 
-def synthetic_body(shape, count, seed=1):
-    """A body with a shell of fat, a muscle layer and many ellipsoid organs and bones, x fastest."""
-    rng = np.random.default_rng(seed)
-    nx, ny, nz = shape
-    z, y, x = np.ogrid[0:nz, 0:ny, 0:nx]
-    labels = np.zeros((nz, ny, nx), np.uint8)
+# 512 x 512 x 300 voxels of the phantom, thorax to thighs.
+PHANTOM = ["--seed", "1", "--fov", "409.6,409.6", "--spacing", "0.8,0.8,1.5", "--range", "-100,350"]
 
-    def paint(value, centre, radii):
-        low = [max(0, int(c - r - 1)) for c, r in zip(centre, radii)]
-        high = [min(n, int(c + r + 2)) for c, r, n in zip(centre, radii, shape)]
-        part = tuple(slice(low[a], high[a]) for a in (2, 1, 0))
-        xs, ys, zs = (np.arange(low[a], high[a]) for a in range(3))
-        d = (((xs - centre[0]) / radii[0]) ** 2)[None, None, :] \
-            + (((ys - centre[1]) / radii[1]) ** 2)[None, :, None] \
-            + (((zs - centre[2]) / radii[2]) ** 2)[:, None, None]
-        labels[part][d <= 1] = value
 
-    for value, scale in ((1, 0.47), (2, 0.44), (3, 0.40)):
-        body = ((x - nx / 2) / (scale * nx)) ** 2 + ((y - ny / 2) / (scale * 0.75 * ny)) ** 2
-        labels[np.broadcast_to(body <= 1, labels.shape)] = value
-    for value in range(4, count + 1):
-        big = value % 6 == 0
-        r = rng.uniform(0.05, 0.12, 3) if big else rng.uniform(0.015, 0.05, 3)
-        angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.3)
-        centre = (nx * (0.5 + reach * np.cos(angle)), ny * (0.5 + 0.7 * reach * np.sin(angle)),
-                  rng.uniform(0, nz))
-        paint(value, centre, (r[0] * nx, r[1] * ny, r[2] * nz * 1.3))
-    return labels
+def phantom_labels(program, folder):
+    subprocess.run([program, "phantom", "-q", *PHANTOM, "-o", folder], check=True)
+    return os.path.join(folder, "truth", "labels.nii.gz")
 
 
 def run_vtk(path, shape, spacing, crop):
@@ -84,9 +63,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__)
     root = os.environ.get("FAB_BUILD_ROOT", "build")
     p.add_argument("--bench", default=os.path.join(root, "bench", "bench_mesh"))
-    p.add_argument("--labels", help="a label map as NIfTI; otherwise a synthetic body is made")
-    p.add_argument("--size", type=int, nargs=3, default=(512, 512, 300))
-    p.add_argument("--structures", type=int, default=60)
+    p.add_argument("--labels", help="a label map as NIfTI; otherwise the phantom's, 512x512x300")
+    p.add_argument("--program", default=os.path.join(root, "fabrica"))
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--out", default="-")
     p.add_argument("--vtk", nargs=8, help=argparse.SUPPRESS)
@@ -97,17 +75,12 @@ def main():
         return
     if not os.path.exists(a.bench):
         subprocess.run(["ninja", "-C", root, "bench/bench_mesh"], check=True, stdout=sys.stderr)
-    spacing = (0.8, 0.8, 1.0)
-    if a.labels:
-        import nibabel
-        image = nibabel.load(a.labels)
-        data = np.ascontiguousarray(np.asarray(image.dataobj).astype(np.uint8).T)
-        spacing = tuple(float(s) for s in image.header.get_zooms()[:3])
-    else:
-        data = synthetic_body(a.size, a.structures)
-    shape = data.shape[::-1]
+    import nibabel
     rows = {"fabrica": [], "vtk": [], "vtk_cropped": []}
     with tempfile.TemporaryDirectory() as folder:
+        image = nibabel.load(a.labels or phantom_labels(a.program, os.path.join(folder, "phantom")))
+        data = np.ascontiguousarray(np.asarray(image.dataobj).astype(np.uint8).T)
+        spacing, shape = tuple(float(s) for s in image.header.get_zooms()[:3]), data.shape[::-1]
         path = os.path.join(folder, "labels.u8")
         data.tofile(path)
         where = [path] + [str(n) for n in shape] + [str(s) for s in spacing]
