@@ -37,6 +37,24 @@ static void count_left(fab_decision *d)
         }
 }
 
+/* HU are compared as the network saw them: resampled, clipped. */
+static void count_dense(fab_decision *d, const fab_slide *s)
+{
+    const fab_model *m = d->model;
+    int64_t at = 0;
+    for (int z = 0; z < d->size[0]; z++)
+        for (int y = 0; y < d->size[1]; y++) {
+            const int64_t row = ((int64_t)(z + s->low[0]) * s->padded[1] + y + s->low[1]) *
+                                    s->padded[2] + s->low[2];
+            for (int x = 0; x < d->size[2]; x++, at++) {
+                const int label = d->row_of[d->winner[at]];
+                if (label < 0 || m->labels[label].needs_share <= 0) continue;
+                const double hu = (double)s->image[row + x] * m->std + m->mean;
+                if (hu > m->labels[label].needs_hu) d->regions[d->component[at]].dense++;
+            }
+        }
+}
+
 static int side_of(const fab_model_label *l, const fab_region *r)
 {
     if (!l->split) return SIDE_WHOLE;
@@ -65,7 +83,9 @@ static void decide_region(fab_decision *d, const ranked *item, int rank)
     const double *mm = d->model->spacing_mm;
     const double ml = (double)item->voxels * mm[0] * mm[1] * mm[2] / 1000.0;
     const int value = d->value_of[item->row];
+    const fab_region *r = &d->regions[item->region];
     const bool drop = ml < l->min_component_ml ||
+                      (double)r->dense < l->needs_share * (double)r->voxels ||
                       (l->keep_components > 0 && rank >= l->keep_components);
     const int stays = item->side == SIDE_RIGHT ? value + 1
                       : item->side == SIDE_WHOLE && l->split ? -1 : value;
@@ -111,6 +131,7 @@ static fab_status decide(const fab_model *m, const fab_slide *s, fab_decision *d
                              err));
     FAB_TRY(fab_midline_find(m, d->winner, d->size, &d->midline, err));
     count_left(d);
+    count_dense(d, s);
     return decide_regions(d, err);
 }
 

@@ -144,7 +144,7 @@ static fab_status read_labels(const fab_json *card, fab_model *m, fab_error *err
     return check_names(m, err);
 }
 
-/* "keep_components" and "min_component_ml" of one postprocess entry; missing ones stay. */
+/* One postprocess entry; what it leaves out stays. */
 static fab_status read_rule(const fab_json *rule, fab_model_label *l, fab_error *err)
 {
     int64_t keep = l->keep_components;
@@ -152,6 +152,10 @@ static fab_status read_rule(const fab_json *rule, fab_model_label *l, fab_error 
         FAB_TRY(fab_json_get_int(rule, "keep_components", 0, 1000, &keep, err));
     if (fab_json_find(rule, "min_component_ml"))
         FAB_TRY(fab_json_get_real(rule, "min_component_ml", 0.0, 1e6, &l->min_component_ml, err));
+    if (fab_json_find(rule, "needs_hu")) {
+        FAB_TRY(fab_json_get_real(rule, "needs_hu", -1e6, 1e6, &l->needs_hu, err));
+        FAB_TRY(fab_json_get_real(rule, "needs_share", 0.0, 1.0, &l->needs_share, err));
+    }
     l->keep_components = (int)keep;
     return FAB_OK;
 }

@@ -16,6 +16,7 @@ typedef struct fab_model_label {
     bool split;
     int keep_components;     /* 0: all; else the largest n (of each side if split) */
     double min_component_ml; /* smaller components are dropped */
+    double needs_hu, needs_share; /* so are those with a smaller share of voxels above needs_hu */
 } fab_model_label;
 
 struct fab_model {
@@ -121,6 +122,7 @@ typedef struct fab_region {
     int value;
     int64_t voxels;
     int64_t left;   /* of them, left of the mid-sagittal surface */
+    int64_t dense;  /* of them, above the HU its structure needs; 0 where it needs none */
     int final;      /* label set value, 0: dropped, -1: cut along the mid-sagittal surface */
 } fab_region;
 fab_status fab_regions_find(const uint16_t *values, const int size[3], int32_t *component,

@@ -199,6 +199,42 @@ static void specks_and_lesser_components_go(void)
     drop(p);
 }
 
+static void paint_block(patient *p, int y0, float *image, int dense_rows)
+{
+    for (int z = 4; z < 8; z++)
+        for (int y = y0; y < y0 + 10; y++)
+            for (int x = 20; x < 30; x++) {
+                *at(p, z, y, x) = BONE;
+                /* the padded image is one voxel larger on every side */
+                image[((z + 1) * (NY + 2) + y + 1) * (NX + 2) + x + 1] =
+                    y - y0 < dense_rows ? 2 : 0;
+            }
+}
+
+/* Of two blocks one holds 10 % dense voxels, the other 20 %: a need of 15 % drops the first. */
+static void bone_without_dense_voxels_goes(void)
+{
+    patient *p = new_patient();
+    float *image = calloc((size_t)(NZ + 2) * (NY + 2) * (NX + 2), sizeof *image);
+    CHECK(image);
+    paint_block(p, 3, image, 1);
+    paint_block(p, 25, image, 2);
+    p->model.mean = 100;
+    p->model.std = 50; /* dense voxels: 200 HU, others 100 HU */
+    p->model.labels[0].needs_hu = 150;
+    p->model.labels[0].needs_share = 0.15;
+    p->slide.image = image;
+    for (int a = 0; a < 3; a++) {
+        p->slide.low[a] = 1;
+        p->slide.padded[a] = p->slide.size[a] + 2;
+    }
+    decide(p);
+    CHECK(count_of(p, 1) == 4 * 10 * 10);
+    CHECK(p->labels[(4 * NY + 26) * NX + 25] == 1 && p->labels[(4 * NY + 4) * NX + 25] == 0);
+    free(image);
+    drop(p);
+}
+
 /* The same components as the volume module finds label by label. */
 static void regions_agree_with_the_volume_module(void)
 {
@@ -259,6 +295,7 @@ int main(void)
                                      TEST(separate_components_stay_whole),
                                      TEST(without_a_spine_the_body_is_halved),
                                      TEST(specks_and_lesser_components_go),
+                                     TEST(bone_without_dense_voxels_goes),
                                      TEST(regions_agree_with_the_volume_module),
-                                     TEST(windows_are_nnunets)}, 7);
+                                     TEST(windows_are_nnunets)}, 8);
 }
