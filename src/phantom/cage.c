@@ -19,8 +19,8 @@ static const ph_knot cavity_knots[] = {
 
 /* the muscle surface, and the fat beneath the skin there: side, front, back (mm at factor 1) */
 static const struct { ph_knot k; double side, front, back; } trunk[] = {
-    {{-308, 0, 16, 16, 14, 16}, 6, 6, 6},      {{-294, 0, 14, 62, 40, 44}, 16, 12, 14},
-    {{-275, 0, 12, 106, 58, 60}, 24, 18, 20},  {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
+    {{-304, 0, 16, 12, 10, 11}, 5, 5, 5},      {{-300, 0, 15, 40, 26, 28}, 8, 7, 8},
+    {{-292, 0, 14, 70, 42, 46}, 14, 11, 13},   {{-276, 0, 12, 104, 58, 60}, 23, 17, 19},  {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
     {{-195, 0, 8, 148, 90, 78}, 38, 22, 42},  {{-150, 0, 5, 146, 104, 84}, 34, 22, 38},
     {{-105, 0, 2, 149, 108, 95}, 20, 24, 18},  {{-50, 0, -2, 139, 107, 86}, 20, 22, 15},
     {{0, 0, -5, 137, 108, 90}, 18, 19, 12},    {{50, 0, -8, 141, 113, 94}, 15, 16, 11},
@@ -32,7 +32,7 @@ static const struct { ph_knot k; double side, front, back; } trunk[] = {
 
 void fab_ph_make_envelopes(ph_scene *s)
 {
-    ph_knot body[18], skin[18];
+    ph_knot body[20], skin[20];
     int n = (int)(sizeof trunk / sizeof trunk[0]);
     double hips = 1 + 0.05 * s->wide;
     for (int i = 0; i < n; i++) {

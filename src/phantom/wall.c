@@ -134,7 +134,7 @@ static void add_couch(ph_scene *s)
     double soft = 34 * ph_max(s->fat - 1, 0);
     double back = (156 + soft - s->canonical_s1.y) * s->scale + 0.3 * s->o->cobb_deg;
     for (int k = 0; k < 2; k++) {
-        double par[2] = {back + (k ? 20 : 0), k ? 9.0 : 0.9};
+        double par[2] = {back + (k ? 20 : 0), k ? 9.0 : 1.4};
         fab_ph_shape(s, NULL, fab_ph_frame_add(s, &f), k ? PH_FOAM : PH_COUCH)->wall_mm = k;
         if (!s->failed) s->shapes[s->shape_count - 1].wall = PH_COUCH;
         fab_ph_field(s, couch_distance, par, 2, V(0, back, 0), 5000);
