@@ -19,8 +19,9 @@ static const ph_knot cavity_knots[] = {
 
 /* the muscle surface, and the fat beneath the skin there: side, front, back (mm at factor 1) */
 static const struct { ph_knot k; double side, front, back; } trunk[] = {
-    {{-304, 0, 16, 12, 10, 11}, 5, 5, 5},      {{-300, 0, 15, 40, 26, 28}, 8, 7, 8},
-    {{-292, 0, 14, 70, 42, 46}, 14, 11, 13},   {{-276, 0, 12, 104, 58, 60}, 23, 17, 19},  {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
+    {{-304, 0, 16, 9, 9, 10}, 5, 5, 5},        {{-300, 0, 15, 26, 24, 26}, 8, 7, 8},
+    {{-292, 0, 14, 54, 40, 44}, 14, 11, 13},   {{-276, 0, 12, 92, 58, 60}, 23, 17, 19},
+    {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
     {{-195, 0, 8, 148, 90, 78}, 38, 22, 42},  {{-150, 0, 5, 146, 104, 84}, 34, 22, 38},
     {{-105, 0, 2, 149, 108, 95}, 20, 24, 18},  {{-50, 0, -2, 139, 107, 86}, 20, 22, 15},
     {{0, 0, -5, 137, 108, 90}, 18, 19, 12},    {{50, 0, -8, 141, 113, 94}, 15, 16, 11},
@@ -42,6 +43,8 @@ void fab_ph_make_envelopes(ph_scene *s)
         skin[i].rx = body[i].rx + trunk[i].side * s->fat;
         skin[i].ry_front += trunk[i].front * s->fat;
         skin[i].ry_back += trunk[i].back * s->fat;
+        if (body[i].z < -280) /* below the pelvic floor there is skin and fat only */
+            body[i].rx *= 0.3, body[i].ry_front *= 0.5, body[i].ry_back *= 0.5;
     }
     s->cavity = fab_ph_loft(s, cavity_knots, (int)(sizeof cavity_knots / sizeof *cavity_knots),
                             2.5, false);

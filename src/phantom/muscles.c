@@ -21,9 +21,10 @@ static const column columns[] = {
      {-205, 88, -46, 17, 14, 14}, {-165, 78, -45, 20, 17, 17}, {-120, 64, -27, 22, 20, 20},
      {-80, 52, -8, 21, 21, 21}, {-40, 44, -3, 19, 20, 20}, {0, 38, 0, 15, 17, 17},
      {35, 32, 3, 12, 13, 13}, {72, 25, 5, 6, 6, 6}}},
+    {"autochthon", true, 4, {{-110, 10, 60, 11, 12, 12}, {-60, 12, 58, 13, 24, 20},
+     {60, 12, 56, 13, 24, 20}, {140, 10, 50, 11, 14, 16}}}, /* beside the spinous processes */
     {"quadratus_lumborum", false, 5, {{-74, 79, 38, 6, 4, 4}, {-54, 68, 29, 13, 7, 8},
-     {0, 60, 26, 18, 7, 8},
-     {50, 48, 30, 15, 6, 7}, {88, 38, 36, 7, 4, 5}}},
+     {0, 60, 26, 18, 7, 8}, {50, 48, 30, 15, 6, 7}, {88, 38, 36, 7, 4, 5}}},
     {"rectus_abdominis", false, 6, {{-216, 22, -74, 16, 5, 5}, {-150, 30, -90, 27, 5.5, 5.5},
      {-50, 33, -100, 30, 5.5, 5.5}, {0, 34, -104, 31, 5.5, 5.5}, {60, 36, -112, 32, 5, 5},
      {112, 38, -121, 32, 4.5, 4.5}}},
@@ -153,7 +154,7 @@ void fab_ph_add_muscles(ph_scene *s)
         for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
             const column *c = &columns[i];
             (void)fab_ph_muscle(s, c->stem, side);
-            double exponent = i == 3 ? 2.5 : 2;
+            double exponent = !strcmp(c->stem, "rectus_abdominis") ? 2.5 : 2;
             fab_ph_loft_prim(s, fab_ph_loft(s, c->k, c->count, exponent, c->on_spine));
             fab_ph_close(s);
         }

@@ -47,9 +47,8 @@ static double chest_seam(const ph_scene *s, const double *par, ph_vec p)
 static double loin_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     (void)par;
-    double sheet = 1 + 0.2 * ph_max(p.z - 60, 0) + 2 * ph_max(-54 - p.z, 0);
-    double out = fab_ph_loft_distance(&s->lofts[s->cavity], p);
-    return ph_max((p.y > 0 ? 24 : 66) - fabs(p.x), sheet - out);
+    double sheet = 0.25 * ph_max(p.z - 60, 0) + 2 * ph_max(-54 - p.z, 0) - 4;
+    return sheet - fab_ph_loft_distance(&s->lofts[s->cavity], p);
 }
 
 static const ph_knot thigh[5] = {{-520, 88, 0, 60, 58, 64}, {-400, 88, 2, 67, 66, 70},
