@@ -205,6 +205,9 @@ double fab_ph_noise(uint32_t seed, ph_vec p); /* smooth, about -1..1, period 1 p
 uint32_t fab_ph_hash(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 double fab_ph_spline(const double *x, const double *y, int count, int stride, double at);
 
+/* options.c */
+fab_status fab_ph_options_check(const fab_phantom_options *o, fab_error *err);
+
 /* labels.c */
 int fab_ph_label(const char *name); /* 0 if not in the phantom's table */
 const char *fab_ph_label_name(int value); /* NULL above the last */

@@ -14,7 +14,7 @@ static fab_status read_volume(const char *path, fab_volume **out, fab_error *err
 {
     fab_input_kind kind;
     FAB_TRY(fab_input_detect(path, &kind, err));
-    if (kind == FAB_INPUT_NRRD) return fab_nrrd_read(path, out, err);
+    if (kind == FAB_INPUT_NRRD) return fab_nrrd_read(path, out, NULL, 0, err);
     if (kind == FAB_INPUT_NIFTI) return fab_nifti_read(path, out, NULL, 0, err);
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: a label map is read from NIfTI or NRRD, not %s", path,
              fab_input_kind_name(kind));

@@ -211,8 +211,8 @@ static fab_status load_dicom(fab_study *s, const char *path, const char *series,
 static fab_status load_file(fab_study *s, const char *path, fab_error *err)
 {
     double low = 0, high = 0;
-    if (s->kind == FAB_INPUT_NRRD) FAB_TRY(fab_nrrd_read(path, &s->volume, err));
-    else FAB_TRY(fab_nifti_read(path, &s->volume, s->notes, sizeof s->notes, err));
+    FAB_TRY((s->kind == FAB_INPUT_NRRD ? fab_nrrd_read : fab_nifti_read)(
+        path, &s->volume, s->notes, sizeof s->notes, err));
     FAB_TRY(fab_sha256_file(path, s->input_sha256, err));
     /* Neither format says what made it. Air at -1000 is CT and nothing else. */
     fab_volume_minmax(s->volume, &low, &high);

@@ -1,7 +1,7 @@
 /* test_phantom.c - the synthetic patient: same seed same bytes, its truth, and its anatomy. */
 #include "harness.h"
 
-#include "fabrica/phantom.h"
+#include "phantom_internal.h"
 
 static fab_phantom_options coarse(uint64_t seed)
 {
@@ -347,6 +347,50 @@ static void landmarks_lie_where_they_say(void)
     fab_phantom_free(&p);
 }
 
+/* Every value the phantom can write has a row of the structure table: code, side and colour. */
+static void every_label_has_a_row(void)
+{
+    int count = 0;
+    for (int v = 1; fab_ph_label_name(v); v++, count++) {
+        const char *name = fab_ph_label_name(v);
+        const fab_anatomy *row = fab_anatomy_find(name);
+        if (!row) fprintf(stderr, "no row for %s\n", name);
+        CHECK(row && row->type.value && row->category.value && row->display);
+        CHECK(row->rgb[0] || row->rgb[1] || row->rgb[2]);
+        bool rib = !strncmp(name, "rib_", 4);
+        fab_laterality side = strstr(name, rib ? "_left_" : "_left") ? FAB_SIDE_LEFT
+                              : strstr(name, "_right")               ? FAB_SIDE_RIGHT
+                                                                     : FAB_SIDE_NONE;
+        if (strncmp(name, "heart_", 6)) CHECK(row->side == side);
+        CHECK(fab_ph_label(name) == v);
+    }
+    CHECK(count == 160);
+    /* values that trained networks and saved labels rely on */
+    CHECK(fab_ph_label("spleen") == 1 && fab_ph_label("costal_cartilages") == 117);
+    CHECK(fab_ph_label("vertebrae_L6") == 118 && fab_ph_label("metal_implant") == 152);
+    CHECK(fab_ph_label("pectoralis_major_right") == 160);
+}
+
+/* Whatever byte of the options changes, the text does, but for padding and `progress`: an option
+ * that is added without its row shows here. */
+static void options_text_sees_every_option(void)
+{
+    static char before[FAB_PHANTOM_TEXT_BYTES], after[FAB_PHANTOM_TEXT_BYTES];
+    fab_phantom_options o;
+    memset(&o, 0, sizeof o);
+    fab_phantom_options_text(&o, before);
+    CHECK(strlen(before) > 200 && strlen(before) < sizeof before - 700);
+    size_t silent = 0, padding = 3 + 3 + 4 + 4; /* after female, metal, kernel, convex_side */
+    for (size_t i = 0; i < sizeof o; i++) {
+        unsigned char bytes[sizeof o] = {0};
+        bytes[i] = 1;
+        memcpy(&o, bytes, sizeof o);
+        fab_phantom_options_text(&o, after);
+        silent += !strcmp(before, after);
+    }
+    CHECK(silent == padding + sizeof o.progress);
+}
+
 static void refuses_nonsense(void)
 {
     fab_phantom_options o = coarse(1);
@@ -357,6 +401,12 @@ static void refuses_nonsense(void)
     o = coarse(1);
     o.cobb_deg = NAN;
     CHECK_FAILS(FAB_ERR_ARG, "cobb_deg", fab_phantom_make(&o, &p, &err));
+    o = coarse(1);
+    o.convex_side = 2;
+    CHECK_FAILS(FAB_ERR_ARG, "convex_side", fab_phantom_make(&o, &p, &err));
+    o = coarse(1);
+    o.fat = 9;
+    CHECK_FAILS(FAB_ERR_ARG, "fat", fab_phantom_make(&o, &p, &err));
     o = coarse(1);
     o.range_mm[0] = 50, o.range_mm[1] = 20;
     CHECK_FAILS(FAB_ERR_ARG, "range", fab_phantom_make(&o, &p, &err));
@@ -370,7 +420,9 @@ int main(void)
         TEST(rotation_goes_with_the_curve), TEST(every_structure_is_there),
         TEST(volumes_are_human), TEST(left_is_left_and_up_is_up), TEST(hounsfield_per_tissue),
         TEST(four_and_six_lumbar), TEST(stenosis_narrows_one_level),
-        TEST(landmarks_lie_where_they_say), TEST(refuses_nonsense),
+        TEST(landmarks_lie_where_they_say), TEST(every_label_has_a_row),
+        TEST(options_text_sees_every_option),
+        TEST(refuses_nonsense),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }
