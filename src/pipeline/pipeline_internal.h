@@ -37,9 +37,9 @@ fab_status fab_job_part(fab_job *job, size_t index, size_t count, fab_error *err
 void fab_job_finish(fab_job *job);
 void fab_job_note(const fab_job_watch *watch, const char *format, ...) FAB_PRINTF(2, 3);
 void fab_job_scratch(const fab_job_watch *watch, const char *folder, bool live);
-/* fab_case_begin_folder, _commit and _abort with the watcher told. It is told that the folder is gone
- * only when it is: removing hundreds of files takes a while, and whoever must leave at once has to
- * know of them until then. */
+/* fab_case_begin_folder, _commit and _abort with the watcher told. It is told that the folder is
+ * gone only when it is: removing hundreds of files takes a while, and whoever must leave at once
+ * has to know of them until then. */
 fab_status fab_job_begin_folder(const fab_job_watch *watch, const char *path, const char *marker,
                                 bool replace, fab_case_writer **out, fab_error *err);
 fab_status fab_job_commit_folder(const fab_job_watch *watch, fab_case_writer **w, fab_error *err);
