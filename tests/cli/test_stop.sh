@@ -41,6 +41,8 @@ stop "SIGTERM while measuring" 15 143 measure
 stop "SIGTERM while simplifying" 15 143 detail
 stop "Ctrl-C while exporting" 2 130 export
 stop "SIGTERM while drawing" 15 143 report
+stop "terminal closed while writing" 1 129 write
+stop "pipe closed while measuring" 13 141 measure
 
 # killed outright: the half case stays under its temporary name, and the next run removes it
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o killed --progress json 2>progress.jsonl >/dev/null &
