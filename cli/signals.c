@@ -2,7 +2,7 @@
  *
  *     Ctrl-C -> handler: flag, wake the watchdog -> the job sees the flag at its next step, cleans
  *               up and returns -> exit
- *               watchdog: 0.3 s later the job is still busy -> renames the job's temporary folders,
+ *               watchdog: 0.2 s later the job is still busy -> renames the job's temporary folders,
  *               so that it can put nothing more into them, removes them and exits
  *     A closed terminal (SIGHUP) and a closed pipe under the progress (SIGPIPE) stop it likewise.
  *     Ctrl-C again -> default action: dead at once (the next run tidies up, see case_writer.c)
@@ -20,7 +20,7 @@
 
 enum { MAX_SCRATCH = 8, REMOVE_TRIES = 20 };
 
-static const double patience_s = 0.3;
+static const double patience_s = 0.2;
 
 static atomic_int signal_number;
 static atomic_bool finished;
