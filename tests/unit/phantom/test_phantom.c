@@ -386,8 +386,8 @@ static void metal_streaks_are_limited(void)
     fab_phantom_free(&p);
 }
 
-/* The canal's area in the label map is the truth's, narrow or not; the slice is a few degrees off the
- * plane the truth is measured in. */
+/* The canal's area in the label map is the truth's, narrow or not; the slice is a few degrees off
+ * the plane the truth is measured in. */
 static void stenosis_is_in_the_labels(void)
 {
     for (int k = 0; k < 2; k++) {
@@ -409,7 +409,7 @@ static void stenosis_is_in_the_labels(void)
             for (int part = 0; part < 2; part++)
                 area += label[n + i] == parts[part] ? 0.25 : 0; /* the middle slice */
         double truth = number(level(&p, "L3"), "canal_area_mm2");
-        
+
         CHECK_NEAR(area, truth, 0.15 * truth);
         fab_phantom_free(&p);
     }
