@@ -111,6 +111,8 @@ void cli_progress_note(const char *text)
     fprintf(stderr, "note: %s\n", cli_clean(text, clean, sizeof clean));
 }
 
+bool cli_progress_is_open(void) { return state.line_open; }
+
 void cli_progress_end(void)
 {
     if (!state.line_open) return;

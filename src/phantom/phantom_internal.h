@@ -99,6 +99,8 @@ typedef struct ph_shape {
     int first, count;            /* prims */
     ph_tissue core, wall;
     double wall_mm;              /* 0: all core */
+    bool soft;                   /* wall_mm is how far the wall fades into the core */
+    double gain;                 /* of the core's brightness, 1 unless said */
     double gas_y;                /* canonical: gas anterior of this (core); NAN: none */
     double stool;                /* 0..1 amount of gas bubbles */
     double wobble_mm, wobble_scale_mm;
@@ -234,6 +236,8 @@ void fab_ph_add_abdomen(ph_scene *s);
 void fab_ph_add_bowel(ph_scene *s);
 void fab_ph_add_muscles(ph_scene *s);
 void fab_ph_add_wall(ph_scene *s);
+ph_shape *fab_ph_muscle(ph_scene *s, const char *stem, int side);
+int fab_ph_thigh(ph_scene *s); /* loft of the thigh's muscle */
 void fab_ph_make_envelopes(ph_scene *s);
 double fab_ph_dome(const ph_scene *s, ph_vec p); /* height above the diaphragm, mm */
 double fab_ph_canal(const ph_scene *s, double z, double half[2], double *behind);

@@ -171,8 +171,7 @@ static fab_status mesh_into(const fab_mesh_job *o, mesh_work *w, fab_json *summa
     bool has_table = false;
     char path[FAB_MAX_PATH_BYTES];
     fab_json *list = NULL;
-    FAB_TRY(fab_case_begin_folder(o->output, "meshes.json", o->replace, &w->writer, err));
-    fab_job_scratch(o->watch, fab_case_folder(w->writer), true);
+    FAB_TRY(fab_job_begin_folder(o->watch, o->output, "meshes.json", o->replace, &w->writer, err));
     FAB_TRY(fab_job_enter(&w->job, MESH_READ, err));
     FAB_TRY(fab_labels_load(o->labels, o->table, &w->labels, &w->set, &has_table, err));
     FAB_TRY(fab_job_enter(&w->job, MESH_BUILD, err));
@@ -187,7 +186,7 @@ static fab_status mesh_into(const fab_mesh_job *o, mesh_work *w, fab_json *summa
     FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(w->writer), "meshes.json", err));
     FAB_TRY(fab_json_save_file(summary, path, err));
     FAB_TRY(fab_progress_step(&w->job.progress, "write", 1, err));
-    return fab_case_commit(&w->writer, err);
+    return fab_job_commit_folder(o->watch, &w->writer, err);
 }
 
 fab_status fab_job_mesh(const fab_mesh_job *o, fab_json **summary, fab_error *err)
@@ -196,8 +195,7 @@ fab_status fab_job_mesh(const fab_mesh_job *o, fab_json **summary, fab_error *er
     mesh_work w = {0};
     fab_job_start(&w.job, o->watch, mesh_steps, MESH_COUNT);
     fab_status status = mesh_into(o, &w, s, err);
-    if (w.writer) fab_job_scratch(o->watch, fab_case_folder(w.writer), false);
-    fab_case_abort(w.writer);
+    fab_job_abort_folder(o->watch, w.writer);
     fab_free(w.reports);
     fab_mesh_set_free(&w.meshes);
     fab_label_set_free(&w.set);

@@ -2,7 +2,7 @@
 # Bad input, one named case after another: what is done to a good study, and what must be said.
 # Nothing crashes, nothing is half written, no geometry is guessed.
 . "$(dirname "$0")/lib.sh"
-phantom
+phantom patient 7
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o good -q --format nifti || bad "good twin"
 gunzip -c good/volume.nii.gz >good.nii
 
@@ -54,7 +54,7 @@ if missing dcmodify; then :; else
     dcmodify -nb -m '(0020,0032)=nan\nan\nan' bad/IMG00007.dcm
     refused nan-position "" bad
 fi
-"$FABRICA" phantom -q --spacing 10,10,8 --seed 9 -o other
+phantom other 9
 rm -rf bad && mkdir bad && cp -r patient/dicom bad/a && cp -r other/dicom bad/b
 refused two-patients 'holds 2 patients: "PHANTOM-' bad
 expect "two patients, one chosen" 0 "bad/case: " "$FABRICA" twin bad --series 1 -o bad/case \
@@ -92,7 +92,7 @@ fi
 
 refused labels-of-another "is not on the grid of" patient/dicom --labels other/truth/labels.nii.gz
 refused labels-that-are-an-image "not a label map" patient/dicom --labels good/volume.nii.gz
-"$FABRICA" phantom -q --spacing 8,8,6 --seed 7 --modality mr-t2 -o mr
+phantom mr 7 --modality mr-t2
 refused wrong-modality "is for CT" mr/dicom --model unet-tiny
 refused too-little-memory "the cap is 1 MiB" patient/dicom --max-memory 1M
 expect "no folder to write into" 3 "does not exist" "$FABRICA" twin patient/dicom -o nowhere/case
