@@ -111,9 +111,9 @@ const char *const *cli_model_folders(const cli_call *call);
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
-/* From here Ctrl-C and SIGTERM ask the job to stop; a job that has not stopped within 0.3 s is
- * left where it is, its temporary folders are removed and the process exits. A second signal
- * kills. */
+/* From here Ctrl-C, SIGTERM, SIGHUP and SIGPIPE ask the job to stop; a job that has not stopped
+ * within 0.2 s is left where it is, its temporary folders are removed and the process exits. A
+ * second signal kills. */
 void cli_signals_start(void);
 /* The job came to an end: the watchdog no longer acts. */
 void cli_signals_done(void);

@@ -2,8 +2,9 @@
  *
  *     Ctrl-C -> handler: flag, wake the watchdog -> the job sees the flag at its next step, cleans
  *               up and returns -> exit
- *               watchdog: 0.3 s later the job is still busy -> renames the job's temporary folders,
+ *               watchdog: 0.2 s later the job is still busy -> renames the job's temporary folders,
  *               so that it can put nothing more into them, removes them and exits
+ *     A closed terminal (SIGHUP) and a closed pipe under the progress (SIGPIPE) stop it likewise.
  *     Ctrl-C again -> default action: dead at once (the next run tidies up, see case_writer.c)
  */
 #include <errno.h>
@@ -19,7 +20,7 @@
 
 enum { MAX_SCRATCH = 8, REMOVE_TRIES = 20 };
 
-static const double patience_s = 0.3;
+static const double patience_s = 0.2;
 
 static atomic_int signal_number;
 static atomic_bool finished;
@@ -94,6 +95,11 @@ void cli_signals_start(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction given;
+    if (sigaction(SIGHUP, NULL, &given) == 0 && given.sa_handler != SIG_IGN) /* not under nohup */
+        sigaction(SIGHUP, &action, NULL);
+    action.sa_flags = (int)SA_RESTART; /* every further line of progress raises it again */
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 void cli_signals_done(void) { atomic_store(&finished, true); }

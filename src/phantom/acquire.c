@@ -116,9 +116,9 @@ static void streaks(const work *w, float *slice, const uint8_t *label)
                 double dx = p[0] - sum[k][0] / sum[k][2], dy = p[1] - sum[k][1] / sum[k][2];
                 double r = sqrt(dx * dx + dy * dy), size = fmin(sqrt(sum[k][2] * area) / 6, 1.5);
                 double angle = atan2(dy, dx);
-                add += size * 130 * cos(9 * angle + k) * cos(2 * angle) * exp(-r / 45) *
+                add += size * 130 * cos(9 * angle + k) * cos(2 * angle) * exp(-r / 38) *
                        (r > 4);
-                add -= size * 150 * exp(-dy * dy / 30) * exp(-r / 40) * (r > 4);
+                add -= size * 150 * exp(-dy * dy / 30) * exp(-r / 34) * (r > 4);
             }
             slice[y * nx + x] += (float)add;
         }

@@ -37,7 +37,7 @@ ph_shape *fab_ph_shape(ph_scene *s, const char *label, int frame, ph_tissue core
     *shape = (ph_shape){.label = label ? fab_ph_label(label) : 0, .frame = frame,
                         .first = s->prim_count, .core = core, .wall = core, .gas_y = NAN,
                         .gain = 1};
-    s->label_used[shape->label] = 1;
+    shape->seed = (uint32_t)shape->label * 256u + s->label_used[shape->label]++;
     return shape;
 }
 

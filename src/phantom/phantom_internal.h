@@ -96,6 +96,7 @@ typedef enum ph_tissue {
 
 typedef struct ph_shape {
     int label, frame;            /* PH_CANONICAL, PH_ALONG or an index into frames */
+    uint32_t seed;               /* of its wobble: the same whatever other labels are painted */
     int first, count;            /* prims */
     ph_tissue core, wall;
     double wall_mm;              /* 0: all core */
@@ -176,7 +177,7 @@ typedef struct ph_scene {
     bool failed;                 /* out of memory while building */
     double mirror;               /* +1, -1: x of what is added */
     fab_rng rng;
-    uint8_t label_used[256];
+    uint8_t label_used[256];     /* shapes of a label so far, modulo 256 */
     double hu[PH_TISSUES], texture[PH_TISSUES];
 } ph_scene;
 

@@ -139,11 +139,20 @@ static fab_status write_row(const fab_output_set *s, size_t index, const char *f
     return format->write(s->scene, path, err);
 }
 
-/* SEG refers to the source frames, so it needs a DICOM series whose own grid the labels are on. */
+static bool has_no_voxel(const fab_volume *labels)
+{
+    double low = 0, high = 0;
+    fab_volume_minmax(labels, &low, &high);
+    return high <= 0;
+}
+
+/* SEG refers to the source frames, so it needs a DICOM series whose own grid the labels are on,
+ * and at least one segment. */
 static const char *cannot(const fab_output_set *s, size_t index)
 {
     if (index == ROW_SEG && !s->series) return "the input is not DICOM";
     if (index == ROW_SEG && s->series->resampled) return "the series was resampled";
+    if (index == ROW_SEG && has_no_voxel(s->labels)) return "no structure was found";
     if (index < ROW_NIFTI && (!s->scene || !s->scene->meshes || !s->scene->meshes->count))
         return "no structure was found";
     return NULL;

@@ -126,8 +126,9 @@ fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
                                char *scratch, size_t capacity, fab_error *err);
 fab_status fab_study_read(const char *path, const char *series, fab_job *job, fab_study **out,
                           fab_error *err);
-/* A label map with its table: `table`, else NAME.json or labels.json beside it, else one free
- * name a value ("label_5"). Grids and types other than U8/U16 are converted, losing nothing. */
+/* A label map with its table: `table`, else NAME.json or labels.json beside it, else (and
+ * for values the table does not name) one free name a value ("label_5"). Grids and types other
+ * than U8/U16 are converted, losing nothing. */
 fab_status fab_labels_load(const char *path, const char *table, fab_volume **labels,
                            fab_label_set *set, bool *has_table, fab_error *err);
 

@@ -1,8 +1,10 @@
 /* single.c - the steps of a twin alone: a label map from a series, surfaces from a label map. */
 #include "pipeline_internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,14 +58,44 @@ static fab_status structure_rows(const fab_structure *rows, size_t count, fab_js
     return FAB_OK;
 }
 
+static fab_status put_in_place(const char *from, const char *to, fab_error *err)
+{
+    if (rename(from, to) == 0) return FAB_OK;
+    FAB_FAIL(err, FAB_ERR_IO, "cannot rename the finished file to %s: %s", to, strerror(errno));
+}
+
+static fab_status write_into(const fab_segment_job *o, const fab_segment_result *found,
+                             const char *folder, const char *table, fab_error *err)
+{
+    char map[FAB_MAX_PATH_BYTES], names[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_json_free) fab_json *labels = NULL;
+    FAB_TRY(fab_path_join(map, sizeof map, folder, fab_base_name(o->output), err));
+    FAB_TRY(fab_path_join(names, sizeof names, folder, fab_base_name(table), err));
+    FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
+    FAB_TRY(fab_nifti_write(found->labels, map, FAB_GENERATOR " labels", err));
+    FAB_TRY(fab_json_save_file(labels, names, err));
+    FAB_TRY(put_in_place(map, o->output, err));
+    fab_status status = put_in_place(names, table, err);
+    if (status < 0) (void)fab_path_remove_tree(o->output, NULL); /* both or neither */
+    return status;
+}
+
+/* Both files are written in a folder beside them that the watcher knows of, so that a run that is
+ * stopped while it compresses leaves nothing. */
 static fab_status write_labels(const fab_segment_job *o, const fab_segment_result *found,
                                const char *table, fab_error *err)
 {
-    FAB_AUTO(fab_json_free) fab_json *labels = NULL;
-    FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
-    FAB_TRY(fab_nifti_write(found->labels, o->output, FAB_GENERATOR " labels", err));
-    fab_status status = fab_json_save_file(labels, table, err);
-    if (status < 0) (void)fab_path_remove_tree(o->output, NULL); /* both or neither */
+    char folder[FAB_MAX_PATH_BYTES];
+    int n = snprintf(folder, sizeof folder, "%s.tmp-XXXXXX", o->output);
+    if (n < 0 || (size_t)n >= sizeof folder)
+        FAB_FAIL(err, FAB_ERR_ARG, "the output path is too long");
+    if (!mkdtemp(folder))
+        FAB_FAIL(err, errno == ENOSPC ? FAB_ERR_NOSPACE : FAB_ERR_IO,
+                 "cannot make a folder beside %s: %s", o->output, strerror(errno));
+    fab_job_scratch(o->watch, folder, true);
+    fab_status status = write_into(o, found, folder, table, err);
+    (void)fab_path_remove_tree(folder, NULL);
+    fab_job_scratch(o->watch, folder, false);
     return status;
 }
 

@@ -167,8 +167,10 @@ static fab_status run(fab_twin *t, fab_error *err)
     FAB_TRY(fab_job_enter(&t->job, EXPORT, err));
     FAB_TRY(write_exports(t, formats, err));
     FAB_TRY(fab_job_enter(&t->job, REPORT, err));
+    FAB_TRY(fab_job_part(&t->job, 0, 2, err));
     FAB_TRY(fab_pictures_make(t, &pictures, err));
-    fab_status status = write_report(t, &pictures, err);
+    fab_status status = fab_job_part(&t->job, 1, 2, err);
+    if (status == FAB_OK) status = write_report(t, &pictures, err);
     fab_pictures_free(&pictures);
     FAB_TRY(status);
     if (fab_progress_cancelled(&t->job.progress))

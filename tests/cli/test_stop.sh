@@ -5,14 +5,14 @@
 "$FABRICA" phantom -q --spacing 4 --range 20,140 --seed 7 -o patient || bad phantom
 
 # The requirement is one second. On a machine whose processors are all taken a wall clock also
-# counts other programs, so the best of three runs is held against it; what must not be left
+# counts other programs, so the best of five runs is held against it; what must not be left
 # behind, and the exit code, hold for every run.
 cat >stop.py <<'PY'
 import os, signal, subprocess, sys, time
 fabrica, number, code, step, output = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]
 command = [fabrica, "twin", "patient/dicom", "--labels", "patient/truth/labels.nii.gz", "-o", output]
 best = 1e9
-for attempt in range(3):
+for attempt in range(5):
     p = subprocess.Popen(command + ["--progress", "json"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     for line in p.stderr:
         if f'"step":"{step}"' in line:
@@ -41,6 +41,8 @@ stop "SIGTERM while measuring" 15 143 measure
 stop "SIGTERM while simplifying" 15 143 detail
 stop "Ctrl-C while exporting" 2 130 export
 stop "SIGTERM while drawing" 15 143 report
+stop "terminal closed while writing" 1 129 write
+stop "pipe closed while measuring" 13 141 measure
 
 # killed outright: the half case stays under its temporary name, and the next run removes it
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o killed --progress json 2>progress.jsonl >/dev/null &

@@ -76,6 +76,8 @@ static inline void glb_open(glb *g, const char *path)
     for (size_t v = 0; v < g->views; v++) glb_open_view(g, fab_json_at(views, v), bin, v);
     const fab_json *extras = fab_json_find(fab_json_find(g->doc, "asset"), "extras");
     g->lps_from_gltf = glb_matrix(fab_json_find(extras, "world_lps_mm_from_gltf"));
+    static const double documented[3][4] = {{1000, 0, 0, 0}, {0, 0, -1000, 0}, {0, 1000, 0, 0}};
+    CHECK(memcmp(&g->lps_from_gltf, documented, sizeof documented) == 0); /* meshes-out.md */
 }
 
 static inline void glb_close(glb *g)
