@@ -120,9 +120,11 @@ fab_status fab_dicom_write_series(const fab_volume *v, const fab_series_write *h
                                   const char *folder, fab_error *err);
 
 /* DICOM SEG (BINARY) of a label map on the series' own grid (PS3.3 A.51; interop.md lists what it
- * must honour). algorithm_name/version/weights go to Segmentation Algorithm Identification. */
+ * must honour). algorithm_name/version/weights go to Segmentation Algorithm Identification; without
+ * a name the segments are MANUAL: drawn or brought along by a person. */
 typedef struct fab_seg_write {
-    const char *algorithm_name, *algorithm_version, *series_description;
+    const char *algorithm_name, *algorithm_version; /* NULL: none */
+    const char *series_description;
     const char *uid_seed;
     const char *content_label;        /* CS: capitals, digits, space, underscore; at most 16 */
     const char *algorithm_parameters; /* NULL or a line, such as the hash of the weights */

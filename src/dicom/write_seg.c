@@ -59,9 +59,9 @@ static fab_status check_request(const fab_series *source, const fab_volume *labe
                  fab_dtype_name(t));
     if (!fab_grid_equal(fab_volume_grid(labels), fab_volume_grid(source->volume), SAME_GRID_MM))
         FAB_FAIL(err, FAB_ERR_GEOMETRY, "the label map is not on the series' grid");
-    if (!how->uid_seed || !how->uid_seed[0] || !how->algorithm_name || !how->algorithm_name[0])
-        FAB_FAIL(err, FAB_ERR_ARG,
-                 "a segmentation needs an algorithm name and a seed for its UIDs");
+    if (!how->uid_seed || !how->uid_seed[0] || (how->algorithm_name && !how->algorithm_name[0]))
+        FAB_FAIL(err, FAB_ERR_ARG, "a segmentation needs a seed for its UIDs, and its algorithm, if "
+                 "one made it, a name");
     return FAB_OK;
 }
 
@@ -229,6 +229,21 @@ static void put_type(fab_dcm *d, fab_dcm_item *item, const fab_label *label)
     put_code(d, type, 0x00620011, side.scheme, side.value, side.meaning);
 }
 
+/* Segments without an algorithm were given by a person: MANUAL has neither name nor identification
+ * (PS3.3 C.8.20.2: both are type 1C, for AUTOMATIC and SEMIAUTOMATIC). */
+static void put_algorithm(fab_dcm *d, fab_dcm_item *item, const fab_seg_write *how)
+{
+    fab_dcm_text(d, item, 0x00620008, how->algorithm_name ? "AUTOMATIC" : "MANUAL");
+    if (!how->algorithm_name) return;
+    fab_dcm_text(d, item, 0x00620009, how->algorithm_name);
+    fab_dcm_item *algorithm = fab_dcm_add(d, item, 0x00620007);
+    put_code(d, algorithm, 0x0066002f, "DCM", "123110", "Artificial Intelligence");
+    fab_dcm_text(d, algorithm, 0x00660036, how->algorithm_name);
+    fab_dcm_text(d, algorithm, 0x00660031, or_else(how->algorithm_version, FAB_VERSION));
+    if (how->algorithm_parameters)
+        fab_dcm_text(d, algorithm, 0x00660032, how->algorithm_parameters);
+}
+
 static void put_segment(fab_dcm *d, const seg_job *job, uint32_t index)
 {
     const fab_label *label = job->segments[index];
@@ -238,8 +253,7 @@ static void put_segment(fab_dcm *d, const seg_job *job, uint32_t index)
     char uid[FAB_UID_BYTES], seed[FAB_MAX_NAME_BYTES + 512], tracking[FAB_MAX_NAME_BYTES + 16];
     fab_dcm_u16(d, item, 0x00620004, &number, 1);
     fab_dcm_text(d, item, 0x00620005, label->anatomy ? label->anatomy->display : label->name);
-    fab_dcm_text(d, item, 0x00620008, "AUTOMATIC");
-    fab_dcm_text(d, item, 0x00620009, how->algorithm_name);
+    put_algorithm(d, item, how);
     put_type(d, item, label);
     fab_anatomy_dicom_cielab(label->rgb, lab);
     fab_dcm_u16(d, item, 0x0062000d, lab, 3);
@@ -248,12 +262,6 @@ static void put_segment(fab_dcm *d, const seg_job *job, uint32_t index)
     fab_dicom_uid_derive(uid, "tracking", seed, 0);
     fab_dcm_text(d, item, 0x00620020, tracking);
     fab_dcm_text(d, item, 0x00620021, uid);
-    fab_dcm_item *algorithm = fab_dcm_add(d, item, 0x00620007);
-    put_code(d, algorithm, 0x0066002f, "DCM", "123110", "Artificial Intelligence");
-    fab_dcm_text(d, algorithm, 0x00660036, how->algorithm_name);
-    fab_dcm_text(d, algorithm, 0x00660031, or_else(how->algorithm_version, FAB_VERSION));
-    if (how->algorithm_parameters)
-        fab_dcm_text(d, algorithm, 0x00660032, how->algorithm_parameters);
 }
 
 /* ---- functional groups --------------------------------------------------------------------- */

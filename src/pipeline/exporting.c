@@ -149,8 +149,8 @@ static fab_status write_all(const fab_export_job *o, export_work *w, uint32_t ma
     for (int i = 0; i < 3; i++) scene.world_from_patient.m[i][i] = 1;
     fab_output_set outputs = {.scene = &scene, .labels = w->labels, .set = &w->set,
                               .series = w->source ? w->source->series : NULL,
-                              .algorithm_name = model_text(w, "name", "given"),
-                              .algorithm_version = model_text(w, "version", "0"),
+                              .algorithm_name = model_text(w, "name", NULL),
+                              .algorithm_version = model_text(w, "version", NULL),
                               .origin_sha256 = origin_sha256(w)};
     FAB_TRY(fab_job_enter(&w->job, WRITE, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));

@@ -102,7 +102,7 @@ static void seg_seed(const fab_output_set *s, char hex[65])
     uint8_t digest[32];
     fab_sha256_init(&h);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        fab_sha256_update(&h, texts[i], strlen(texts[i]) + 1);
+        if (texts[i]) fab_sha256_update(&h, texts[i], strlen(texts[i]) + 1);
     hash_label_set(&h, s->set);
     fab_sha256_update(&h, fab_volume_data(s->labels),
                       (size_t)voxels * fab_dtype_bytes(fab_volume_dtype(s->labels)));

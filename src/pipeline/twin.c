@@ -121,8 +121,8 @@ static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)
     for (int i = 0; i < 3; i++) scene.world_from_patient.m[i][i] = 1;
     fab_output_set outputs = {.scene = &scene, .labels = t->found.labels, .set = &t->found.set,
                               .series = t->study->series,
-                              .algorithm_name = t->model ? fab_model_name(t->model) : "given",
-                              .algorithm_version = t->model ? fab_model_version(t->model) : "0",
+                              .algorithm_name = t->model ? fab_model_name(t->model) : NULL,
+                              .algorithm_version = t->model ? fab_model_version(t->model) : NULL,
                               .origin_sha256 = t->model ? fab_model_weights_sha256(t->model)
                                                         : t->labels_sha256};
     FAB_TRY(fab_path_join(folder, sizeof folder, fab_case_folder(t->writer), "export", err));
