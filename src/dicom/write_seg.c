@@ -60,8 +60,8 @@ static fab_status check_request(const fab_series *source, const fab_volume *labe
     if (!fab_grid_equal(fab_volume_grid(labels), fab_volume_grid(source->volume), SAME_GRID_MM))
         FAB_FAIL(err, FAB_ERR_GEOMETRY, "the label map is not on the series' grid");
     if (!how->uid_seed || !how->uid_seed[0] || (how->algorithm_name && !how->algorithm_name[0]))
-        FAB_FAIL(err, FAB_ERR_ARG, "a segmentation needs a seed for its UIDs, and its algorithm, if "
-                 "one made it, a name");
+        FAB_FAIL(err, FAB_ERR_ARG,
+                 "a segmentation needs a seed for its UIDs, and the algorithm a name, if there is one");
     return FAB_OK;
 }
 
