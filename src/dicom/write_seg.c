@@ -61,7 +61,7 @@ static fab_status check_request(const fab_series *source, const fab_volume *labe
         FAB_FAIL(err, FAB_ERR_GEOMETRY, "the label map is not on the series' grid");
     if (!how->uid_seed || !how->uid_seed[0] || (how->algorithm_name && !how->algorithm_name[0]))
         FAB_FAIL(err, FAB_ERR_ARG,
-                 "a segmentation needs a seed for its UIDs, and the algorithm a name, if there is one");
+                 "a segmentation needs a seed for its UIDs, an algorithm a name");
     return FAB_OK;
 }
 
