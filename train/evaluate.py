@@ -9,7 +9,7 @@ import os
 import pathlib
 import sys
 
-from train import MALLOC, PATCHES
+from train import MALLOC, PATCH as WINDOW
 
 if __name__ == "__main__" and "MALLOC_MMAP_MAX_" not in os.environ:
     os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
@@ -22,8 +22,8 @@ import net as netlib  # noqa: E402
 import volumes  # noqa: E402
 from normalize import normalize  # noqa: E402
 
-SPACING = [4.0, 4.0, 4.0]  # main() changes both for a run still at a coarser grid
-PATCH = [48, 64, 96]
+SPACING = [4.0, 4.0, 4.0]
+PATCH = list(WINDOW)  # main() may change it
 PAD_HU = -1024.0
 
 
@@ -165,15 +165,14 @@ def main():
     ap.add_argument("--cases", default=",".join(CASES))
     ap.add_argument("--volumes", nargs="*", default=[], type=pathlib.Path, help="unlabelled NIfTI to look at")
     ap.add_argument("--step", type=float, default=0.5)
-    ap.add_argument("--spacing", type=float, default=4.0)
-    ap.add_argument("--patch", help="z,y,x voxels instead of the training patch")
+    ap.add_argument("--patch", help="window in voxels z,y,x instead of the package's")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--json", type=pathlib.Path)
     ap.add_argument("--png", type=pathlib.Path)
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
-    SPACING[:] = [a.spacing] * 3
-    PATCH[:] = [int(p) for p in a.patch.split(",")] if a.patch else PATCHES[a.spacing]
+    if a.patch:
+        PATCH[:] = [int(p) for p in a.patch.split(",")]
     net = load_net(a.model)
     result = {}
     for name in [c for c in a.cases.split(",") if c]:

@@ -11,7 +11,7 @@ import torch
 import classes
 import net as netlib
 from normalize import NORMALIZATION
-from train import PATCHES
+from train import PATCH
 
 SOURCES = [
     {"what": "label maps s0327, s0328 of TotalSegmentator's training data", "license": "CC BY 4.0",
@@ -65,8 +65,6 @@ def main():
     ap.add_argument("folder", type=pathlib.Path)
     ap.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data"))
     ap.add_argument("--version", default="0.1.0")
-    ap.add_argument("--spacing", type=float, default=4.0)
-    ap.add_argument("--patch", help="z,y,x voxels instead of the training patch")
     ap.add_argument("--evaluation", type=pathlib.Path, help="evaluate.py's JSON, copied into the card")
     ap.add_argument("--real", action="store_true", help="self-training was used")
     ap.add_argument("--note", default="")
@@ -96,13 +94,13 @@ def main():
         "architecture": state["arch"],
         "preprocessing": {
             "orientation": "LPS",
-            "spacing_mm": [a.spacing] * 3,
+            "spacing_mm": [4.0] * 3,
             "resampling": "fabrica-gauss-linear-1",
             "normalization": NORMALIZATION,
             "padding_value_hu": -1024.0,
         },
         "inference": {
-            "patch_size": [int(p) for p in a.patch.split(",")] if a.patch else list(PATCHES[a.spacing]),
+            "patch_size": list(PATCH),
             "step": 0.5,
             "gaussian_sigma_scale": 0.125,
             "mirror_axes": [],
