@@ -107,6 +107,7 @@ def main():
         },
         "labels": labels(a.data),
         "postprocess": {
+            "outside_reaches_edge": True,
             "default": {"min_component_ml": 0.5},
             "labels": {n: {"keep_components": 1} for n in ONE},
         },
