@@ -34,6 +34,7 @@ LIMITATIONS = [
     "Not for diagnostic use.",
 ]
 
+BONY = ["ribs_sternum", "shoulder_girdle"]  # bright abdominal wall is taken for cartilage
 # Structures of which a body has one (or one a side): stray parts are dropped.
 ONE = ["sacrum", "hips", "femurs", "heart", "aorta", "liver", "spleen", "kidneys", "stomach", "urinary_bladder",
        "autochthon", "iliopsoas", "pancreas"]  # fmt: skip
@@ -109,7 +110,10 @@ def main():
         "postprocess": {
             "outside_reaches_edge": True,
             "default": {"min_component_ml": 0.5},
-            "labels": {n: {"keep_components": 1} for n in ONE},
+            "labels": {
+                **{n: {"keep_components": 1} for n in ONE},
+                **{n: {"needs_hu": 150, "needs_share": 0.05} for n in BONY},
+            },
         },
         "training": {
             "program": "train/train.py, PyTorch 1.13, CPU, fp32",
