@@ -46,7 +46,7 @@ SHARE = torch.tensor([547, 11.8, 3.7, 5.4, 11.2, 3.0, 23.3, 7.1, 2.4, 1.8, 28.5,
 WEIGHT = (50 / SHARE).sqrt()
 # Thin bones come late: three times the weight found them in a short run, half of that keeps them.
 for _name, _times in {"hips": 1.5, "femurs": 2, "ribs_sternum": 2, "stomach": 1.5, "shoulder_girdle": 1.5,
-                      "soft_tissue": 1.8}.items():  # fmt: skip
+                      "lungs": 1.6, "soft_tissue": 1.3}.items():  # fmt: skip
     WEIGHT[classes.NAMES.index(_name)] *= _times
 # How often a patch is centred on a voxel of each class: the rare ones as often as the large.
 FOCUS = (1 / SHARE).pow(0.25)
@@ -189,7 +189,7 @@ class Pool:
                 img = (1 - 2 * k) * img + k * (img.roll(1, axis) + img.roll(-1, axis))
         if r.random() < 0.12:
             self.spine_only(img, cls)
-        elif r.random() < 0.12:
+        elif r.random() < 0.2:
             self.lung_base(img, cls)
         elif r.random() < 0.3:  # cut the field of view: what is outside is padding
             for axis in range(3):
