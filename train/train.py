@@ -46,7 +46,7 @@ SHARE = torch.tensor([547, 11.8, 3.7, 5.4, 11.2, 3.0, 23.3, 7.1, 2.4, 1.8, 28.5,
 WEIGHT = (50 / SHARE).sqrt()
 # Thin bones come late: three times the weight found them in a short run, half of that keeps them.
 for _name, _times in {"hips": 1.5, "femurs": 2, "ribs_sternum": 2, "stomach": 1.5, "shoulder_girdle": 1.5,
-                      "lungs": 1.6, "soft_tissue": 1.3}.items():  # fmt: skip
+                      "lungs": 3, "soft_tissue": 1.3}.items():  # fmt: skip
     WEIGHT[classes.NAMES.index(_name)] *= _times
 # How often a patch is centred on a voxel of each class: the rare ones as often as the large.
 FOCUS = (1 / SHARE).pow(0.25)
@@ -292,7 +292,7 @@ class Shared:
         self.flat.mul_(1 - lr * decay)
         denom = (self.v / (1 - b2**it)).sqrt_().add_(1e-8)
         self.flat.addcdiv_(self.m, denom, value=-lr / (1 - b1**it))
-        keep = min(0.998, (it + 1) / (it + 10))
+        keep = min(0.995, (it + 1) / (it + 10))
         self.ema.mul_(keep).add_(self.flat, alpha=1 - keep)
 
     def save(self, folder):
