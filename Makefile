@@ -3,12 +3,11 @@ BUILD ?= build
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup build demo check check-slow check-setup sanitize fuzz bench format clean install
+.PHONY: help setup build demo check check-setup sanitize fuzz bench format clean install
 
 help:
 	@echo "make demo      set up, build, make a scoliotic phantom and turn its DICOM files into a twin"
 	@echo "make check     set up, build, run all tests"
-	@echo "make check-slow whole twins through the command line (minutes; see CHANGELOG for what still fails)"
 	@echo "make build     set up and build; leaves build/fabrica"
 	@echo "make sanitize  all tests under ASan+UBSan, threaded ones under TSan (slow)"
 	@echo "make fuzz      every fuzz target for FUZZ_SECONDS (default 1800) each (slow)"
@@ -33,10 +32,7 @@ check-setup:
 	@if [ -f tests/interop/package-lock.json ]; then npm ci --prefix tests/interop --no-audit --no-fund --silent; fi
 
 check: check-setup build
-	@tools/check.sh $(BUILD) --no-suite slow
-
-check-slow: check-setup build
-	@tools/check.sh $(BUILD) --suite slow
+	@tools/check.sh $(BUILD)
 
 sanitize: check-setup
 	@tools/sanitize.sh

@@ -111,9 +111,9 @@ const char *const *cli_model_folders(const cli_call *call);
 
 /* ---- stopping --------------------------------------------------------------------------- */
 
-/* From here Ctrl-C and SIGTERM ask the job to stop; a job that has not stopped within 0.8 s is
- * left where it is, its temporary folders are removed and the process exits. A second signal
- * kills. */
+/* From here Ctrl-C, SIGTERM, SIGHUP and SIGPIPE ask the job to stop; a job that has not stopped
+ * within 0.2 s is left where it is, its temporary folders are removed and the process exits. A
+ * second signal kills. */
 void cli_signals_start(void);
 /* The job came to an end: the watchdog no longer acts. */
 void cli_signals_done(void);
@@ -129,6 +129,7 @@ void cli_progress_start(cli_progress_mode mode, bool quiet);
 void cli_progress_step(const fab_job_step *step);
 void cli_progress_note(const char *text);
 void cli_progress_end(void);
+bool cli_progress_is_open(void); /* a line of a bar is on the terminal */
 cli_progress_mode cli_progress_current(void);
 
 /* ---- printed from the tables ------------------------------------------------------------ */

@@ -32,15 +32,20 @@ static void print_row(cli_table *t, const fab_json *row, const char *name)
     real_cell(t, 7, row, "volume_difference_percent", 1);
 }
 
+enum { UNMATCHED_SHOWN = 8 };
+
 static void print_unmatched(const fab_json *list, const char *side)
 {
-    if (!fab_json_count(list)) return;
-    printf("only in %s:", side);
-    for (size_t i = 0; i < fab_json_count(list); i++) {
+    size_t count = fab_json_count(list);
+    size_t shown = count > UNMATCHED_SHOWN + 1 ? UNMATCHED_SHOWN : count;
+    if (!count) return;
+    printf("not compared, of %s:", side);
+    for (size_t i = 0; i < shown; i++) {
         char clean[FAB_MAX_NAME_BYTES];
         printf("%s %s", i ? "," : "",
                cli_clean(fab_json_text(fab_json_at(list, i)), clean, sizeof clean));
     }
+    if (shown < count) printf(" and %zu more (all with --json)", count - shown);
     printf("\n");
 }
 

@@ -8,21 +8,28 @@ static const cli_option options[] = {
     {"seed", 0, CLI_INT, "N", "same seed and options, same bytes", 0, 4294967295.0},
     {"cobb", 0, CLI_REAL, "DEG", "scoliosis: Cobb angle", 0.0, 90.0},
     {"rotation", 0, CLI_REAL, "DEG", "axial rotation at the apex; default: follows Cobb", -60, 60},
+    {"apex", 0, CLI_REAL, "LEVELS",
+     "apex of the curve, levels above T12-L1 (-1.5 is L2, 4 is T9); default: by the seed", -3, 8},
+    {"convex", 0, CLI_CHOICE, "usual|left|right", "side the curve bulges to; usual for its apex"},
     {"lordosis", 0, CLI_REAL, "DEG", "lumbar lordosis", 0.0, 90.0},
     {"kyphosis", 0, CLI_REAL, "DEG", "thoracic kyphosis", 0.0, 90.0},
-    {"age", 0, CLI_REAL, "YEARS", "age", 1.0, 100.0},
+    {"age", 0, CLI_REAL, "YEARS", "age", 5.0, 110.0},
     {"height", 0, CLI_REAL, "MM", "body height", 1000.0, 2200.0},
     {"sex", 0, CLI_CHOICE, "f|m", "sex"},
+    {"fat", 0, CLI_REAL, "F", "fat beneath the skin, 1 is average; default: by sex and seed",
+     0.3, 4},
     {"lumbar", 0, CLI_INT, "N", "lumbar vertebrae", 4, 6},
     {"stenosis", 0, CLI_REAL, "F", "narrowing of the canal, 0 to 1", 0.0, 1.0},
-    {"stenosis-level", 0, CLI_INT, "N", "lumbar level of the stenosis", 1, 5},
+    {"stenosis-level", 0, CLI_INT, "N", "lumbar level of the stenosis", 1, 6},
     {"metal", 0, CLI_FLAG, NULL, "pedicle screws"},
     {"modality", 0, CLI_CHOICE, "ct|mr-t1|mr-t2", "kind of images"},
     {"phase", 0, CLI_CHOICE, "native|arterial|portal", "contrast phase"},
-    {"noise", 0, CLI_REAL, "HU", "standard deviation at the centre", 0.0, 200.0},
-    {"spacing", 0, CLI_VECTOR, "X,Y,Z", "voxel size in mm, one number or three", 0.3, 20.0},
+    {"kernel", 0, CLI_CHOICE, "soft|bone", "reconstruction kernel of a CT"},
+    {"noise", 0, CLI_REAL, "HU", "standard deviation at the centre", 0.0, 500.0},
+    {"spacing", 0, CLI_VECTOR, "X,Y,Z", "voxel size in mm, one number or three", 0.2, 20.0},
     {"thickness", 0, CLI_REAL, "MM", "slice thickness; default: the slice spacing", 0.1, 20.0},
     {"range", 0, CLI_TEXT, "FROM,TO", "part of the body kept, mm above the sacrum"},
+    {"fov", 0, CLI_TEXT, "WIDTH,DEPTH", "size of the image in mm; default: the whole body"},
     {"replace", 0, CLI_FLAG, NULL, "replace the folder if it exists"},
     {0}};
 
@@ -50,6 +57,24 @@ static bool read_range(const cli_call *call, double range[2])
     return false;
 }
 
+static bool read_fov(const cli_call *call, double fov[2])
+{
+    char rest = 0;
+    const char *text = cli_text(call, "fov", NULL);
+    if (!text) return true;
+    if (sscanf(text, "%lf,%lf%c", &fov[0], &fov[1], &rest) == 2 && fov[0] >= 10 &&
+        fov[0] <= 1000 && fov[1] >= 10 && fov[1] <= 1000)
+        return true;
+    cli_usage_error(call, "--fov takes two numbers, WIDTH,DEPTH, from 10 to 1000: not \"%s\"",
+                    text);
+    return false;
+}
+
+static int chosen(const cli_call *call, const char *name, const char *choices, int otherwise)
+{
+    return cli_has(call, name) ? choice(choices, cli_text(call, name, "")) : otherwise;
+}
+
 static void read_options(const cli_call *call, fab_phantom_options *p)
 {
     p->seed = (uint64_t)cli_int(call, "seed", (long)p->seed);
@@ -65,9 +90,13 @@ static void read_options(const cli_call *call, fab_phantom_options *p)
     p->stenosis_level = (int)cli_int(call, "stenosis-level", p->stenosis_level);
     p->metal = cli_has(call, "metal") || p->metal;
     p->modality =
-        (fab_phantom_modality)choice("ct|mr-t1|mr-t2", cli_text(call, "modality", "ct"));
-    if (cli_has(call, "phase"))
-        p->contrast_phase = choice("native|arterial|portal", cli_text(call, "phase", "native"));
+        (fab_phantom_modality)chosen(call, "modality", "ct|mr-t1|mr-t2", (int)p->modality);
+    p->contrast_phase = chosen(call, "phase", "native|arterial|portal", p->contrast_phase);
+    p->kernel = (fab_phantom_kernel)chosen(call, "kernel", "soft|bone", (int)p->kernel);
+    p->apex = cli_real(call, "apex", p->apex);
+    p->fat = cli_real(call, "fat", p->fat);
+    static const int sides[] = {0, 1, -1};
+    p->convex_side = sides[chosen(call, "convex", "usual|left|right", 0)];
     p->noise_hu = cli_real(call, "noise", p->noise_hu);
     cli_vector(call, "spacing", p->spacing_mm);
     if (cli_has(call, "spacing")) p->slice_thickness_mm = p->spacing_mm[2];
@@ -83,7 +112,8 @@ static int run(const cli_call *call)
     fab_phantom_job o = {.output = output, .replace = cli_has(call, "replace")};
     fab_phantom_options_default(&o.phantom);
     read_options(call, &o.phantom);
-    if (!read_range(call, o.phantom.range_mm)) return CLI_EXIT_USAGE;
+    if (!read_range(call, o.phantom.range_mm) || !read_fov(call, o.phantom.fov_mm))
+        return CLI_EXIT_USAGE;
     o.watch = cli_begin(call);
     fab_status status = fab_job_phantom(&o, &summary, &err);
     int code = cli_end(call, status, &err);

@@ -14,7 +14,9 @@ static const struct {
                        "its geometry cannot be trusted"},
     {CLI_EXIT_INTEGRITY, "a hash does not match: the file was changed after it was written"},
     {CLI_EXIT_NOSPACE, "the disk or quota is full"},
+    {CLI_EXIT_SIGNAL + 1, "stopped because the terminal closed (SIGHUP); nothing was written"},
     {CLI_EXIT_SIGNAL + 2, "stopped by Ctrl-C (SIGINT); nothing was written"},
+    {CLI_EXIT_SIGNAL + 13, "stopped because nobody read its output (SIGPIPE); nothing was written"},
     {CLI_EXIT_SIGNAL + 15, "stopped by SIGTERM; nothing was written"},
 };
 

@@ -1,4 +1,5 @@
 /* main.c - fabrica: the command table. One file a command (cmd_*.c). */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -29,6 +30,16 @@ static int unknown_command(const char *name)
     return CLI_EXIT_USAGE;
 }
 
+/* What was asked for went to standard output: if it did not arrive, that is no success. */
+static int flushed(int code)
+{
+    bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (!failed || code != CLI_EXIT_OK) return code;
+    if (errno == EPIPE) return CLI_EXIT_SIGNAL + SIGPIPE; /* "| head": nothing to complain about */
+    fprintf(stderr, "fabrica: cannot write to standard output: %s\n", strerror(errno));
+    return errno == ENOSPC ? CLI_EXIT_NOSPACE : CLI_EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     cli_call call;
@@ -45,7 +56,7 @@ int main(int argc, char **argv)
     if (!cli_parse(command, argc - 2, argv + 2, &call)) return CLI_EXIT_USAGE;
     if (call.wants_help) {
         cli_print_command_help(command, stdout);
-        return CLI_EXIT_OK;
+        return flushed(CLI_EXIT_OK);
     }
-    return command->run(&call);
+    return flushed(command->run(&call));
 }

@@ -8,7 +8,7 @@
 
 static struct progress {
     cli_progress_mode mode;
-    bool quiet, line_open;
+    bool quiet, line_open, told_last;
     double started_s, told_s;
     int told_index;
 } state;
@@ -34,7 +34,7 @@ static double time_left(const fab_job_step *s, double now)
 static void time_text(double seconds, char *into, size_t capacity)
 {
     long n = (long)(seconds + 0.5);
-    if (seconds < 0) snprintf(into, capacity, " ");
+    if (seconds < 0 || n == 0) snprintf(into, capacity, " ");
     else if (n < 90) snprintf(into, capacity, "%ld s left", n);
     else if (n < 3600) snprintf(into, capacity, "%ld min %02ld s left", n / 60, n % 60);
     else snprintf(into, capacity, "%ld h %02ld min left", n / 3600, n % 3600 / 60);
@@ -88,10 +88,11 @@ void cli_progress_step(const fab_job_step *s)
 {
     if (state.mode == CLI_PROGRESS_NONE) return;
     double now = fab_time_wall_s();
-    bool new_step = s->index != state.told_index, last = s->overall >= 1;
+    bool new_step = s->index != state.told_index, last = s->overall >= 1 && !state.told_last;
     double pause = state.mode == CLI_PROGRESS_BAR ? redraw_s : json_s;
     if (!new_step && !last && now - state.told_s < pause) return;
     state.told_index = s->index;
+    state.told_last = s->overall >= 1;
     state.told_s = now;
     if (state.mode == CLI_PROGRESS_BAR) draw_bar(s, now);
     else tell_json(s, now);
@@ -110,6 +111,8 @@ void cli_progress_note(const char *text)
     cli_progress_end();
     fprintf(stderr, "note: %s\n", cli_clean(text, clean, sizeof clean));
 }
+
+bool cli_progress_is_open(void) { return state.line_open; }
 
 void cli_progress_end(void)
 {

@@ -2,8 +2,9 @@
  *
  *     Ctrl-C -> handler: flag, wake the watchdog -> the job sees the flag at its next step, cleans
  *               up and returns -> exit
- *               watchdog: 0.8 s later the job is still busy -> removes the job's temporary folders
- *               itself and exits
+ *               watchdog: 0.2 s later the job is still busy -> renames the job's temporary folders,
+ *               so that it can put nothing more into them, removes them and exits
+ *     A closed terminal (SIGHUP) and a closed pipe under the progress (SIGPIPE) stop it likewise.
  *     Ctrl-C again -> default action: dead at once (the next run tidies up, see case_writer.c)
  */
 #include <errno.h>
@@ -17,7 +18,9 @@
 
 #include "cli.h"
 
-enum { MAX_SCRATCH = 8, PATIENCE_MS = 800, REMOVE_TRIES = 20 };
+enum { MAX_SCRATCH = 8, REMOVE_TRIES = 20 };
+
+static const double patience_s = 0.2;
 
 static atomic_int signal_number;
 static atomic_bool finished;
@@ -39,32 +42,39 @@ static void sleep_ms(long ms)
     while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
 }
 
-/* The job still runs and may be putting a file in while its folder is being emptied. */
+/* The job still runs: under another name its paths lead nowhere, and the one file that it may be
+ * making at this moment is caught by trying again. The new name is one mkdtemp never gives, and
+ * one that the next run's tidying knows. A folder that is gone has become the finished case. */
+static void remove_folder(const char *folder)
+{
+    char doomed[FAB_MAX_PATH_BYTES];
+    snprintf(doomed, sizeof doomed, "%s", folder);
+    doomed[strlen(doomed) - 1] = '-';
+    if (rename(folder, doomed) != 0) return;
+    for (int n = 0; n < REMOVE_TRIES && access(doomed, F_OK) == 0; n++) {
+        (void)fab_path_remove_tree(doomed, NULL);
+        if (n) sleep_ms(2);
+    }
+}
+
 static void remove_scratch(void)
 {
-    pthread_mutex_lock(&scratch_lock);
-    for (int i = 0; i < MAX_SCRATCH; i++) {
-        for (int n = 0; scratch[i][0] && n < REMOVE_TRIES; n++) {
-            (void)fab_path_remove_tree(scratch[i], NULL);
-            if (access(scratch[i], F_OK) != 0) break;
-            sleep_ms(2);
-        }
-    }
+    pthread_mutex_lock(&scratch_lock); /* for good: the process ends here */
+    for (int i = 0; i < MAX_SCRATCH; i++)
+        if (scratch[i][0]) remove_folder(scratch[i]);
 }
 
 static void *watchdog(void *unused)
 {
     (void)unused;
     while (sem_wait(&wake) != 0 && errno == EINTR) continue;
-    for (int ms = 0; ms < PATIENCE_MS; ms += 10) {
-        if (atomic_load(&finished)) return NULL;
-        sleep_ms(10);
-    }
+    double until_s = fab_time_wall_s() + patience_s;
+    while (fab_time_wall_s() < until_s && !atomic_load(&finished)) sleep_ms(10);
     if (atomic_load(&finished)) return NULL;
     remove_scratch();
-    cli_progress_end();
-    static const char text[] = "fabrica: stopped; nothing was written\n";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    /* not through stdio, whose lock the job may hold */
+    const char *text = cli_progress_is_open() ? "\r\x1b[Kfabrica: stopped\n" : "fabrica: stopped\n";
+    (void)!write(STDERR_FILENO, text, strlen(text));
     _exit(CLI_EXIT_SIGNAL + atomic_load(&signal_number));
 }
 
@@ -85,6 +95,11 @@ void cli_signals_start(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction given;
+    if (sigaction(SIGHUP, NULL, &given) == 0 && given.sa_handler != SIG_IGN) /* not under nohup */
+        sigaction(SIGHUP, &action, NULL);
+    action.sa_flags = (int)SA_RESTART; /* every further line of progress raises it again */
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 void cli_signals_done(void) { atomic_store(&finished, true); }

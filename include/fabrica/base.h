@@ -170,6 +170,9 @@ fab_status fab_path_join(char *into, size_t capacity, const char *folder, const 
 /* Removes a file or a whole folder (not following links). Missing is FAB_OK. */
 fab_status fab_path_remove_tree(const char *path, fab_error *err);
 fab_status fab_path_make_folder(const char *path, fab_error *err); /* with parents; exists: ok */
+/* Without parents: for folders inside one that is being written and may be removed under the
+ * writer's feet when the run is stopped. Exists: ok. */
+fab_status fab_path_make_subfolder(const char *path, fab_error *err);
 
 /* ---- hashing (SHA-256, FIPS 180-4, by libsodium) ---------------------------------------- */
 

@@ -13,8 +13,9 @@ extern "C" {
  * Type: U8, I16, U16, I32 and F32 as stored; int8 as I16; uint32, int64, uint64 as I32 if every
  * value fits, else F32; float64 as F32; whole-number scaling of 8- and 16-bit numbers as I16 if
  * every value fits; other scaling as F32. NaN and infinite voxels are 0.
- * notes (capacity bytes, may be NULL) gets remarks such as "sform and qform disagree by 0.3 mm";
- * empty if none. *out is owned by the caller, untouched on failure.
+ * notes (capacity bytes, may be NULL) gets remarks such as "sform and qform disagree by 0.3 mm" or
+ * "2 voxels were not a number or infinite; read as 0"; empty if none.
+ * *out is owned by the caller, untouched on failure.
  * FAB_ERR_FORMAT (damaged, truncated), FAB_ERR_UNSUPPORTED (rgb, complex, several volumes, two
  * files, Analyze), FAB_ERR_GEOMETRY, FAB_ERR_LIMIT (gzip bombs too). Source: nifti1.h, nifti2.h. */
 fab_status fab_nifti_read(const char *path, fab_volume **out, char *notes, size_t capacity,
@@ -25,13 +26,15 @@ fab_status fab_nifti_read(const char *path, fab_volume **out, char *notes, size_
 fab_status fab_nifti_write(const fab_volume *v, const char *path, const char *description,
                            fab_error *err);
 /* NRRD, attached (.nrrd) or detached (.nhdr with its data file in the same folder); raw, gzip,
- * ascii; space LPS, RAS or LAS with directions and origin, else FAB_ERR_GEOMETRY. Types as above.
- * Source: teem.sourceforge.net/nrrd/format.html. */
-fab_status fab_nrrd_read(const char *path, fab_volume **out, fab_error *err);
+ * ascii; space LPS, RAS or LAS with directions and origin, else FAB_ERR_GEOMETRY. Types and notes
+ * as above. Source: teem.sourceforge.net/nrrd/format.html. */
+fab_status fab_nrrd_read(const char *path, fab_volume **out, char *notes, size_t capacity,
+                         fab_error *err);
 /* The same from any bytes; a detached NRRD is FAB_ERR_UNSUPPORTED here. */
 fab_status fab_nifti_read_from(const fab_reader *r, fab_volume **out, char *notes, size_t capacity,
                                fab_error *err);
-fab_status fab_nrrd_read_from(const fab_reader *r, fab_volume **out, fab_error *err);
+fab_status fab_nrrd_read_from(const fab_reader *r, fab_volume **out, char *notes, size_t capacity,
+                              fab_error *err);
 
 #ifdef __cplusplus
 }

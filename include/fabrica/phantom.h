@@ -24,7 +24,7 @@ typedef struct fab_phantom_options {
     int lumbar_count;         /* 4, 5 or 6 */
     double lordosis_deg, kyphosis_deg;
     double stenosis;          /* 0..1, at stenosis_level */
-    int stenosis_level;       /* 1..5: canal at L1..L5 */
+    int stenosis_level;       /* 1..6: canal at L1..L6 */
     bool metal;               /* pedicle screws */
     fab_phantom_modality modality;
     int contrast_phase;       /* 0 native, 1 arterial, 2 portal venous */
@@ -40,6 +40,11 @@ typedef struct fab_phantom_options {
     const fab_progress *progress;
 } fab_phantom_options;
 void fab_phantom_options_default(fab_phantom_options *o);
+
+#define FAB_PHANTOM_TEXT_BYTES 2048
+/* "name=value" a line for every option (all but progress): texts are equal only if the phantoms
+ * are. */
+void fab_phantom_options_text(const fab_phantom_options *o, char text[FAB_PHANTOM_TEXT_BYTES]);
 
 typedef struct fab_phantom {
     fab_volume *image;   /* I16, HU for CT */

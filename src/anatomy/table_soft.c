@@ -1,8 +1,16 @@
 /* Rows for muscle, nerve, fat, skin and implants, sorted by name. Gluteus maximus is the structure
- * SCT 206007 (181674001 is "entire gluteus maximus"). */
+ * SCT 206007 (181674001 is "entire gluteus maximus"). Rectus abdominis, quadratus lumborum and the
+ * obliques carry their parent, abdominal wall muscle: their own concepts could not be verified in
+ * a source that is free to read (docs/adr/0050). */
 #include "table_internal.h"
 
 const fab_anatomy fab_anatomy_soft[] = {
+    {"abdominal_oblique_left", "Left abdominal oblique muscles",
+     ANATOMICAL, SCT("195879000", "Abdominal wall muscle"),
+     FAB_SIDE_LEFT, FAB_TISSUE_MUSCLE, {198, 104, 88}, NO_REGION},
+    {"abdominal_oblique_right", "Right abdominal oblique muscles",
+     ANATOMICAL, SCT("195879000", "Abdominal wall muscle"),
+     FAB_SIDE_RIGHT, FAB_TISSUE_MUSCLE, {182, 86, 74}, NO_REGION},
     {"autochthon", "Deep back muscles", ANATOMICAL, SCT("244849004", "Deep muscle of back"),
      FAB_SIDE_NONE, FAB_TISSUE_MUSCLE, {160, 70, 74}, NO_REGION},
     {"autochthon_left", "Left deep back muscles",
@@ -72,8 +80,26 @@ const fab_anatomy fab_anatomy_soft[] = {
      FAB_SIDE_LEFT, FAB_TISSUE_NERVE, {248, 194, 52}, NO_REGION},
     {"nerve_roots_right", "Right nerve roots", ANATOMICAL, SCT("40958000", "Nerve root"),
      FAB_SIDE_RIGHT, FAB_TISSUE_NERVE, {232, 177, 27}, NO_REGION},
+    {"pectoralis_major_left", "Left pectoralis major",
+     ANATOMICAL, SCT("60005003", "Pectoralis major muscle"),
+     FAB_SIDE_LEFT, FAB_TISSUE_MUSCLE, {208, 98, 96}, NO_REGION},
+    {"pectoralis_major_right", "Right pectoralis major",
+     ANATOMICAL, SCT("60005003", "Pectoralis major muscle"),
+     FAB_SIDE_RIGHT, FAB_TISSUE_MUSCLE, {192, 80, 80}, NO_REGION},
     {"pedicle_screw", "Pedicle screws", OBJECT, SCT("68183006", "Screw"),
      FAB_SIDE_NONE, FAB_TISSUE_OTHER, {128, 142, 162}, SCT("78972004", "Pedicle of vertebra")},
+    {"quadratus_lumborum_left", "Left quadratus lumborum",
+     ANATOMICAL, SCT("195879000", "Abdominal wall muscle"),
+     FAB_SIDE_LEFT, FAB_TISSUE_MUSCLE, {170, 92, 98}, NO_REGION},
+    {"quadratus_lumborum_right", "Right quadratus lumborum",
+     ANATOMICAL, SCT("195879000", "Abdominal wall muscle"),
+     FAB_SIDE_RIGHT, FAB_TISSUE_MUSCLE, {154, 74, 82}, NO_REGION},
+    {"rectus_abdominis_left", "Left rectus abdominis",
+     ANATOMICAL, SCT("195879000", "Abdominal wall muscle"),
+     FAB_SIDE_LEFT, FAB_TISSUE_MUSCLE, {204, 112, 74}, NO_REGION},
+    {"rectus_abdominis_right", "Right rectus abdominis",
+     ANATOMICAL, SCT("195879000", "Abdominal wall muscle"),
+     FAB_SIDE_RIGHT, FAB_TISSUE_MUSCLE, {188, 94, 58}, NO_REGION},
     {"skeletal_muscle", "Skeletal muscle", ANATOMICAL, SCT("127954009", "Skeletal muscle"),
      FAB_SIDE_NONE, FAB_TISSUE_MUSCLE, {172, 78, 70}, NO_REGION},
     {"skin", "Skin", ANATOMICAL, SCT("39937001", "Skin"),

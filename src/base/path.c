@@ -51,7 +51,7 @@ fab_status fab_path_remove_tree(const char *path, fab_error *err)
     return remove_at(AT_FDCWD, path, 0, err);
 }
 
-static fab_status make_one(const char *path, fab_error *err)
+fab_status fab_path_make_subfolder(const char *path, fab_error *err)
 {
     struct stat st;
     if (mkdir(path, 0777) == 0) return FAB_OK;
@@ -71,7 +71,7 @@ fab_status fab_path_make_folder(const char *path, fab_error *err)
         if (path[i] != '/' || path[i - 1] == '/') continue;
         memcpy(part, path, i);
         part[i] = 0;
-        FAB_TRY(make_one(part, err));
+        FAB_TRY(fab_path_make_subfolder(part, err));
     }
-    return make_one(path, err);
+    return fab_path_make_subfolder(path, err);
 }

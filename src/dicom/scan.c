@@ -266,7 +266,8 @@ static fab_status collect_rejected(fab_dicom_scan *scan, fab_error *err)
 }
 
 /* A damaged file may have been a slice at the end of a series, which no gap would show: every
- * series of the scan says so. */
+ * series of the scan says so, without its name: repairs go into manifests, names may be a
+ * person's, and the list of rejected files has them. */
 static void note_damaged(fab_dicom_scan *scan)
 {
     size_t damaged = 0;
@@ -276,14 +277,13 @@ static void note_damaged(fab_dicom_scan *scan)
         if (damaged++ == 0) first = &scan->files[i];
     }
     if (!first) return;
-    const char *slash = strrchr(first->path, '/');
-    size_t folder = slash ? (size_t)(slash + 1 - first->path) : 0;
-    bool named = strncmp(first->reason, first->path, folder) == 0;
+    size_t name = strlen(first->path);
+    bool named = strncmp(first->reason, first->path, name) == 0 && first->reason[name] == ':';
     for (size_t i = 0; i < scan->stack_count; i++) {
         fab_series_info *s = &scan->stacks[i].info;
         fab_dicom_note(s->repairs, sizeof s->repairs, "%zu damaged file%s left out (%s%s)", damaged,
                        damaged == 1 ? "" : "s", damaged == 1 ? "" : "the first: ",
-                       first->reason + (named ? folder : 0));
+                       first->reason + (named ? name + 2 : 0));
     }
 }
 

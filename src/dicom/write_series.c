@@ -182,7 +182,7 @@ fab_status fab_dicom_write_series(const fab_volume *v, const fab_series_write *h
     plane p;
     FAB_TRY(check_request(v, how, err));
     FAB_TRY(make_plane(fab_volume_grid(v), &p, err));
-    FAB_TRY(fab_path_make_folder(folder, err));
+    FAB_TRY(fab_path_make_subfolder(folder, err));
     for (int32_t k = 0; k < fab_volume_grid(v)->size[2]; k++)
         FAB_TRY(write_slice(v, how, &p, k, folder, err));
     return FAB_OK;

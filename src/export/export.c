@@ -53,7 +53,7 @@ fab_status fab_export_each_part(const fab_export_scene *scene, const char *folde
 {
     FAB_AUTO_PARTS fab_export_parts parts = {0};
     FAB_TRY(fab_export_parts_make(scene, &parts, err));
-    FAB_TRY(fab_path_make_folder(folder, err));
+    FAB_TRY(fab_path_make_subfolder(folder, err));
     for (size_t p = 0; p < parts.count; p++) {
         char file[FAB_MAX_NAME_BYTES + 32], path[FAB_MAX_PATH_BYTES];
         snprintf(file, sizeof file, "%s%s", parts.items[p].name, extension);

@@ -126,20 +126,27 @@ static double box_squared(const fab_bvh_node *node, const double p[3])
     for (int x = 0; x < 3; x++) {
         double below = (double)node->low[x] - p[x], above = p[x] - (double)node->high[x];
         double d = below > above ? below : above;
-        if (d > 0) sum += d * d;
+        d = d > 0 ? d : 0;
+        sum += d * d;
     }
     return sum;
 }
 
+typedef struct visit {
+    uint32_t node;
+    double squared; /* distance of its box */
+} visit;
+
 double fab_mesh_bvh_distance(const fab_bvh *bvh, const double p[3], double within)
 {
     double best = within * within;
-    uint32_t stack[STACK_DEPTH], depth = 0;
-    if (bvh->nodes) stack[depth++] = 0;
+    visit stack[STACK_DEPTH];
+    uint32_t depth = 0;
+    if (bvh->nodes) stack[depth++] = (visit){0, 0};
     while (depth) {
-        uint32_t at = stack[--depth];
-        const fab_bvh_node *node = &bvh->node[at];
-        if (box_squared(node, p) >= best) continue;
+        visit at = stack[--depth];
+        if (at.squared >= best) continue;
+        const fab_bvh_node *node = &bvh->node[at.node];
         for (uint32_t i = 0; i < node->count; i++) {
             double t[3][3];
             fab_mesh_corners(&bvh->soup, bvh->order[node->first + i], t);
@@ -147,11 +154,12 @@ double fab_mesh_bvh_distance(const fab_bvh *bvh, const double p[3], double withi
             best = d < best ? d : best;
         }
         if (node->count) continue;
-        uint32_t left = at + 1, right = node->first;
-        bool right_nearer =
-            box_squared(&bvh->node[right], p) < box_squared(&bvh->node[left], p);
-        stack[depth++] = right_nearer ? left : right;
-        stack[depth++] = right_nearer ? right : left;
+        visit left = {at.node + 1, box_squared(&bvh->node[at.node + 1], p)};
+        visit right = {node->first, box_squared(&bvh->node[node->first], p)};
+        bool right_nearer = right.squared < left.squared;
+        visit near = right_nearer ? right : left, far = right_nearer ? left : right;
+        if (far.squared < best) stack[depth++] = far;
+        if (near.squared < best) stack[depth++] = near;
     }
     return sqrt(best);
 }

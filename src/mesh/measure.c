@@ -10,7 +10,9 @@
 #include "mesh_internal.h"
 #include "topology.h"
 
-enum { MIN_SAMPLES = 2000, MAX_SAMPLES = 100000, SAMPLE_CHUNK = 512 };
+#define BOUND_SLACK_MM 1e-6 /* above rounding, so that the nearest triangle is inside the bound */
+
+enum { MIN_SAMPLES = 2000, MAX_SAMPLES = 30000, SAMPLE_CHUNK = 512 };
 
 typedef struct sampling {
     const fab_bvh *to;
@@ -64,14 +66,26 @@ static void spread_points(const fab_soup *soup, double area, int64_t count, doub
     }
 }
 
+static double gap_squared(const double a[3], const double b[3])
+{
+    double sum = 0;
+    for (int x = 0; x < 3; x++) sum += (a[x] - b[x]) * (a[x] - b[x]);
+    return sum;
+}
+
+/* A point is no farther from the surface than its neighbour is, plus the way between the two. */
 static void measure_chunk(void *ctx, int64_t chunk, int worker)
 {
     (void)worker;
     const sampling *s = ctx;
     int64_t start = chunk * SAMPLE_CHUNK, end = start + SAMPLE_CHUNK;
     if (end > s->count) end = s->count;
-    for (int64_t i = start; i < end; i++)
-        s->distance[i] = (float)fab_mesh_bvh_distance(s->to, s->point[i], 1e6);
+    double within = 1e6;
+    for (int64_t i = start; i < end; i++) {
+        if (i > start) within += sqrt(gap_squared(s->point[i], s->point[i - 1])) + BOUND_SLACK_MM;
+        within = fab_mesh_bvh_distance(s->to, s->point[i], within);
+        s->distance[i] = (float)within;
+    }
 }
 
 static int compare_floats(const void *a, const void *b)

@@ -210,10 +210,11 @@ static void to_lps_mm(fab_mat34 *m, double mm_per_unit)
         for (int j = 0; j < 4; j++) m->m[i][j] *= i < 2 ? -mm_per_unit : mm_per_unit;
 }
 
-static double unit_mm(const fab_nifti_header *h, const char *name, char *notes, size_t capacity)
+/* The note does not name the file: it goes into manifests, and names may be a person's. */
+static double unit_mm(const fab_nifti_header *h, char *notes, size_t capacity)
 {
     int code = h->xyzt_units & 7;
-    if (code == 1 || code == 3) fab_nifti_note(notes, capacity, "%s is in %s, read as mm", name,
+    if (code == 1 || code == 3) fab_nifti_note(notes, capacity, "in %s, read as mm",
                                                code == 1 ? "metres" : "micrometres");
     return code == 1 ? 1000 : code == 3 ? 1e-3 : 1;
 }
@@ -238,7 +239,7 @@ fab_status fab_nifti_header_grid(const fab_nifti_header *h, const char *name, fa
     fab_grid g = {0};
     fab_mat34 q = {0};
     FAB_TRY(read_size(h, name, g.size, err));
-    double mm = unit_mm(h, name, notes, capacity);
+    double mm = unit_mm(h, notes, capacity);
     fab_status status = FAB_OK;
     if (h->sform_code > 0) {
         sform_of(h, &g.world_from_voxel);

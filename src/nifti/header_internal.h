@@ -24,6 +24,5 @@ fab_status fab_nifti_header_grid(const fab_nifti_header *h, const char *name, fa
 /* The qform's matrix (world_from_voxel, RAS, in the file's units) from its parts. */
 fab_status fab_nifti_qform(const double quatern[3], const double qoffset[3],
                            const double pixdim[4], fab_mat34 *out, fab_error *err);
-void fab_nifti_note(char *notes, size_t capacity, const char *format, ...) FAB_PRINTF(3, 4);
 
 #endif

@@ -50,8 +50,10 @@ typedef struct fab_nifti_payload {
 /* Reads all voxels. The type is the narrowest of ours that holds the stored type exactly (I8: I16;
  * U32, I64, U64: I32 if every value fits, else F32; F64: F32). A whole-number slope and intercept
  * on 8- or 16-bit numbers stays I16 if every value fits; any other scaling gives F32. NaN and
- * infinite voxels become 0 and are counted in *nonfinite. */
+ * infinite voxels become 0, and notes say how many. */
 fab_status fab_nifti_read_voxels(const fab_nifti_payload *p, const fab_grid *g, fab_volume **out,
-                                 int64_t *nonfinite, fab_error *err);
+                                 char *notes, size_t capacity, fab_error *err);
+/* Adds a remark to notes (may be NULL), after "; " if it has one already. */
+void fab_nifti_note(char *notes, size_t capacity, const char *format, ...) FAB_PRINTF(3, 4);
 
 #endif

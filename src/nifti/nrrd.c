@@ -139,10 +139,9 @@ static fab_status skip_lines(const fab_reader *r, int64_t lines, uint64_t *offse
 }
 
 static fab_status read_data(const fab_nrrd_header *h, const fab_reader *r, uint64_t offset,
-                            fab_volume **out, fab_error *err)
+                            fab_volume **out, char *notes, size_t capacity, fab_error *err)
 {
     fab_grid g;
-    int64_t nonfinite = 0;
     FAB_TRY(fab_nrrd_grid(h, &g, err));
     fab_nifti_payload p = {.r = r, .offset = offset, .raw = h->raw, .slope = 1,
                            .gzip = h->encoding == FAB_NRRD_GZIP,
@@ -158,18 +157,20 @@ static fab_status read_data(const fab_nrrd_header *h, const fab_reader *r, uint6
     } else {
         p.skip = (uint64_t)h->byte_skip;
     }
-    return fab_nifti_read_voxels(&p, &g, out, &nonfinite, err);
+    return fab_nifti_read_voxels(&p, &g, out, notes, capacity, err);
 }
 
-fab_status fab_nrrd_read_from(const fab_reader *r, fab_volume **out, fab_error *err)
+fab_status fab_nrrd_read_from(const fab_reader *r, fab_volume **out, char *notes, size_t capacity,
+                              fab_error *err)
 {
+    if (notes && capacity) notes[0] = 0;
     FAB_AUTO_FREE fab_nrrd_header *h = fab_malloc(sizeof *h);
     if (!h) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory to read it", r->name);
     FAB_TRY(fab_nrrd_header_read(r, h, err));
     if (h->data_file[0])
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: NRRD with its data in another file (\"%.80s\")",
                  r->name, h->data_file);
-    return read_data(h, r, h->end, out, err);
+    return read_data(h, r, h->end, out, notes, capacity, err);
 }
 
 /* Opens "<folder of path>/<data file>", which must be a plain file there, not a link. */
@@ -193,19 +194,21 @@ static fab_status open_data(const char *path, const fab_nrrd_header *h, fab_read
     return status;
 }
 
-fab_status fab_nrrd_read(const char *path, fab_volume **out, fab_error *err)
+fab_status fab_nrrd_read(const char *path, fab_volume **out, char *notes, size_t capacity,
+                         fab_error *err)
 {
+    if (notes && capacity) notes[0] = 0;
     fab_reader r, data;
     FAB_AUTO_FREE fab_nrrd_header *h = fab_malloc(sizeof *h);
     if (!h) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory to read it", path);
     FAB_TRY(fab_reader_open_file(path, &r, err));
     fab_status status = fab_nrrd_header_read(&r, h, err);
     if (status == FAB_OK && !h->data_file[0]) {
-        status = read_data(h, &r, h->end, out, err);
+        status = read_data(h, &r, h->end, out, notes, capacity, err);
     } else if (status == FAB_OK) {
         status = open_data(path, h, &data, err);
         if (status == FAB_OK) {
-            status = read_data(h, &data, 0, out, err);
+            status = read_data(h, &data, 0, out, notes, capacity, err);
             fab_reader_close(&data);
         }
     }

@@ -74,7 +74,6 @@ fab_status fab_nifti_read_from(const fab_reader *r, fab_volume **out, char *note
     uint8_t magic[2] = {0};
     fab_nifti_header h;
     fab_grid g;
-    int64_t nonfinite = 0;
     fab_nifti_payload p = {.r = r};
     if (notes && capacity) notes[0] = 0;
     if (!r->size) FAB_FAIL(err, FAB_ERR_FORMAT, "%s: empty file", r->name);
@@ -86,11 +85,7 @@ fab_status fab_nifti_read_from(const fab_reader *r, fab_volume **out, char *note
     FAB_TRY(set_offset(&h, r->name, &p, err));
     set_scaling(&h, &p);
     FAB_TRY(fab_nifti_header_grid(&h, r->name, &g, notes, capacity, err));
-    FAB_TRY(fab_nifti_read_voxels(&p, &g, out, &nonfinite, err));
-    if (nonfinite)
-        fab_nifti_note(notes, capacity, "%lld voxels were not a number or infinite; read as 0",
-                       (long long)nonfinite);
-    return FAB_OK;
+    return fab_nifti_read_voxels(&p, &g, out, notes, capacity, err);
 }
 
 fab_status fab_nifti_read(const char *path, fab_volume **out, char *notes, size_t capacity,

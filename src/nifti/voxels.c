@@ -244,10 +244,15 @@ static fab_status check_size(const fab_nifti_payload *p, const fab_grid *g, fab_
 }
 
 fab_status fab_nifti_read_voxels(const fab_nifti_payload *p, const fab_grid *g, fab_volume **out,
-                                 int64_t *nonfinite, fab_error *err)
+                                 char *notes, size_t capacity, fab_error *err)
 {
+    int64_t nonfinite = 0;
     FAB_TRY(check_size(p, g, err));
-    fab_status status = read_as(p, g, wished_type(p), out, nonfinite, err);
-    if (status == DOES_NOT_FIT) status = read_as(p, g, FAB_F32, out, nonfinite, err);
-    return status;
+    fab_status status = read_as(p, g, wished_type(p), out, &nonfinite, err);
+    if (status == DOES_NOT_FIT) status = read_as(p, g, FAB_F32, out, &nonfinite, err);
+    FAB_TRY(status);
+    if (nonfinite)
+        fab_nifti_note(notes, capacity, "%lld voxels were not a number or infinite; read as 0",
+                       (long long)nonfinite);
+    return FAB_OK;
 }

@@ -1,6 +1,7 @@
 /* acquire.c - from an ideal image to a scan. CT: in-plane kernel, streaks of metal, noise whose
  * spectrum rises and falls as filtered back-projection's does (a difference of two Gaussians of
- * white noise), stronger in the middle of the body. MR: a smooth bias field and Rician noise.
+ * white noise), stronger in the middle of the body. MR: a smooth bias field, Rician noise, and the
+ * void that metal leaves.
  * Every slice draws from its own hash, so threads do not matter. */
 #include <string.h>
 
@@ -80,20 +81,32 @@ static void pixel_at(const work *w, int x, int y, double p[2])
     p[1] = m->m[1][1] * y + m->m[1][3] - w->centre[1];
 }
 
-/* Dark between two implants, rays around each: what beam hardening and starvation leave. */
-static void streaks(const work *w, float *slice, const uint8_t *label)
+/* Sums of the metal's pixels to the left and to the right of its middle: x, y, count. */
+static bool metal_sides(const work *w, const uint8_t *label, double sum[2][3])
 {
     int metal = fab_ph_label("metal_implant"), nx = w->image->grid.size[0];
     int ny = w->image->grid.size[1];
+    double mid = 0, count = 0, p[2];
+    for (int i = 0; i < nx * ny; i++)
+        if (label[i] == metal) pixel_at(w, i % nx, i / nx, p), mid += p[0], count++;
+    if (count < 1) return false;
+    for (int i = 0; i < nx * ny; i++) {
+        if (label[i] != metal) continue;
+        pixel_at(w, i % nx, i / nx, p);
+        double *to = sum[p[0] > mid / count];
+        to[0] += p[0], to[1] += p[1], to[2] += 1;
+    }
+    return true;
+}
+
+/* Dark between two implants, rays around each: what beam hardening and starvation leave. */
+static void streaks(const work *w, float *slice, const uint8_t *label)
+{
+    int nx = w->image->grid.size[0], ny = w->image->grid.size[1];
     double sum[2][3] = {{0}};
-    for (int y = 0; y < ny; y++)
-        for (int x = 0; x < nx; x++) {
-            if (label[y * nx + x] != metal) continue;
-            double p[2];
-            pixel_at(w, x, y, p);
-            double *to = sum[p[0] > 0];
-            to[0] += p[0], to[1] += p[1], to[2] += 1;
-        }
+    if (!metal_sides(w, label, sum)) return;
+    double area = fabs(w->image->grid.world_from_voxel.m[0][0] *
+                       w->image->grid.world_from_voxel.m[1][1]);
     for (int y = 0; y < ny; y++)
         for (int x = 0; x < nx; x++) {
             double p[2], add = 0;
@@ -101,11 +114,11 @@ static void streaks(const work *w, float *slice, const uint8_t *label)
             for (int k = 0; k < 2; k++) {
                 if (sum[k][2] < 1) continue;
                 double dx = p[0] - sum[k][0] / sum[k][2], dy = p[1] - sum[k][1] / sum[k][2];
-                double r = sqrt(dx * dx + dy * dy), size = fmin(sqrt(sum[k][2]) / 6, 1.5);
+                double r = sqrt(dx * dx + dy * dy), size = fmin(sqrt(sum[k][2] * area) / 6, 1.5);
                 double angle = atan2(dy, dx);
-                add += size * 130 * cos(9 * angle + k) * cos(2 * angle) * exp(-r / 45) *
+                add += size * 130 * cos(9 * angle + k) * cos(2 * angle) * exp(-r / 38) *
                        (r > 4);
-                add -= size * 150 * exp(-dy * dy / 30) * exp(-r / 40) * (r > 4);
+                add -= size * 150 * exp(-dy * dy / 30) * exp(-r / 34) * (r > 4);
             }
             slice[y * nx + x] += (float)add;
         }
@@ -134,6 +147,26 @@ static void ct_slice(const work *w, float *slice, const uint8_t *label, float *t
         }
 }
 
+/* Metal bends the field: no signal some millimetres around it, a bright rim of piled-up signal. */
+static void mr_metal(const work *w, float *slice, const uint8_t *label, float *tmp)
+{
+    int metal = fab_ph_label("metal_implant"), nx = w->image->grid.size[0];
+    int ny = w->image->grid.size[1];
+    size_t n = (size_t)nx * (size_t)ny;
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        tmp[i] = label[i] == metal;
+        any |= label[i] == metal;
+    }
+    if (!any) return;
+    blur(tmp, tmp + n, tmp + 2 * n, nx, ny, &w->coarse);
+    for (size_t i = 0; i < n; i++) {
+        double near = (double)tmp[n + i], rim = (near - 0.025) / 0.018;
+        double void_ = ph_clamp((near - 0.03) / 0.06, 0, 1);
+        slice[i] = (float)((double)slice[i] * (1 - void_) + 420 * exp(-rim * rim) * (1 - void_));
+    }
+}
+
 static void mr_slice(const work *w, float *slice, int k)
 {
     int nx = w->image->grid.size[0], ny = w->image->grid.size[1];
@@ -159,7 +192,8 @@ static void one_slice(void *ctx, int64_t k, int worker)
     work *w = ctx;
     size_t n = (size_t)w->image->grid.size[0] * (size_t)w->image->grid.size[1];
     float *slice = w->image->value + (size_t)k * n;
-    if (w->s->o->modality != FAB_PHANTOM_CT) {
+    bool ct = w->s->o->modality == FAB_PHANTOM_CT;
+    if (!ct && !w->s->o->metal) {
         mr_slice(w, slice, (int)k);
         return;
     }
@@ -169,7 +203,13 @@ static void one_slice(void *ctx, int64_t k, int worker)
         w->failed[0] = true;
         return;
     }
-    ct_slice(w, slice, w->image->label + (size_t)k * n, tmp, (int)k);
+    const uint8_t *label = w->image->label + (size_t)k * n;
+    if (ct) {
+        ct_slice(w, slice, label, tmp, (int)k);
+    } else {
+        mr_metal(w, slice, label, tmp);
+        mr_slice(w, slice, (int)k);
+    }
     (void)fab_free(tmp);
 }
 
@@ -182,7 +222,7 @@ fab_status fab_ph_acquire(const ph_scene *s, ph_image *image, fab_error *err)
     work w = {.s = s, .image = image, .sharpen = sharp ? 0.9 : -1};
     w.kernel = gaussian((sharp ? 0.8 : 0.55) / spacing[0]);
     w.fine = gaussian((sharp ? 0.35 : 0.6) / fmin(spacing[0], 1.5));
-    w.coarse = gaussian(1.4 / fmin(spacing[0], 1.5));
+    w.coarse = gaussian(ct ? 1.4 / fmin(spacing[0], 1.5) : 4.5 / spacing[0]);
     taps both = gaussian(sqrt(0.36 + 1.96) / fmin(spacing[0], 1.5));
     double var = overlap(&w.fine, &w.fine) - 2 * overlap(&w.fine, &both) + overlap(&both, &both);
     w.noise_scale = ct ? noise / sqrt(fmax(var, 1e-6)) : noise;

@@ -9,7 +9,8 @@ static const double pi = 3.14159265358979323846;
 
 /* z, centre x, y, half width, front, back: inner wall of chest, abdomen and pelvis */
 static const ph_knot cavity_knots[] = {
-    {-262, 0, 15, 36, 40, 40},  {-220, 0, 8, 55, 62, 62},   {-170, 0, 5, 74, 80, 72},
+    {-280, 0, 20, 8, 12, 12},   {-258, 0, 15, 40, 42, 42},
+    {-220, 0, 8, 55, 62, 62},   {-170, 0, 5, 74, 80, 72},
     {-118, 0, 0, 104, 92, 62},  {-60, 0, -5, 120, 92, 46},  {0, 0, -10, 122, 92, 46},
     {50, 0, -14, 125, 98, 66},  {100, 0, -15, 129, 104, 80}, {150, 0, -18, 131, 100, 86},
     {200, 0, -20, 127, 94, 88}, {250, 0, -16, 116, 90, 80}, {300, 0, -10, 93, 73, 62},
@@ -18,7 +19,9 @@ static const ph_knot cavity_knots[] = {
 
 /* the muscle surface, and the fat beneath the skin there: side, front, back (mm at factor 1) */
 static const struct { ph_knot k; double side, front, back; } trunk[] = {
-    {{-275, 0, 12, 110, 60, 60}, 24, 18, 20},  {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
+    {{-304, 0, 16, 9, 9, 10}, 5, 5, 5},        {{-300, 0, 15, 26, 24, 26}, 8, 7, 8},
+    {{-292, 0, 14, 54, 40, 44}, 14, 11, 13},   {{-276, 0, 12, 92, 58, 60}, 23, 17, 19},
+    {{-240, 0, 10, 138, 74, 62}, 40, 22, 42},
     {{-195, 0, 8, 148, 90, 78}, 38, 22, 42},  {{-150, 0, 5, 146, 104, 84}, 34, 22, 38},
     {{-105, 0, 2, 149, 108, 95}, 20, 24, 18},  {{-50, 0, -2, 139, 107, 86}, 20, 22, 15},
     {{0, 0, -5, 137, 108, 90}, 18, 19, 12},    {{50, 0, -8, 141, 113, 94}, 15, 16, 11},
@@ -30,7 +33,7 @@ static const struct { ph_knot k; double side, front, back; } trunk[] = {
 
 void fab_ph_make_envelopes(ph_scene *s)
 {
-    ph_knot body[16], skin[16];
+    ph_knot body[20], skin[20];
     int n = (int)(sizeof trunk / sizeof trunk[0]);
     double hips = 1 + 0.05 * s->wide;
     for (int i = 0; i < n; i++) {
@@ -40,6 +43,8 @@ void fab_ph_make_envelopes(ph_scene *s)
         skin[i].rx = body[i].rx + trunk[i].side * s->fat;
         skin[i].ry_front += trunk[i].front * s->fat;
         skin[i].ry_back += trunk[i].back * s->fat;
+        if (body[i].z < -280) /* below the pelvic floor there is skin and fat only */
+            body[i].rx *= 0.3, body[i].ry_front *= 0.5, body[i].ry_back *= 0.5;
     }
     s->cavity = fab_ph_loft(s, cavity_knots, (int)(sizeof cavity_knots / sizeof *cavity_knots),
                             2.5, false);
@@ -82,6 +87,7 @@ static double sternum_y(double z) { return -77 - 42 * ph_clamp((316 - z) / 118, 
 /* Point `out` mm outside the cavity at an angle (0: back, pi: front) and height. */
 static ph_vec on_wall(const ph_scene *s, double angle, double z, double out)
 {
+    if (s->failed) return V(0, 0, z); /* no lofts; nobody will see it */
     const ph_loft *l = &s->lofts[s->cavity];
     double at = ph_clamp((z - l->z_low) / PH_LOFT_STEP, 0, l->rows - 1);
     const struct ph_loft_row *r = &l->row[(int)at];
@@ -93,6 +99,7 @@ static ph_vec on_wall(const ph_scene *s, double angle, double z, double out)
 
 static double wall_angle(const ph_scene *s, ph_vec p)
 {
+    if (s->failed) return 0;
     const ph_loft *l = &s->lofts[s->cavity];
     double at = ph_clamp((p.z - l->z_low) / PH_LOFT_STEP, 0, l->rows - 1);
     return atan2(p.x, p.y - l->row[(int)at].cy);

@@ -1,48 +1,7 @@
-/* phantom.c - options, the order in which the patient is painted, and the result. */
+/* phantom.c - the order in which the patient is painted, and the result. */
 #include <string.h>
 
 #include "phantom_internal.h"
-
-void fab_phantom_options_default(fab_phantom_options *o)
-{
-    *o = (fab_phantom_options){
-        .seed = 1, .axial_rotation_deg = NAN, .age_years = 45, .height_mm = 1750,
-        .lumbar_count = 5, .lordosis_deg = 46, .kyphosis_deg = 38, .stenosis_level = 4,
-        .contrast_phase = 2, .noise_hu = -1, .spacing_mm = {1, 1, 2.5},
-        .slice_thickness_mm = 2.5, .range_mm = {NAN, NAN}, .apex = NAN, .fat = NAN,
-        .fov_mm = {NAN, NAN}};
-}
-
-typedef struct bound { const char *name; double value, low, high; } bound;
-
-static fab_status check(const fab_phantom_options *o, fab_error *err)
-{
-    const bound bounds[] = {
-        {"cobb_deg", o->cobb_deg, 0, 90}, {"age_years", o->age_years, 5, 110},
-        {"height_mm", o->height_mm, 1000, 2200}, {"lumbar_count", o->lumbar_count, 4, 6},
-        {"lordosis_deg", o->lordosis_deg, 0, 90}, {"kyphosis_deg", o->kyphosis_deg, 0, 90},
-        {"stenosis", o->stenosis, 0, 1}, {"stenosis_level", o->stenosis_level, 1, 6},
-        {"contrast_phase", o->contrast_phase, 0, 2}, {"modality", (double)o->modality, 0, 2},
-        {"spacing x", o->spacing_mm[0], 0.2, 20}, {"spacing y", o->spacing_mm[1], 0.2, 20},
-        {"spacing z", o->spacing_mm[2], 0.2, 20},
-        {"slice_thickness_mm", o->slice_thickness_mm, 0.1, 20},
-        {"axial_rotation_deg", isnan(o->axial_rotation_deg) ? 0 : o->axial_rotation_deg, -60, 60},
-        {"apex", isnan(o->apex) ? 0 : o->apex, -3, 8}, {"fat", isnan(o->fat) ? 1 : o->fat, 0.3, 4},
-        {"noise_hu", isnan(o->noise_hu) ? 1e9 : o->noise_hu, -1e6, 500},
-        {"fov x", isnan(o->fov_mm[0]) ? 100 : o->fov_mm[0], 10, 1000},
-        {"fov y", isnan(o->fov_mm[1]) ? 100 : o->fov_mm[1], 10, 1000},
-    };
-    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
-        const bound *b = &bounds[i];
-        if (!(b->value >= b->low && b->value <= b->high))
-            FAB_FAIL(err, FAB_ERR_ARG, "phantom: %s is %g, it must be from %g to %g", b->name,
-                     b->value, b->low, b->high);
-    }
-    if (o->stenosis > 0 && o->stenosis_level > o->lumbar_count)
-        FAB_FAIL(err, FAB_ERR_ARG, "phantom: stenosis at L%d, but there are %d lumbar vertebrae",
-                 o->stenosis_level, o->lumbar_count);
-    return FAB_OK;
-}
 
 static void free_scene(ph_scene *s)
 {
@@ -154,7 +113,7 @@ static fab_status scan(const ph_scene *s, fab_phantom *out, fab_error *err)
 
 fab_status fab_phantom_make(const fab_phantom_options *o, fab_phantom *out, fab_error *err)
 {
-    FAB_TRY(check(o, err));
+    FAB_TRY(fab_ph_options_check(o, err));
     ph_scene *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "phantom: no memory");
     fab_phantom made = {0};

@@ -96,9 +96,12 @@ typedef enum ph_tissue {
 
 typedef struct ph_shape {
     int label, frame;            /* PH_CANONICAL, PH_ALONG or an index into frames */
+    uint32_t seed;               /* of its wobble: the same whatever other labels are painted */
     int first, count;            /* prims */
     ph_tissue core, wall;
     double wall_mm;              /* 0: all core */
+    bool soft;                   /* wall_mm is how far the wall fades into the core */
+    double gain;                 /* of the core's brightness, 1 unless said */
     double gas_y;                /* canonical: gas anterior of this (core); NAN: none */
     double stool;                /* 0..1 amount of gas bubbles */
     double wobble_mm, wobble_scale_mm;
@@ -174,7 +177,7 @@ typedef struct ph_scene {
     bool failed;                 /* out of memory while building */
     double mirror;               /* +1, -1: x of what is added */
     fab_rng rng;
-    uint8_t label_used[256];
+    uint8_t label_used[256];     /* shapes of a label so far, modulo 256 */
     double hu[PH_TISSUES], texture[PH_TISSUES];
 } ph_scene;
 
@@ -205,6 +208,9 @@ double fab_ph_noise(uint32_t seed, ph_vec p); /* smooth, about -1..1, period 1 p
 uint32_t fab_ph_hash(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 double fab_ph_spline(const double *x, const double *y, int count, int stride, double at);
 
+/* options.c */
+fab_status fab_ph_options_check(const fab_phantom_options *o, fab_error *err);
+
 /* labels.c */
 int fab_ph_label(const char *name); /* 0 if not in the phantom's table */
 const char *fab_ph_label_name(int value); /* NULL above the last */
@@ -231,6 +237,8 @@ void fab_ph_add_abdomen(ph_scene *s);
 void fab_ph_add_bowel(ph_scene *s);
 void fab_ph_add_muscles(ph_scene *s);
 void fab_ph_add_wall(ph_scene *s);
+ph_shape *fab_ph_muscle(ph_scene *s, const char *stem, int side);
+int fab_ph_thigh(ph_scene *s); /* loft of the thigh's muscle */
 void fab_ph_make_envelopes(ph_scene *s);
 double fab_ph_dome(const ph_scene *s, ph_vec p); /* height above the diaphragm, mm */
 double fab_ph_canal(const ph_scene *s, double z, double half[2], double *behind);

@@ -52,7 +52,7 @@ static double wobble(const ph_scene *s, const ph_shape *shape, ph_vec p)
 {
     if (shape->wobble_mm <= 0) return 0;
     ph_vec at = ph_mul(p, 1 / shape->wobble_scale_mm);
-    return shape->wobble_mm * fab_ph_noise(s->hash + 31u * (uint32_t)shape->first, at);
+    return shape->wobble_mm * fab_ph_noise(s->hash + 31u * shape->seed, at);
 }
 
 static double box_distance(const ph_shape *b, ph_vec p)

@@ -53,17 +53,20 @@ static void add_lamina(ph_scene *s, const ph_vertebra_size *z)
     fab_ph_triangle(s, b, e, c, thick, thick, thick);
 }
 
+/* The joint's cleft runs back and outwards in the lumbar spine, across in the thoracic one; each
+ * process is flat along it and the two face each other over 2 mm. */
 static void add_facets(ph_scene *s, const ph_vertebra_size *z)
 {
     double cw = z->canal_w / 2, d = z->d_sup / 2, h = z->height, l = z->lumbar;
-    double up = h / 2 + ph_mix(5, 9, l), down = -h / 2 - ph_mix(5, 11, l);
+    double up = h / 2 + ph_mix(5, 8, l), down = -h / 2 - ph_mix(5, 10, l);
     ph_vec s0 = V(cw + ph_mix(1, 5, l), d + z->canal_d * ph_mix(0.65, 0.5, l), h * 0.2);
     ph_vec s1 = V(cw + ph_mix(2.5, 6.5, l), d + z->canal_d * ph_mix(0.7, 0.72, l), up);
     ph_vec i0 = V(ph_mix(cw + 1, cw, l), d + z->canal_d * 0.85 + ph_mix(1, 3, l), -h * 0.15);
     ph_vec i1 = V(ph_mix(cw + 2, cw - 1.2, l), d + z->canal_d * ph_mix(1.12, 1.18, l), down);
-    double rs = ph_mix(3.2, 4.3, l), ri = ph_mix(3.2, 4.6, l);
-    fab_ph_cone(s, s0, s1, rs + 0.6, rs - 0.6);
-    fab_ph_cone(s, i0, i1, ri + 0.5, ri - 0.6);
+    ph_vec across = ph_unit(V(0.72 * l, -0.72 - 0.28 * (1 - l), 0));
+    double thick = ph_mix(2.7, 4.2, l), wide = ph_mix(5, 7.2, l);
+    fab_ph_flat(s, s0, s1, thick, wide, across);
+    fab_ph_flat(s, i0, i1, thick, wide * 0.95, across);
 }
 
 static void add_transverse(ph_scene *s, const ph_vertebra_size *z)
@@ -116,30 +119,51 @@ static void add_vertebra(ph_scene *s, const ph_vertebra *v)
 
 /* ---- what lies along the centreline ------------------------------------------------------ */
 
-/* Half width and depth of the canal at arc length z, and how far its middle lies behind. */
-double fab_ph_canal(const ph_scene *s, double z, double half[2], double *behind)
+/* How much of the canal's depth the stenosis leaves at arc length z. */
+static double narrowing(const ph_scene *s, double z)
+{
+    if (s->o->stenosis <= 0) return 1;
+    int level = s->o->lumbar_count - s->o->stenosis_level;
+    const ph_vertebra *v = &s->spine.v[level < 0 ? 0 : level];
+    double off = (z - 0.5 * (v->s_low + v->s_high)) / (16 * s->scale);
+    return 1 - 0.62 * s->o->stenosis * exp(-off * off);
+}
+
+/* The canal's ellipse if `narrow` of its depth is left: laminae and ligament grow in from behind
+ * and the sides, its front stays at the body. */
+static void canal_ellipse(const ph_scene *s, double z, double narrow, double half[2],
+                          double *behind)
 {
     const ph_spine *sp = &s->spine;
     int i = 0;
     while (i < sp->count - 2 && z > 0.5 * (sp->v[i + 1].s_low + sp->v[i + 1].s_high)) i++;
     const ph_vertebra *a = &sp->v[i], *b = &sp->v[i + 1];
     double za = 0.5 * (a->s_low + a->s_high), zb = 0.5 * (b->s_low + b->s_high);
-    double t = ph_clamp((z - za) / (zb - za), 0, 1), narrow = 1;
-    if (s->o->stenosis > 0) {
-        int level = s->o->lumbar_count - s->o->stenosis_level;
-        const ph_vertebra *v = &sp->v[level < 0 ? 0 : level];
-        double off = (z - 0.5 * (v->s_low + v->s_high)) / (16 * s->scale);
-        narrow = 1 - 0.62 * s->o->stenosis * exp(-off * off);
-    }
+    double t = ph_clamp((z - za) / (zb - za), 0, 1);
     half[0] = ph_mix(a->size.canal_w, b->size.canal_w, t) / 2 * ph_mix(1, narrow, 0.6);
     half[1] = ph_mix(a->size.canal_d, b->size.canal_d, t) / 2 * narrow;
     double front = ph_mix(a->size.d_sup + a->size.d_inf, b->size.d_sup + b->size.d_inf, t) / 4;
-    *behind = front + ph_mix(a->size.canal_d, b->size.canal_d, t) / 2;
+    double whole = ph_mix(a->size.canal_d, b->size.canal_d, t) / 2;
+    *behind = front + ph_mix(half[1], whole, 0.25);
     if (z < 0) {
         double f = ph_clamp(1 + z / (90 * s->scale), 0.2, 1);
         half[0] *= f, half[1] *= f;
     }
+}
+
+/* Half width and depth of the canal at arc length z, and how far its middle lies behind. */
+double fab_ph_canal(const ph_scene *s, double z, double half[2], double *behind)
+{
+    double narrow = narrowing(s, z);
+    canal_ellipse(s, z, narrow, half, behind);
     return narrow;
+}
+
+static double ellipse(double px, double py, double rx, double ry)
+{
+    double x = px / rx, y = py / ry, k0 = sqrt(x * x + y * y);
+    double k1 = sqrt(x * x / (rx * rx) + y * y / (ry * ry));
+    return k0 < 1e-6 ? -ph_min(rx, ry) : ph_max(k0 * (k0 - 1) / k1, -ph_min(rx, ry));
 }
 
 /* par: inset mm, top and bottom arc length, limits of half width and depth */
@@ -150,26 +174,59 @@ static double canal_distance(const ph_scene *s, const double *par, ph_vec p)
     double rx = ph_min(half[0] - par[0], par[3]), ry = ph_min(half[1] - par[0], par[4]);
     rx = ph_max(rx, 0.5), ry = ph_max(ry, 0.5);
     double end = ph_max(par[2] - p.z, p.z - par[1]);
-    double taper = ph_clamp(1 + (par[2] + 30 - p.z) / 60 * (par[5] > 0), 0.5, 1);
     if (par[5] > 0) {
-        taper = ph_clamp((p.z - par[2]) / 28, 0.08, 1);
+        double taper = ph_clamp((p.z - par[2]) / 28, 0.08, 1);
         rx *= taper, ry *= taper;
     }
-    double x = p.x / rx, y = (p.y - behind) / ry, k0 = sqrt(x * x + y * y);
-    double k1 = sqrt(x * x / (rx * rx) + y * y / (ry * ry));
-    double d = k0 < 1e-6 ? -ph_min(rx, ry) : ph_max(k0 * (k0 - 1) / k1, -ph_min(rx, ry));
-    return ph_max(d * s->scale, end);
+    return ph_max(ellipse(p.x, p.y - behind, rx, ry) * s->scale, end);
+}
+
+#define ROOTS 9 /* a side */
+/* par: conus and end of the sac (arc length), inset and limits of the sac as in canal_distance.
+ * Roots hang in the back half of the sac and leave it one by one, the outermost first. */
+static double cauda_distance(const ph_scene *s, const double *par, ph_vec p)
+{
+    double half[2], behind, f = (par[0] - p.z) / (par[0] - par[1]), best = 1e3;
+    (void)fab_ph_canal(s, p.z, half, &behind);
+    double rx = ph_max(ph_min(half[0] - par[2], par[3]), 1.5);
+    double ry = ph_max(ph_min(half[1] - par[2], par[4]), 1.5);
+    double spread = ph_clamp(f / 0.12 + 0.25, 0, 1);
+    for (int k = 0; k < ROOTS; k++) {
+        double leave = 1.02 - 0.085 * k, out = ph_clamp((f - leave + 0.12) / 0.12, 0, 1);
+        if (f > leave) continue;
+        double u = ph_mix((0.08 + 0.085 * k) * spread, 0.88, out * out);
+        double v = ph_mix((0.72 - 0.05 * k) * spread, 0.25, out * out);
+        double dx = fabs(p.x) - u * rx, dy = p.y - behind - v * ry;
+        best = ph_min(best, dx * dx + dy * dy);
+    }
+    double end = ph_max(par[1] - p.z, p.z - par[0]);
+    return ph_max((sqrt(best) - 0.62) * s->scale, end);
+}
+
+/* par: low and high arc length. What a stenosis has put where the canal was. */
+static double overgrowth_distance(const ph_scene *s, const double *par, ph_vec p)
+{
+    double was[2], is[2], was_behind, is_behind;
+    canal_ellipse(s, p.z, 1, was, &was_behind);
+    (void)fab_ph_canal(s, p.z, is, &is_behind);
+    double lost = ellipse(p.x, p.y - was_behind, was[0] + 1.5, was[1] + 1.5);
+    double left = ellipse(p.x, p.y - is_behind, is[0], is[1]);
+    return ph_max(ph_max(lost, -left) * s->scale, ph_max(par[0] - p.z, p.z - par[1]));
+}
+
+static void along_field(ph_scene *s, ph_field_fn fn, const double par[6], double low, double high)
+{
+    fab_ph_field(s, fn, par, 6, V(0, 28, 0.5 * (low + high)), 0.5 * (high - low) + 40);
+    fab_ph_close(s);
+    if (s->failed) return;
+    ph_shape *shape = &s->shapes[s->shape_count - 1];
+    shape->low = V(-17, 4, low - 1), shape->high = V(17, 48, high + 1);
 }
 
 static void along_shape(ph_scene *s, const char *label, ph_tissue tissue, const double par[6])
 {
     fab_ph_shape(s, label, PH_ALONG, tissue);
-    double mid = 0.5 * (par[1] + par[2]);
-    fab_ph_field(s, canal_distance, par, 6, V(0, 28, mid), 0.5 * (par[1] - par[2]) + 40);
-    fab_ph_close(s);
-    if (s->failed) return;
-    ph_shape *shape = &s->shapes[s->shape_count - 1];
-    shape->low = V(-17, 4, par[2] - 1), shape->high = V(17, 48, par[1] + 1);
+    along_field(s, canal_distance, par, par[2], par[1]);
 }
 
 static void add_cord(ph_scene *s)
@@ -178,22 +235,36 @@ static void add_cord(ph_scene *s)
     int l1 = s->o->lumbar_count - 1;
     double top = sp->length + 30, conus = sp->v[l1].s_low - 4 * s->scale;
     along_shape(s, "spinal_cord", PH_CORD, (double[6]){2.5, top, conus, 5.4, 4.1, 1});
-    along_shape(s, "cerebrospinal_fluid", PH_CSF, (double[6]){1.6, top, -30 * s->scale, 9, 8, 0});
+    double end = -30 * s->scale, roots[6] = {conus + 14 * s->scale, end, 2.3, 8.3, 7.3, 0};
+    fab_ph_shape(s, "cerebrospinal_fluid", PH_ALONG, PH_CORD); /* cauda equina */
+    along_field(s, cauda_distance, roots, end, roots[0]);
+    along_shape(s, "cerebrospinal_fluid", PH_CSF, (double[6]){1.6, top, end, 9, 8, 0});
     along_shape(s, "spinal_canal", PH_FAT, (double[6]){0, top, -60 * s->scale, 40, 40, 0});
 }
 
 /* par: half width, half depth, s low, s high */
 static double disc_distance(const ph_scene *s, const double *par, ph_vec p)
 {
-    double x = p.x / par[0], y = p.y / par[1], k0 = sqrt(x * x + y * y);
-    double k1 = sqrt(x * x / (par[0] * par[0]) + y * y / (par[1] * par[1]));
-    double d = k0 < 1e-6 ? -par[1] : ph_max(k0 * (k0 - 1) / k1, -par[1]);
-    return ph_max(d * s->scale, ph_max(par[2] - p.z, p.z - par[3]));
+    double d = ellipse(p.x, p.y, par[0], par[1]) * s->scale;
+    return ph_max(d, ph_max(par[2] - p.z, p.z - par[3]));
+}
+
+/* Water left in a disc against its age: the lowest lumbar discs dry out first. */
+static double disc_gain(const ph_scene *s, const ph_vertebra *v)
+{
+    if (s->o->modality != FAB_PHANTOM_MR_T2) return 1;
+    double draw = fab_ph_hash(s->hash, (uint32_t)v->disc_label, 5, 9) / 4294967295.0;
+    double low = ph_clamp(1.4 - v->s_low / (120 * s->scale), 0.5, 1.4);
+    return 1 - 0.6 * ph_clamp((s->age - 28) / 40 * low * (0.35 + draw), 0, 1);
 }
 
 static void disc_part(ph_scene *s, const ph_vertebra *v, ph_tissue tissue, const double par[4])
 {
-    fab_ph_shape(s, v->disc_name, PH_ALONG, tissue);
+    ph_shape *part = fab_ph_shape(s, v->disc_name, PH_ALONG, tissue);
+    if (tissue == PH_NUCLEUS) { /* no border: the nucleus fades into the annulus */
+        part->wall = PH_ANNULUS, part->wall_mm = 0.5 * (par[3] - par[2]);
+        part->soft = true, part->gain = disc_gain(s, v);
+    }
     double mid = 0.5 * (par[2] + par[3]);
     fab_ph_field(s, disc_distance, par, 4, V(0, 0, mid), 40);
     fab_ph_close(s);
@@ -210,11 +281,26 @@ static void add_discs(ph_scene *s)
         double w = below ? 0.5 * (v->size.w_inf + below->size.w_sup) : v->size.w_inf + 1;
         double d = below ? 0.5 * (v->size.d_inf + below->size.d_sup) : v->size.d_inf + 1;
         double high = v->s_low, low = below ? below->s_high : 0, gap = high - low;
-        double core[4] = {w * 0.29, d * 0.29, low + 0.12 * gap, high - 0.12 * gap};
+        double core[4] = {w * 0.36, d * 0.34, low + 0.06 * gap, high - 0.06 * gap};
         double ring[4] = {w / 2 + 0.6, d / 2 + 0.5, low - 3.5, high + 3.5};
         disc_part(s, v, PH_NUCLEUS, core);
         disc_part(s, v, PH_ANNULUS, ring);
     }
+}
+
+/* Laminae as thick as the stenosis asks, and ligament above and below them. */
+static void add_stenosis(ph_scene *s)
+{
+    if (s->o->stenosis <= 0) return;
+    const ph_vertebra *v = &s->spine.v[s->o->lumbar_count - s->o->stenosis_level];
+    double bone[6] = {v->s_low - 2, v->s_high}, all[6] = {v->s_low - 30, v->s_high + 30};
+    char name[40];
+    snprintf(name, sizeof name, "vertebrae_%s", v->name);
+    ph_shape *shape = fab_ph_shape(s, name, PH_ALONG, PH_CANCELLOUS);
+    shape->wall = PH_CORTICAL, shape->wall_mm = 1.2;
+    along_field(s, overgrowth_distance, bone, bone[0], bone[1]);
+    fab_ph_shape(s, "ligamentum_flavum", PH_ALONG, PH_LIGAMENT);
+    along_field(s, overgrowth_distance, all, all[0], all[1]);
 }
 
 static void add_flavum(ph_scene *s)
@@ -238,6 +324,7 @@ void fab_ph_add_spine(ph_scene *s)
 {
     add_cord(s);
     for (int i = 0; i < s->spine.count; i++) add_vertebra(s, &s->spine.v[i]);
+    add_stenosis(s);
     add_discs(s);
     add_flavum(s);
 }

@@ -62,15 +62,36 @@ void fab_ph_tissues(ph_scene *s)
     } else {
         s->hu[PH_CANCELLOUS] *= 1 + 0.004 * years; /* marrow turns to fat */
         if (o->modality == FAB_PHANTOM_MR_T2) /* discs dry out */
-            s->hu[PH_NUCLEUS] *= ph_clamp(1.25 - 0.011 * years, 0.3, 1.3);
+            s->hu[PH_NUCLEUS] *= ph_clamp(1.2 - 0.016 * years, 0.26, 1.3);
     }
+}
+
+/* 0..1: how much of a lung vessel is at a canonical point. Lines where two noises over the
+ * direction from the hilum vanish run outwards; finer noise farther out makes them branch. */
+static double lung_vessel(const ph_scene *s, ph_vec q)
+{
+    ph_vec from = ph_sub(q, V(q.x > 0 ? 42 : -42, -8, 226));
+    double r = ph_len(from) + 1e-6, most = 0;
+    static const struct { double from, to, often, mm; } order[4] = {
+        {0, 66, 2.6, 2.1}, {30, 96, 4.2, 1.3}, {60, 130, 6.4, 0.9}, {85, 190, 9, 0.6}};
+    for (uint32_t i = 0; i < 4; i++) {
+        if (r < order[i].from || r > order[i].to) continue;
+        double sway = 0.02 * r;
+        ph_vec at = ph_mul(from, order[i].often / r);
+        at = V(at.x + sway, at.y - sway, at.z + 0.5 * sway);
+        double a = fab_ph_noise(s->hash + 41 + i, at), b = fab_ph_noise(s->hash + 51 + i, at);
+        double mm = sqrt(a * a + b * b) * r / (order[i].often * 1.1);
+        double end = ph_clamp((order[i].to - r) / 25, 0.35, 1);
+        most = ph_max(most, ph_clamp(order[i].mm * end - 0.9 * mm + 0.35, 0, 1));
+    }
+    return most;
 }
 
 static double core_value(const ph_scene *s, const ph_shape *shape, ph_vec q, ph_vec w)
 {
     ph_tissue t = shape->core;
     uint32_t seed = s->hash ^ (uint32_t)shape->label;
-    if (!isnan(shape->gas_y) && q.y + 3 * fab_ph_noise(seed, ph_mul(w, 0.07)) < shape->gas_y)
+    if (shape->gas_y > -1e9 && q.y + 3 * fab_ph_noise(seed, ph_mul(w, 0.07)) < shape->gas_y)
         return s->hu[PH_GAS];
     if (shape->stool > 0) {
         double n = fab_ph_noise(seed + 1, ph_mul(w, 0.16));
@@ -80,19 +101,18 @@ static double core_value(const ph_scene *s, const ph_shape *shape, ph_vec q, ph_
     double texture = s->texture[t];
     if (texture <= 0) return s->hu[t];
     double n = fab_ph_noise(seed + 3, ph_mul(w, 0.45));
-    if (t == PH_MUSCLE) { /* fat between the bundles, more with age */
-        ph_vec at = V(w.x * 0.11, w.y * 0.13, w.z * 0.03);
-        double sheet = fabs(fab_ph_noise(s->hash, at)), more = 0.04 + 0.0008 * (s->age - 20);
-        double where = ph_clamp(fab_ph_noise(s->hash + 3, ph_mul(at, 0.4)) + 0.3, 0, 1);
-        double fat = where * ph_clamp(1 - sheet / fmax(more, 0.02), 0, 1) * 0.8;
-        return ph_mix(s->hu[t] + n * texture, s->hu[PH_FAT], fat);
+    if (t == PH_MUSCLE) { /* fat between the bundles: feathers along the fibres, more with age */
+        double more = 0.0075 * ph_clamp(s->age - 25, 0, 70) - 0.15;
+        ph_vec at = V(0.8 * w.x + 0.6 * w.y, 0.8 * w.y - 0.6 * w.x, w.z);
+        double where = fab_ph_noise(s->hash + 3, V(w.x * 0.05, w.y * 0.05, w.z * 0.015)) + more;
+        if (where <= 0) return s->hu[t] + n * texture;
+        double vein = 1 - fabs(fab_ph_noise(s->hash, V(at.x * 0.13, at.y * 0.22, w.z * 0.03)));
+        double fine = 0.5 + 0.5 * fab_ph_noise(s->hash + 5, V(at.x * 0.4, at.y * 0.5, w.z * 0.06));
+        double fat = ph_clamp((vein - 0.6) * 2.5, 0, 1) * fine * ph_clamp(where * 1.6, 0, 1);
+        return ph_mix(s->hu[t] + n * texture, s->hu[PH_FAT], ph_min(fat * 1.3, 0.85));
     }
-    if (t == PH_LUNG) { /* vessels: ridges of noise, thinner outwards */
-        double ridge = fabs(fab_ph_noise(s->hash + 7, ph_mul(w, 0.075)));
-        double cross = fabs(fab_ph_noise(s->hash + 8, ph_mul(w, 0.075)));
-        double vessel = ph_clamp(1 - (ridge * ridge + cross * cross) * 120, 0, 1);
-        return ph_mix(s->hu[t] + n * texture, s->hu[PH_VEIN], vessel * 0.9);
-    }
+    if (t == PH_LUNG)
+        return ph_mix(s->hu[t] + n * texture, s->hu[PH_VEIN], 0.95 * lung_vessel(s, q));
     if (t == PH_FAT) {
         double strand = fabs(fab_ph_noise(s->hash + 9, ph_mul(w, 0.11)));
         return s->hu[t] + n * texture + 45 * ph_clamp(1 - strand * 22, 0, 1) * (s->hu[PH_FAT] < 0);
@@ -104,6 +124,10 @@ double fab_ph_value(const ph_scene *s, const ph_shape *shape, double d, ph_vec q
                     double pixel)
 {
     if (shape->wall_mm <= 0) return core_value(s, shape, q, w);
+    if (shape->soft) {
+        double t = ph_clamp(-d / shape->wall_mm, 0, 1), n = t * t * (3 - 2 * t);
+        return ph_mix(s->hu[shape->wall], shape->gain * core_value(s, shape, q, w), n);
+    }
     double inner = ph_clamp(0.5 - (d + shape->wall_mm) / pixel, 0, 1);
     double wall = s->hu[shape->wall];
     return inner <= 0 ? wall : ph_mix(wall, core_value(s, shape, q, w), inner);

@@ -66,6 +66,8 @@ static fab_status put_landmarks(const ph_scene *s, fab_json *o, const ph_vertebr
     const ph_vertebra_size *z = &v->size;
     double cw = z->canal_w / 2, d = z->d_sup / 2, h = z->height, l = z->lumbar;
     double px = cw + z->ped_w / 2 - 0.5, up = h / 2 - z->ped_h / 2 - ph_mix(0.5, 1.5, l);
+    double half[2], behind; /* of the canal, narrowed if it is */
+    (void)fab_ph_canal(s, 0.5 * (v->s_low + v->s_high), half, &behind);
     double lam_y = d + z->canal_d + 2, down = -h / 2 - ph_mix(5, 11, l);
     const struct { const char *name; ph_vec p; bool paired; } marks[] = {
         {"spinous_tip", V(0, z->spin_y, z->spin_z), false},
@@ -73,7 +75,7 @@ static fab_status put_landmarks(const ph_scene *s, fab_json *o, const ph_vertebr
         {"pedicle", V(px, d + z->canal_d * 0.1, up), true},
         {"facet_with_below", V(ph_mix(cw + 2.2, cw + 2, l), d + z->canal_d * 0.95, down), true},
         {"transverse_tip", V(z->tp_x, z->tp_y, z->tp_z), true},
-        {"canal_centre", V(0, d + z->canal_d / 2, 0), false},
+        {"canal_centre", V(0, behind, 0), false},
         {"interlaminar_window_with_below", V(0, lam_y + 2, -h * 0.5 - z->disc * 0.55 - 3), false},
     };
     FAB_AUTO(fab_json_free) fab_json *m = fab_json_object();

@@ -34,7 +34,7 @@ static double below_dome(const ph_scene *s, const double *par, ph_vec p)
 
 static void confine(ph_scene *s, double wall_mm)
 {
-    double off = 3.5;
+    double off = 1.8; /* what the diaphragm itself takes */
     fab_ph_field(s, below_dome, &off, 1, V(0, 0, 0), -1)->op = PH_CLIP;
     ph_prim *q = fab_ph_field(s, fab_ph_field_cavity, &wall_mm, 1, V(0, 0, 0), -1);
     q->op = PH_CLIP, q->blend = 6;
@@ -47,8 +47,8 @@ static double lung_distance(const ph_scene *s, const double *par, ph_vec p)
 {
     double x = par[0] * p.x, d = fab_ph_field_cavity(s, (double[1]){2}, p);
     d = ph_max(d, 2 - fab_ph_dome(s, p));
-    double medial = 23;
-    if (p.y > 12) medial = 20 + 0.22 * (p.y - 12);
+    double medial = 23 + 3.5 * sin(p.z * 0.045 + par[0]);
+    if (p.y > 12) medial += ph_mix(0, -3, ph_clamp((p.y - 12) / 15, 0, 1)) + 0.22 * (p.y - 12);
     if (p.y < -68) medial = ph_mix(23, 5, ph_clamp((-68 - p.y) / 26, 0, 1));
     if (p.z > 300) medial += 0.25 * (p.z - 300);
     d = ph_max(d, medial - x);
@@ -59,7 +59,9 @@ static double lung_distance(const ph_scene *s, const double *par, ph_vec p)
 
 static void add_lobe(ph_scene *s, const char *name, double side, double lobe)
 {
-    fab_ph_shape(s, name, PH_CANONICAL, PH_LUNG);
+    ph_shape *shape = fab_ph_shape(s, name, PH_CANONICAL, PH_LUNG);
+    shape->wobble_mm = 1.6, shape->wobble_scale_mm = 18;
+    shape->gas_y = -INFINITY; /* none, but its texture wants canonical points */
     double par[2] = {side, lobe};
     fab_ph_field(s, lung_distance, par, 2, V(70 * side, -10, 220), 165);
     fab_ph_close(s);
@@ -107,7 +109,7 @@ static void add_liver(ph_scene *s)
 {
     ph_shape *shape = fab_ph_shape(s, "liver", PH_CANONICAL, PH_LIVER);
     shape->wobble_mm = 2, shape->wobble_scale_mm = 40;
-    fab_ph_ball_turned(s, V(-78, -18, 100), V(64, 84, 80), V(0, 0, 10));
+    fab_ph_ball_turned(s, V(-80, -18, 102), V(68, 88, 82), V(0, 0, 10));
     fab_ph_ball_turned(s, V(-18, -66, 122), V(68, 40, 34), V(0, -10, 12));
     fab_ph_cone(s, V(-94, -20, 60), V(-104, -12, 22), 44, 20);
     fab_ph_blend(s, 22);
@@ -118,18 +120,18 @@ static void add_liver(ph_scene *s)
     q->op = PH_CUT, q->blend = 18;
     q = fab_ph_cone(s, V(-20, -60, 96), V(-30, -112, 86), 7, 10); /* falciform fissure */
     q->op = PH_CUT, q->blend = 8;
-    confine(s, 5);
+    confine(s, 1.5);
     fab_ph_close(s);
 }
 
 static void add_spleen(ph_scene *s)
 {
     fab_ph_shape(s, "spleen", PH_CANONICAL, PH_SPLEEN);
-    fab_ph_ball_turned(s, V(90, 0, 94), V(34, 54, 54), V(20, 0, -12));
+    fab_ph_ball_turned(s, V(96, 14, 98), V(32, 54, 58), V(24, 0, -14));
     vary(s, 3, 0.05);
-    ph_prim *q = fab_ph_ball(s, V(52, -22, 92), V(28, 34, 46));
+    ph_prim *q = fab_ph_ball(s, V(58, -8, 94), V(28, 36, 48));
     q->op = PH_CUT, q->blend = 8;
-    confine(s, 5);
+    confine(s, 1.5);
     fab_ph_close(s);
 }
 
@@ -236,26 +238,29 @@ static void add_colon(ph_scene *s, const gut *g)
     fab_ph_close(s);
 }
 
-/* Loops of small bowel: a serpentine over rows and two layers, jittered by the seed. */
+/* Loops of small bowel: serpentines in rows and three layers, much jittered by the seed, so that
+ * they lie against one another and the wall. */
 static void add_coils(ph_scene *s)
 {
-    const int rows = 7, columns = 5;
+    const int rows = 7, columns = 5, layers = 3;
     double k[6][4];
     ph_vec last = V(40, -48, 26);
     for (int row = 0; row < rows; row++)
-        for (int layer = 0; layer < 2; layer++) {
+        for (int layer = 0; layer < layers; layer++) {
             ph_shape *shape = fab_ph_shape(s, "small_bowel", PH_CANONICAL, PH_CHYME);
-            shape->wall = PH_GUT, shape->wall_mm = 2.4, shape->stool = 0.12;
-            shape->wobble_mm = 1.2, shape->wobble_scale_mm = 6;
-            shape->gas_y = fab_rng_uniform(&s->rng) < 0.25 ? -80 : NAN;
+            shape->wall = PH_GUT, shape->wall_mm = 2.2, shape->stool = 0.05;
+            shape->wobble_mm = 1.6, shape->wobble_scale_mm = 7;
+            shape->gas_y = fab_rng_uniform(&s->rng) < 0.2 ? -84 : NAN;
             k[0][0] = last.x, k[0][1] = last.y, k[0][2] = last.z, k[0][3] = 11;
-            double narrow = row > 4 ? 0.75 : 1;
+            double narrow = row > 4 ? 0.78 : 1, phase = fab_rng_range(&s->rng, -0.12, 0.12);
+            double tilt = fab_rng_range(&s->rng, -16, 16);
             for (int c = 0; c < columns; c++) {
-                double across = ((row + layer) & 1 ? 1 - 0.5 * c : -1 + 0.5 * c);
-                k[c + 1][0] = 4 + across * 58 * narrow + fab_rng_range(&s->rng, -6, 6);
-                k[c + 1][1] = (layer ? -42 : -76) + fab_rng_range(&s->rng, -6, 6);
-                k[c + 1][2] = 14 - 26 * row + ((c & 1) ? 7 : -7) + fab_rng_range(&s->rng, -5, 5);
-                k[c + 1][3] = fab_rng_range(&s->rng, 9.5, 13);
+                double across = ((row + layer) & 1 ? 1 - 0.5 * c : -1 + 0.5 * c) + phase;
+                k[c + 1][0] = 2 + across * 64 * narrow + fab_rng_range(&s->rng, -9, 9);
+                k[c + 1][1] = -38 - 24 * layer + fab_rng_range(&s->rng, -9, 9);
+                k[c + 1][2] = 14 - 25 * row + ((c & 1) ? 7 : -7) + tilt * across +
+                              fab_rng_range(&s->rng, -8, 8);
+                k[c + 1][3] = fab_rng_range(&s->rng, 9, 14.5);
             }
             fab_ph_tube(s, (const double(*)[4])k, columns + 1, 3);
             confine(s, 3);

@@ -28,8 +28,7 @@ typedef struct export_work {
 
 static void work_free(export_work *w, const fab_job_watch *watch)
 {
-    if (w->writer) fab_job_scratch(watch, fab_case_folder(w->writer), false);
-    fab_case_abort(w->writer);
+    fab_job_abort_folder(watch, w->writer);
     fab_study_free(w->source);
     fab_free(w->reports);
     for (int i = 0; i < FAB_TWIN_LODS; i++) fab_mesh_set_free(&w->lods[i]);
@@ -117,6 +116,15 @@ static const char *model_text(const export_work *w, const char *key, const char 
     return text ? text : otherwise;
 }
 
+/* As the twin that the case holds: of the weights, or of the label map that was given. */
+static const char *origin_sha256(const export_work *w)
+{
+    const fab_json *s = w->opened.manifest ? fab_json_find(w->opened.manifest, "segmentation")
+                                           : NULL;
+    const char *labels = fab_json_text(fab_json_find(s, "labels_sha256"));
+    return model_text(w, "weights_sha256", labels ? labels : "");
+}
+
 static const char *input_text(const export_work *w, const char *key)
 {
     const fab_json *in = w->opened.manifest ? fab_json_find(w->opened.manifest, "input") : NULL;
@@ -143,7 +151,7 @@ static fab_status write_all(const fab_export_job *o, export_work *w, uint32_t ma
                               .series = w->source ? w->source->series : NULL,
                               .algorithm_name = model_text(w, "name", "given"),
                               .algorithm_version = model_text(w, "version", "0"),
-                              .uid_seed = model_text(w, "weights_sha256", "given")};
+                              .origin_sha256 = origin_sha256(w)};
     FAB_TRY(fab_job_enter(&w->job, WRITE, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));
     FAB_TRY(fab_put_array(summary, "exports", &list, err));
@@ -151,7 +159,7 @@ static fab_status write_all(const fab_export_job *o, export_work *w, uint32_t ma
     FAB_TRY(fab_outputs_write(&outputs, mask, folder, "", &w->job, list, err));
     FAB_TRY(fab_path_join(path, sizeof path, folder, "export.json", err));
     FAB_TRY(fab_json_save_file(list, path, err));
-    return fab_case_commit(&w->writer, err);
+    return fab_job_commit_folder(o->watch, &w->writer, err);
 }
 
 static fab_status export_into(const fab_export_job *o, export_work *w, fab_json *summary,
@@ -162,8 +170,7 @@ static fab_status export_into(const fab_export_job *o, export_work *w, fab_json 
     if (o->formats && strstr(o->formats, "seg") && !o->source)
         FAB_FAIL(err, FAB_ERR_ARG, "seg refers to the images it was made from: give their DICOM "
                  "series with --source");
-    FAB_TRY(fab_case_begin_folder(o->output, "export.json", o->replace, &w->writer, err));
-    fab_job_scratch(o->watch, fab_case_folder(w->writer), true);
+    FAB_TRY(fab_job_begin_folder(o->watch, o->output, "export.json", o->replace, &w->writer, err));
     FAB_TRY(fab_job_enter(&w->job, READ, err));
     FAB_TRY(open_input(o, w, err));
     return write_all(o, w, mask, summary, err);

@@ -130,8 +130,8 @@ static fab_status info_file(const char *path, fab_input_kind kind, fab_json *o, 
     char notes[1024] = "";
     fab_json *volume = NULL;
     double low = 0, high = 0;
-    if (kind == FAB_INPUT_NRRD) FAB_TRY(fab_nrrd_read(path, &v, err));
-    else FAB_TRY(fab_nifti_read(path, &v, notes, sizeof notes, err));
+    FAB_TRY((kind == FAB_INPUT_NRRD ? fab_nrrd_read : fab_nifti_read)(path, &v, notes,
+                                                                      sizeof notes, err));
     fab_volume_minmax(v, &low, &high);
     FAB_TRY(fab_put_object(o, "volume", &volume, err));
     FAB_TRY(fab_put_grid(volume, "grid", fab_volume_grid(v), err));

@@ -107,6 +107,33 @@ void fab_job_scratch(const fab_job_watch *watch, const char *folder, bool live)
     if (watch && watch->scratch) watch->scratch(watch->ctx, folder, live);
 }
 
+fab_status fab_job_begin_folder(const fab_job_watch *watch, const char *path, const char *marker,
+                                bool replace, fab_case_writer **out, fab_error *err)
+{
+    FAB_TRY(fab_case_begin_folder(path, marker, replace, out, err));
+    fab_job_scratch(watch, fab_case_folder(*out), true);
+    return FAB_OK;
+}
+
+fab_status fab_job_commit_folder(const fab_job_watch *watch, fab_case_writer **w, fab_error *err)
+{
+    char folder[FAB_MAX_PATH_BYTES];
+    snprintf(folder, sizeof folder, "%s", fab_case_folder(*w));
+    FAB_TRY(fab_case_commit(w, err));
+    fab_job_scratch(watch, folder, false);
+    return FAB_OK;
+}
+
+fab_case_writer *fab_job_abort_folder(const fab_job_watch *watch, fab_case_writer *w)
+{
+    char folder[FAB_MAX_PATH_BYTES];
+    if (!w) return NULL;
+    snprintf(folder, sizeof folder, "%s", fab_case_folder(w));
+    fab_case_abort(w);
+    fab_job_scratch(watch, folder, false);
+    return NULL;
+}
+
 fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err)
 {
     FAB_AUTO(fab_json_free) fab_json *run = fab_json_object();

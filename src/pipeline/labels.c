@@ -14,7 +14,7 @@ static fab_status read_volume(const char *path, fab_volume **out, fab_error *err
 {
     fab_input_kind kind;
     FAB_TRY(fab_input_detect(path, &kind, err));
-    if (kind == FAB_INPUT_NRRD) return fab_nrrd_read(path, out, err);
+    if (kind == FAB_INPUT_NRRD) return fab_nrrd_read(path, out, NULL, 0, err);
     if (kind == FAB_INPUT_NIFTI) return fab_nifti_read(path, out, NULL, 0, err);
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: a label map is read from NIfTI or NRRD, not %s", path,
              fab_input_kind_name(kind));
@@ -101,7 +101,8 @@ static bool find_table(const char *path, char *into, size_t capacity)
     return access(into, R_OK) == 0;
 }
 
-/* Without a table every value that occurs gets a name of its own. */
+/* A value that occurs and has no name in the table, or has no table, gets one of its own: nothing
+ * that was drawn is dropped because it was not named. */
 static fab_status free_names(const fab_volume *labels, fab_label_set *set, fab_error *err)
 {
     double low = 0, high = 0;
@@ -113,7 +114,7 @@ static fab_status free_names(const fab_volume *labels, fab_label_set *set, fab_e
     for (size_t v = 1; v < count; v++) {
         char name[32];
         snprintf(name, sizeof name, "label_%zu", v);
-        if (!stats[v].voxels) continue;
+        if (!stats[v].voxels || fab_label_set_find(set, (int)v)) continue;
         if (set->count >= FAB_MAX_STRUCTURES)
             FAB_FAIL(err, FAB_ERR_LIMIT, "more than %d different labels", FAB_MAX_STRUCTURES);
         FAB_TRY(fab_label_set_add(set, (int)v, name, err));
@@ -130,7 +131,8 @@ static fab_status load_table(const char *path, const char *table, const fab_volu
     *has_table = table != NULL;
     if (!table) return free_names(labels, set, err);
     FAB_TRY(fab_json_load_file(table, &json, err));
-    return table_from_json(json, table, set, err);
+    FAB_TRY(table_from_json(json, table, set, err));
+    return free_names(labels, set, err);
 }
 
 fab_status fab_labels_load(const char *path, const char *table, fab_volume **labels,

@@ -113,12 +113,18 @@ static fab_status put_segmentation(fab_json *m, const fab_twin *t, fab_error *er
     return FAB_OK;
 }
 
+/* The number that chose the series; a UID is an identifier, so only that one was given is said. */
+static const char *series_choice(const char *series)
+{
+    return series && strlen(series) > 6 ? "uid" : series;
+}
+
 static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
 {
     const fab_twin_options *o = t->o;
     fab_json *j = NULL;
     FAB_TRY(fab_put_object(m, "options", &j, err));
-    FAB_TRY(fab_put_text_or_null(j, "series", o->series, err));
+    FAB_TRY(fab_put_text_or_null(j, "series", series_choice(o->series), err));
     FAB_TRY(fab_put_text_or_null(j, "formats", o->formats, err));
     FAB_TRY(fab_put_int(j, "max_memory_bytes", (int64_t)o->max_memory_bytes, err));
     FAB_TRY(fab_put_real(j, "window_step", o->step > 0 ? o->step : NAN, 4, err));

@@ -34,6 +34,19 @@ fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,
     return FAB_OK;
 }
 
+enum { FIGURE_DECIMALS = 4, AREA_DECIMALS = 2 };
+
+/* Figures are rounded once, here, to what the manifest holds: an export made again from the case
+ * then says the same as the case's own. */
+static void round_figures(fab_mesh_report *r)
+{
+    double *const figures[] = {&r->volume_ml, &r->mask_volume_ml, &r->volume_error_percent,
+                               &r->hd95_mm, &r->mean_mm};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        *figures[i] = fab_rounded(*figures[i], FIGURE_DECIMALS);
+    r->area_mm2 = fab_rounded(r->area_mm2, AREA_DECIMALS);
+}
+
 fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels, fab_job *job,
                               fab_mesh_report **out, fab_error *err)
 {
@@ -42,6 +55,7 @@ fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels,
     for (size_t i = 0; i < set->count; i++) {
         FAB_TRY(fab_job_part(job, i, set->count, err));
         FAB_TRY(fab_mesh_measure(&set->items[i], labels, &reports[i], err));
+        round_figures(&reports[i]);
     }
     *out = reports;
     reports = NULL;
@@ -74,12 +88,12 @@ fab_status fab_mesh_report_json(const fab_mesh *mesh, const fab_mesh_report *r, 
         FAB_TRY(fab_json_set(o, "self_intersections", fab_json_null(), err));
     else FAB_TRY(fab_put_int(o, "self_intersections", r->self_intersections, err));
     FAB_TRY(fab_put_int(o, "degenerate", r->degenerate, err));
-    FAB_TRY(fab_put_real(o, "volume_ml", r->volume_ml, 4, err));
-    FAB_TRY(fab_put_real(o, "area_mm2", r->area_mm2, 2, err));
-    FAB_TRY(fab_put_real(o, "mask_volume_ml", r->mask_volume_ml, 4, err));
-    FAB_TRY(fab_put_real(o, "volume_error_percent", r->volume_error_percent, 4, err));
-    FAB_TRY(fab_put_real(o, "hd95_mm", r->hd95_mm, 4, err));
-    return fab_put_real(o, "mean_mm", r->mean_mm, 4, err);
+    FAB_TRY(fab_put_real(o, "volume_ml", r->volume_ml, FIGURE_DECIMALS, err));
+    FAB_TRY(fab_put_real(o, "area_mm2", r->area_mm2, AREA_DECIMALS, err));
+    FAB_TRY(fab_put_real(o, "mask_volume_ml", r->mask_volume_ml, FIGURE_DECIMALS, err));
+    FAB_TRY(fab_put_real(o, "volume_error_percent", r->volume_error_percent, FIGURE_DECIMALS, err));
+    FAB_TRY(fab_put_real(o, "hd95_mm", r->hd95_mm, FIGURE_DECIMALS, err));
+    return fab_put_real(o, "mean_mm", r->mean_mm, FIGURE_DECIMALS, err);
 }
 
 static double real_of(const fab_json *o, const char *key)

@@ -79,6 +79,49 @@ static fab_status save_table(const fab_label_set *set, const char *folder, const
     return fab_json_save_file(table, path, err);
 }
 
+static void hash_label_set(fab_sha256 *h, const fab_label_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const fab_label *l = &set->items[i];
+        uint8_t number[4] = {(uint8_t)(l->value >> 8), l->rgb[0], l->rgb[1], l->rgb[2]};
+        uint8_t low = (uint8_t)l->value;
+        fab_sha256_update(h, number, sizeof number);
+        fab_sha256_update(h, &low, 1);
+        fab_sha256_update(h, l->name, strlen(l->name) + 1);
+    }
+}
+
+/* What a segmentation object's UIDs follow from: the series, who segmented it, and every voxel
+ * and name in it. The same segmentation gets the same UIDs, any other one different ones. */
+static void seg_seed(const fab_output_set *s, char hex[65])
+{
+    const char *const texts[] = {s->series->info.series_uid, s->series->input_sha256,
+                                 s->algorithm_name, s->algorithm_version, s->origin_sha256};
+    int64_t voxels = fab_grid_voxels(fab_volume_grid(s->labels));
+    fab_sha256 h;
+    uint8_t digest[32];
+    fab_sha256_init(&h);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        fab_sha256_update(&h, texts[i], strlen(texts[i]) + 1);
+    hash_label_set(&h, s->set);
+    fab_sha256_update(&h, fab_volume_data(s->labels),
+                      (size_t)voxels * fab_dtype_bytes(fab_volume_dtype(s->labels)));
+    fab_sha256_final(&h, digest);
+    fab_sha256_hex(digest, hex);
+}
+
+static fab_status write_seg(const fab_output_set *s, const char *path, fab_error *err)
+{
+    char seed[65];
+    seg_seed(s, seed);
+    fab_seg_write how = {.algorithm_name = s->algorithm_name,
+                         .algorithm_version = s->algorithm_version,
+                         .series_description = "Fabrica segmentation",
+                         .uid_seed = seed,
+                         .content_label = "FABRICA"};
+    return fab_dicom_write_seg(s->series, s->labels, s->set, &how, path, err);
+}
+
 static fab_status write_row(const fab_output_set *s, size_t index, const char *folder,
                             fab_error *err)
 {
@@ -88,26 +131,28 @@ static fab_status write_row(const fab_output_set *s, size_t index, const char *f
         FAB_TRY(fab_nifti_write(s->labels, path, FAB_GENERATOR " labels", err));
         return save_table(s->set, folder, "labels.json", err);
     }
-    if (index == ROW_SEG) {
-        fab_seg_write how = {.algorithm_name = s->algorithm_name,
-                             .algorithm_version = s->algorithm_version,
-                             .series_description = "Fabrica segmentation",
-                             .uid_seed = s->uid_seed,
-                             .content_label = "FABRICA"};
-        return fab_dicom_write_seg(s->series, s->labels, s->set, &how, path, err);
-    }
+    if (index == ROW_SEG) return write_seg(s, path, err);
     const fab_export_format *format = fab_export_find(rows[index].exporter);
     if (!format)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "this build cannot write %s", rows[index].name);
-    if (format->per_structure) FAB_TRY(fab_path_make_folder(path, err));
+    if (format->per_structure) FAB_TRY(fab_path_make_subfolder(path, err));
     return format->write(s->scene, path, err);
 }
 
-/* SEG refers to the source frames, so it needs a DICOM series whose own grid the labels are on. */
+static bool has_no_voxel(const fab_volume *labels)
+{
+    double low = 0, high = 0;
+    fab_volume_minmax(labels, &low, &high);
+    return high <= 0;
+}
+
+/* SEG refers to the source frames, so it needs a DICOM series whose own grid the labels are on,
+ * and at least one segment. */
 static const char *cannot(const fab_output_set *s, size_t index)
 {
     if (index == ROW_SEG && !s->series) return "the input is not DICOM";
     if (index == ROW_SEG && s->series->resampled) return "the series was resampled";
+    if (index == ROW_SEG && has_no_voxel(s->labels)) return "no structure was found";
     if (index < ROW_NIFTI && (!s->scene || !s->scene->meshes || !s->scene->meshes->count))
         return "no structure was found";
     return NULL;
@@ -155,7 +200,7 @@ static fab_status save_meshes(fab_twin *t, const fab_mesh_set *set, const char *
 {
     char folder[FAB_MAX_PATH_BYTES];
     FAB_TRY(fab_path_join(folder, sizeof folder, fab_case_folder(t->writer), name, err));
-    FAB_TRY(fab_path_make_folder(folder, err));
+    FAB_TRY(fab_path_make_subfolder(folder, err));
     for (size_t i = 0; i < set->count; i++) {
         FAB_TRY(fab_progress_step(&t->job.progress, "meshes", (double)i / (double)set->count, err));
         FAB_TRY(save_mesh(t, &set->items[i], folder, err));

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "fabrica/nifti.h"
 
@@ -16,22 +17,31 @@ static const fab_step_def steps[] = {
 /* Dates are the phantom's own, fixed: the same options give the same bytes on any day. */
 static const int study_year = 2025;
 
+/* Same options, same UIDs; a UID never names two images, not even those of two versions of the
+ * phantom: every option, and all voxels of image and labels, are in its seed. */
+static void uid_seed(const fab_phantom_options *o, const fab_phantom *p, char hex[65])
+{
+    char text[FAB_PHANTOM_TEXT_BYTES];
+    uint8_t digest[32];
+    fab_sha256 hash;
+    fab_phantom_options_text(o, text);
+    fab_sha256_init(&hash);
+    fab_sha256_update(&hash, text, strlen(text));
+    fab_sha256_update(&hash, fab_volume_data(p->image), fab_volume_bytes(p->image));
+    fab_sha256_update(&hash, fab_volume_data(p->labels), fab_volume_bytes(p->labels));
+    fab_sha256_final(&hash, digest);
+    fab_sha256_hex(digest, hex);
+}
+
 static fab_status write_series(const fab_phantom_options *o, const fab_phantom *p,
                                const char *folder, fab_error *err)
 {
-    char id[40], name[48], born[16], seed[256], path[FAB_MAX_PATH_BYTES];
+    char id[40], name[48], born[16], seed[65], path[FAB_MAX_PATH_BYTES];
     bool ct = o->modality == FAB_PHANTOM_CT;
     snprintf(id, sizeof id, "PHANTOM-%llu", (unsigned long long)o->seed);
     snprintf(name, sizeof name, "Phantom^Seed %llu", (unsigned long long)o->seed);
     snprintf(born, sizeof born, "%04d0101", study_year - (int)floor(o->age_years));
-    /* every option that shapes the images is in the seed of the UIDs */
-    snprintf(seed, sizeof seed,
-             "phantom %llu %g %g %g %g %d %d %g %g %g %d %d %d %d %g %g %g %g %g",
-             (unsigned long long)o->seed, o->cobb_deg, o->axial_rotation_deg, o->age_years,
-             o->height_mm, o->female, o->lumbar_count, o->lordosis_deg, o->kyphosis_deg,
-             o->stenosis, o->stenosis_level, o->metal, (int)o->modality, o->contrast_phase,
-             o->noise_hu, o->spacing_mm[0], o->spacing_mm[1], o->spacing_mm[2],
-             o->slice_thickness_mm);
+    uid_seed(o, p, seed);
     static const char *const series[] = {"Torso CT (synthetic)", "Torso T1 (synthetic)",
                                          "Torso T2 (synthetic)"};
     fab_series_write how = {.modality = ct ? "CT" : "MR", .patient_id = id, .patient_name = name,

@@ -146,7 +146,7 @@ static fab_status draw_preview(const fab_twin *t, fab_image *out, fab_error *err
     char subtitle[120];
     double center = 0, width = 0;
     FAB_TRY(pick_window(t, &center, &width, err));
-    snprintf(subtitle, sizeof subtitle, "%s%s%zu structures, not for diagnostic use",
+    snprintf(subtitle, sizeof subtitle, "%s%s%zu structures. Research and training software",
              t->study->modality, t->study->modality[0] ? ", " : "", t->structure_count);
     fab_render_preview_options o = {.meshes = &t->meshes, .set = &t->found.set,
                                     .image = t->study->volume, .labels = t->found.labels,

@@ -37,6 +37,13 @@ fab_status fab_job_part(fab_job *job, size_t index, size_t count, fab_error *err
 void fab_job_finish(fab_job *job);
 void fab_job_note(const fab_job_watch *watch, const char *format, ...) FAB_PRINTF(2, 3);
 void fab_job_scratch(const fab_job_watch *watch, const char *folder, bool live);
+/* fab_case_begin_folder, _commit and _abort with the watcher told. It is told that the folder is
+ * gone only when it is: removing hundreds of files takes a while, and whoever must leave at once
+ * has to know of them until then. */
+fab_status fab_job_begin_folder(const fab_job_watch *watch, const char *path, const char *marker,
+                                bool replace, fab_case_writer **out, fab_error *err);
+fab_status fab_job_commit_folder(const fab_job_watch *watch, fab_case_writer **w, fab_error *err);
+fab_case_writer *fab_job_abort_folder(const fab_job_watch *watch, fab_case_writer *w);
 /* {"wall_s","cpu_s","peak_rss_bytes","threads","steps":[...]} */
 fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err);
 
@@ -45,6 +52,8 @@ fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err);
 fab_status fab_put_text(fab_json *o, const char *key, const char *text, fab_error *err);
 fab_status fab_put_int(fab_json *o, const char *key, int64_t value, fab_error *err);
 fab_status fab_put_bool(fab_json *o, const char *key, bool value, fab_error *err);
+/* Never minus zero; NaN stays NaN. */
+double fab_rounded(double value, int decimals);
 /* Rounded to that many decimals; null for NaN. */
 fab_status fab_put_real(fab_json *o, const char *key, double value, int decimals, fab_error *err);
 /* "" becomes null */
@@ -117,8 +126,9 @@ fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
                                char *scratch, size_t capacity, fab_error *err);
 fab_status fab_study_read(const char *path, const char *series, fab_job *job, fab_study **out,
                           fab_error *err);
-/* A label map with its table: `table`, else NAME.json or labels.json beside it, else one free
- * name a value ("label_5"). Grids and types other than U8/U16 are converted, losing nothing. */
+/* A label map with its table: `table`, else NAME.json or labels.json beside it, else (and
+ * for values the table does not name) one free name a value ("label_5"). Grids and types other
+ * than U8/U16 are converted, losing nothing. */
 fab_status fab_labels_load(const char *path, const char *table, fab_volume **labels,
                            fab_label_set *set, bool *has_table, fab_error *err);
 
@@ -148,7 +158,8 @@ typedef struct fab_output_set {
     const fab_volume *labels;
     const fab_label_set *set;
     const fab_series *series;        /* NULL: no "seg" */
-    const char *algorithm_name, *algorithm_version, *uid_seed;
+    const char *algorithm_name, *algorithm_version;
+    const char *origin_sha256;       /* of the weights, or of the label map given; or "" */
 } fab_output_set;
 /* Writes the chosen formats into folder; rows {"format","path"} appended to `list`, the path
  * prefixed by `prefix`. */

@@ -23,7 +23,7 @@ fab_status fab_put_bool(fab_json *o, const char *key, bool value, fab_error *err
     return fab_json_set(o, key, fab_json_bool(value), err);
 }
 
-static double rounded(double value, int decimals)
+double fab_rounded(double value, int decimals)
 {
     double scale = pow(10, decimals);
     double r = round(value * scale) / scale;
@@ -32,7 +32,7 @@ static double rounded(double value, int decimals)
 
 fab_status fab_put_real(fab_json *o, const char *key, double value, int decimals, fab_error *err)
 {
-    return fab_json_set(o, key, fab_json_real(rounded(value, decimals)), err);
+    return fab_json_set(o, key, fab_json_real(fab_rounded(value, decimals)), err);
 }
 
 fab_status fab_put_object(fab_json *o, const char *key, fab_json **child, fab_error *err)
@@ -70,7 +70,7 @@ fab_status fab_put_vector(fab_json *o, const char *key, const double *values, si
     fab_json *array = NULL;
     FAB_TRY(fab_put_array(o, key, &array, err));
     for (size_t i = 0; i < count; i++)
-        FAB_TRY(fab_json_append(array, fab_json_real(rounded(values[i], decimals)), err));
+        FAB_TRY(fab_json_append(array, fab_json_real(fab_rounded(values[i], decimals)), err));
     return FAB_OK;
 }
 
@@ -92,7 +92,7 @@ fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_err
         fab_json *row = fab_json_array();
         FAB_TRY(fab_json_append(rows, row, err));
         for (int c = 0; c < 4; c++)
-            FAB_TRY(fab_json_append(row, fab_json_real(rounded(g->world_from_voxel.m[r][c], 9)),
+            FAB_TRY(fab_json_append(row, fab_json_real(fab_rounded(g->world_from_voxel.m[r][c], 9)),
                                     err));
     }
     return FAB_OK;

@@ -55,14 +55,18 @@ static const char *face_word(const fab_grid *g, int face)
 static void check_edges(fab_structure *s, const fab_grid *g)
 {
     char faces[80] = "";
-    for (int f = 0; f < 6; f++) {
-        if (!s->stats.touches_edge[f]) continue;
+    const char *words[6];
+    size_t count = 0;
+    for (int f = 0; f < 6; f++)
+        if (s->stats.touches_edge[f]) words[count++] = face_word(g, f);
+    for (size_t i = 0; i < count; i++) {
         size_t used = strlen(faces);
-        snprintf(faces + used, sizeof faces - used, "%s%s", used ? ", " : "", face_word(g, f));
+        snprintf(faces + used, sizeof faces - used, "%s%s",
+                 !i ? "" : i + 1 < count ? ", " : " and ", words[i]);
     }
-    if (faces[0])
-        add_finding(s, "touches-scan-edge", FAB_INFO,
-                    "cut by the %s edge of the scan", faces);
+    if (count)
+        add_finding(s, "touches-scan-edge", FAB_INFO, "cut by the %s edge%s of the scan", faces,
+                    count > 1 ? "s" : "");
 }
 
 static void check_volume(fab_structure *s)

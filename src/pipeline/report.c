@@ -105,7 +105,8 @@ static void who(fab_html *h, const fab_json *m)
     snprintf(text, sizeof text, "%.16s %.80s", text_of(in, "modality"),
              text_of(id, "series_description"));
     fact(h, "Series", text);
-    snprintf(text, sizeof text, "%.0f x %.0f x %.0f, %.2f x %.2f x %.2f mm",
+    snprintf(text, sizeof text,
+             "%.0f \xc3\x97 %.0f \xc3\x97 %.0f of %.3g \xc3\x97 %.3g \xc3\x97 %.3g mm",
              fab_json_number(fab_json_at(size, 0)), fab_json_number(fab_json_at(size, 1)),
              fab_json_number(fab_json_at(size, 2)), fab_json_number(fab_json_at(mm, 0)),
              fab_json_number(fab_json_at(mm, 1)), fab_json_number(fab_json_at(mm, 2)));
@@ -148,8 +149,8 @@ static void card(fab_html *h, const char *class, const char *value, const char *
 }
 
 typedef struct totals {
-    size_t structures, warnings, open;
-    double worst_hd95_mm, worst_volume_percent;
+    size_t structures, warnings, meshes, open;
+    double worst_hd95_mm;
 } totals;
 
 static totals count_totals(const fab_json *m)
@@ -162,10 +163,9 @@ static totals count_totals(const fab_json *m)
         for (size_t f = 0; f < fab_json_count(findings); f++)
             if (strcmp(text_of(fab_json_at(findings, f), "severity"), "warning") == 0) t.warnings++;
         if (!fab_json_is_object(mesh)) continue;
+        t.meshes++;
         if (!true_of(mesh, "closed")) t.open++;
         t.worst_hd95_mm = fmax(t.worst_hd95_mm, real_of(mesh, "hd95_mm"));
-        t.worst_volume_percent =
-            fmax(t.worst_volume_percent, fabs(real_of(mesh, "volume_error_percent")));
     }
     return t;
 }
@@ -183,9 +183,10 @@ static void cards(fab_html *h, const fab_json *m)
     snprintf(text, sizeof text, "%zu", t.warnings);
     card(h, t.warnings ? "warn" : "good", text, "findings to look at");
     if (t.open) snprintf(text, sizeof text, "%zu open", t.open);
-    else snprintf(text, sizeof text, "All closed");
-    card(h, t.open ? "warn" : "good", text, "surfaces");
-    snprintf(text, sizeof text, "%.2f mm", t.worst_hd95_mm);
+    else snprintf(text, sizeof text, t.meshes ? "All closed" : "None");
+    card(h, t.open ? "warn" : t.meshes ? "good" : "", text, "surfaces");
+    if (t.meshes) snprintf(text, sizeof text, "%.2f mm", t.worst_hd95_mm);
+    else snprintf(text, sizeof text, "-");
     card(h, "", text, "largest surface error (HD95)");
     fab_html_raw(h, "</div>\n");
 }
@@ -209,14 +210,28 @@ static void mesh_cells(fab_html *h, const fab_json *mesh)
         fab_html_raw(h, "<td class=\"n soft\">none</td><td></td><td></td>");
         return;
     }
-    double triangles = real_of(mesh, "triangles") / 1000;
-    fab_html_printf(h, "<td class=\"n\">%.*f k</td>", triangles < 10 ? 1 : 0, triangles);
-    double volume = real_of(mesh, "volume_error_percent");
-    fab_html_printf(h, "<td class=\"n\">%.2f mm &middot; %+.2f %%</td>", real_of(mesh, "hd95_mm"),
-                    fabs(volume) < 0.005 ? 0 : volume);
+    double triangles = real_of(mesh, "triangles"), volume = real_of(mesh, "volume_error_percent");
+    if (triangles < 1000) fab_html_printf(h, "<td class=\"n\">%.0f</td>", triangles);
+    else fab_html_printf(h, "<td class=\"n\">%.*f k</td>", triangles < 10000 ? 1 : 0,
+                         triangles / 1000);
+    const char *sign = fabs(volume) < 0.005 ? "" : volume < 0 ? "&minus;" : "+";
+    fab_html_printf(h, "<td class=\"n\">%.2f mm &middot; %s%.2f %%</td>",
+                    real_of(mesh, "hd95_mm"), sign, fabs(volume));
     bool sound = true_of(mesh, "closed") && true_of(mesh, "manifold");
     fab_html_printf(h, "<td><span class=\"chip %s\">%s</span></td>", sound ? "good" : "warning",
                     sound ? "closed" : "open");
+}
+
+/* What lies outside the scan is not in the volume, and the number must not pretend it is. */
+static void volume_cell(fab_html *h, const fab_json *row)
+{
+    const fab_json *findings = fab_json_find(row, "findings");
+    double ml = real_of(row, "volume_ml");
+    bool cut = false;
+    for (size_t i = 0; i < fab_json_count(findings) && !cut; i++)
+        cut = strcmp(text_of(fab_json_at(findings, i), "code"), "touches-scan-edge") == 0;
+    fab_html_printf(h, "<td class=\"n\">%s%.*f ml</td>", cut ? "&ge; " : "",
+                    ml < 1 ? 2 : ml < 10 ? 1 : 0, ml);
 }
 
 static void structure_row(fab_html *h, const fab_json *row)
@@ -227,8 +242,8 @@ static void structure_row(fab_html *h, const fab_json *row)
                     fab_json_number(fab_json_at(rgb, 1)), fab_json_number(fab_json_at(rgb, 2)));
     fab_html_text(h, text_of(row, "display"));
     fab_html_element(h, "span class=\"code\"", text_of(fab_json_find(row, "code"), "value"));
-    fab_html_printf(h, "</td><td class=\"n\">%.*f ml</td>", real_of(row, "volume_ml") < 10 ? 1 : 0,
-                    real_of(row, "volume_ml"));
+    fab_html_raw(h, "</td>");
+    volume_cell(h, row);
     confidence_cell(h, real_of(row, "confidence"));
     mesh_cells(h, fab_json_find(row, "mesh"));
     fab_html_raw(h, "<td>");
@@ -284,12 +299,13 @@ static void structures(fab_html *h, const fab_json *m)
     if (!fab_json_count(rows))
         fab_html_raw(h, "<tr><td colspan=\"7\">No structure was found in this scan.</td></tr>");
     fab_html_raw(h, "</tbody></table></div>\n"
-                    "<p class=\"soft\">Confidence is the network's own "
-                    "mean probability, not a measured accuracy. Surface error is the distance "
-                    "between "
-                    "the surface and the label mask it was made from (95th percentile) and the "
-                    "difference of their volumes; it says nothing about whether the mask is "
-                    "right.</p>\n");
+                    "<p class=\"soft\">The small number beside a name is its code (SNOMED CT). "
+                    "&ge;: part of the structure lies outside the scan. Confidence is the "
+                    "network's own mean probability, not a measured accuracy; \"given\": the "
+                    "label map was given, no network was asked. Surface error is the distance "
+                    "between the surface and the label mask it was made from (95th percentile) "
+                    "and the difference of their volumes; it says nothing about whether the "
+                    "mask is right.</p>\n");
 }
 
 static void missing(fab_html *h, const fab_json *m)
@@ -420,9 +436,9 @@ fab_status fab_report_write(const fab_twin *t, const fab_pictures *p, const char
     fab_html_raw(&h, "</div>\n");
     provenance(&h, m);
     timing(&h, m, t->job.steps, t->job.count);
-    fab_html_raw(&h, "<footer>Made automatically and not reviewed by a person. For information "
-                     "only: not for diagnosis, and not a basis for treatment. This page holds "
-                     "patient data.</footer>\n</main></body></html>\n");
+    fab_html_raw(&h, "<footer>Research and training software: not for diagnosis, and not a basis "
+                     "for treatment. Made automatically and not reviewed by a person. This page "
+                     "holds patient data.</footer>\n</main></body></html>\n");
     fab_status status = h.status;
     if (status == FAB_OK) status = fab_file_write_atomic(path, h.buf.data, h.buf.size, err);
     fab_buf_free(&h.buf);

@@ -4,9 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* NIfTI and NRRD do not say what made them. No CT is without a voxel below 0 HU (fat, air): that is
+ * a label map, an MR, or a CT stored with an offset, and a network for CT would find nonsense. */
+static fab_status check_hounsfield(const fab_model *m, const fab_study *study, fab_error *err)
+{
+    double low = 0, high = 0;
+    fab_volume_minmax(study->volume, &low, &high);
+    if (low < 0) return FAB_OK;
+    FAB_FAIL(err, FAB_ERR_UNSUPPORTED,
+             "model %s is for CT, and %s has values from %g to %g: not Hounsfield units (is it a "
+             "label map, an MR, or stored with an offset?)", fab_model_name(m), study->name, low,
+             high);
+}
+
 static fab_status check_modality(const fab_model *m, const fab_study *study, fab_error *err)
 {
     const char *wants = fab_json_text(fab_json_find(fab_model_card(m), "modality"));
+    if (wants && !study->modality[0] && strcmp(wants, "CT") == 0)
+        return check_hounsfield(m, study, err);
     if (!wants || !study->modality[0] || strcmp(wants, study->modality) == 0) return FAB_OK;
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "model %s is for %s; %s is %s", fab_model_name(m), wants,
              study->name, study->modality);

@@ -1,8 +1,10 @@
 /* single.c - the steps of a twin alone: a label map from a series, surfaces from a label map. */
 #include "pipeline_internal.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,14 +58,44 @@ static fab_status structure_rows(const fab_structure *rows, size_t count, fab_js
     return FAB_OK;
 }
 
+static fab_status put_in_place(const char *from, const char *to, fab_error *err)
+{
+    if (rename(from, to) == 0) return FAB_OK;
+    FAB_FAIL(err, FAB_ERR_IO, "cannot rename the finished file to %s: %s", to, strerror(errno));
+}
+
+static fab_status write_into(const fab_segment_job *o, const fab_segment_result *found,
+                             const char *folder, const char *table, fab_error *err)
+{
+    char map[FAB_MAX_PATH_BYTES], names[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_json_free) fab_json *labels = NULL;
+    FAB_TRY(fab_path_join(map, sizeof map, folder, fab_base_name(o->output), err));
+    FAB_TRY(fab_path_join(names, sizeof names, folder, fab_base_name(table), err));
+    FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
+    FAB_TRY(fab_nifti_write(found->labels, map, FAB_GENERATOR " labels", err));
+    FAB_TRY(fab_json_save_file(labels, names, err));
+    FAB_TRY(put_in_place(map, o->output, err));
+    fab_status status = put_in_place(names, table, err);
+    if (status < 0) (void)fab_path_remove_tree(o->output, NULL); /* both or neither */
+    return status;
+}
+
+/* Both files are written in a folder beside them that the watcher knows of, so that a run that is
+ * stopped while it compresses leaves nothing. */
 static fab_status write_labels(const fab_segment_job *o, const fab_segment_result *found,
                                const char *table, fab_error *err)
 {
-    FAB_AUTO(fab_json_free) fab_json *labels = NULL;
-    FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
-    FAB_TRY(fab_nifti_write(found->labels, o->output, FAB_GENERATOR " labels", err));
-    fab_status status = fab_json_save_file(labels, table, err);
-    if (status < 0) (void)fab_path_remove_tree(o->output, NULL); /* both or neither */
+    char folder[FAB_MAX_PATH_BYTES];
+    int n = snprintf(folder, sizeof folder, "%s.tmp-XXXXXX", o->output);
+    if (n < 0 || (size_t)n >= sizeof folder)
+        FAB_FAIL(err, FAB_ERR_ARG, "the output path is too long");
+    if (!mkdtemp(folder))
+        FAB_FAIL(err, errno == ENOSPC ? FAB_ERR_NOSPACE : FAB_ERR_IO,
+                 "cannot make a folder beside %s: %s", o->output, strerror(errno));
+    fab_job_scratch(o->watch, folder, true);
+    fab_status status = write_into(o, found, folder, table, err);
+    (void)fab_path_remove_tree(folder, NULL);
+    fab_job_scratch(o->watch, folder, false);
     return status;
 }
 
@@ -171,8 +203,7 @@ static fab_status mesh_into(const fab_mesh_job *o, mesh_work *w, fab_json *summa
     bool has_table = false;
     char path[FAB_MAX_PATH_BYTES];
     fab_json *list = NULL;
-    FAB_TRY(fab_case_begin_folder(o->output, "meshes.json", o->replace, &w->writer, err));
-    fab_job_scratch(o->watch, fab_case_folder(w->writer), true);
+    FAB_TRY(fab_job_begin_folder(o->watch, o->output, "meshes.json", o->replace, &w->writer, err));
     FAB_TRY(fab_job_enter(&w->job, MESH_READ, err));
     FAB_TRY(fab_labels_load(o->labels, o->table, &w->labels, &w->set, &has_table, err));
     FAB_TRY(fab_job_enter(&w->job, MESH_BUILD, err));
@@ -187,7 +218,7 @@ static fab_status mesh_into(const fab_mesh_job *o, mesh_work *w, fab_json *summa
     FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(w->writer), "meshes.json", err));
     FAB_TRY(fab_json_save_file(summary, path, err));
     FAB_TRY(fab_progress_step(&w->job.progress, "write", 1, err));
-    return fab_case_commit(&w->writer, err);
+    return fab_job_commit_folder(o->watch, &w->writer, err);
 }
 
 fab_status fab_job_mesh(const fab_mesh_job *o, fab_json **summary, fab_error *err)
@@ -196,8 +227,7 @@ fab_status fab_job_mesh(const fab_mesh_job *o, fab_json **summary, fab_error *er
     mesh_work w = {0};
     fab_job_start(&w.job, o->watch, mesh_steps, MESH_COUNT);
     fab_status status = mesh_into(o, &w, s, err);
-    if (w.writer) fab_job_scratch(o->watch, fab_case_folder(w.writer), false);
-    fab_case_abort(w.writer);
+    fab_job_abort_folder(o->watch, w.writer);
     fab_free(w.reports);
     fab_mesh_set_free(&w.meshes);
     fab_label_set_free(&w.set);

@@ -100,6 +100,18 @@ static fab_status unpack(const char *path, const fab_job_watch *watch,
     return fab_archive_unpack(path, scratch, progress, err);
 }
 
+/* A person gave a zip and knows nothing of the folder it was unpacked into. */
+static void name_zip(fab_error *err, const char *scratch, const char *zip)
+{
+    if (!err || !scratch[0]) return;
+    char *at = strstr(err->message, scratch);
+    if (!at) return;
+    char rest[FAB_MAX_ERROR_BYTES];
+    snprintf(rest, sizeof rest, "%s", at + strlen(scratch));
+    size_t room = sizeof err->message - (size_t)(at - err->message);
+    snprintf(at, room, "%s: %s", fab_base_name(zip), rest + (rest[0] == '/'));
+}
+
 fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
                                const fab_progress *progress, fab_dicom_scan **out,
                                char *scratch, size_t capacity, fab_error *err)
@@ -112,6 +124,7 @@ fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
     if (status == FAB_OK)
         status = fab_dicom_scan_path(scratch[0] ? scratch : path, progress, out, err);
     if (status < 0 && scratch[0]) {
+        name_zip(err, scratch, path);
         (void)fab_path_remove_tree(scratch, NULL);
         fab_job_scratch(watch, scratch, false);
     }
@@ -191,6 +204,7 @@ static fab_status load_dicom(fab_study *s, const char *path, const char *series,
     if (status == FAB_OK) status = fab_job_part(job, 1, 2, err);
     if (status == FAB_OK) status = fab_dicom_load(scan, index, &job->progress, &s->series, err);
     if (scratch[0]) {
+        if (status < 0) name_zip(err, scratch, path);
         (void)fab_path_remove_tree(scratch, NULL);
         fab_job_scratch(job->watch, scratch, false);
     }
@@ -211,8 +225,8 @@ static fab_status load_dicom(fab_study *s, const char *path, const char *series,
 static fab_status load_file(fab_study *s, const char *path, fab_error *err)
 {
     double low = 0, high = 0;
-    if (s->kind == FAB_INPUT_NRRD) FAB_TRY(fab_nrrd_read(path, &s->volume, err));
-    else FAB_TRY(fab_nifti_read(path, &s->volume, s->notes, sizeof s->notes, err));
+    FAB_TRY((s->kind == FAB_INPUT_NRRD ? fab_nrrd_read : fab_nifti_read)(
+        path, &s->volume, s->notes, sizeof s->notes, err));
     FAB_TRY(fab_sha256_file(path, s->input_sha256, err));
     /* Neither format says what made it. Air at -1000 is CT and nothing else. */
     fab_volume_minmax(s->volume, &low, &high);

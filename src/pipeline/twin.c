@@ -21,8 +21,7 @@ static const fab_step_def steps[] = {
 
 static void twin_free(fab_twin *t)
 {
-    if (t->writer) fab_job_scratch(t->o->watch, fab_case_folder(t->writer), false);
-    t->writer = fab_case_abort(t->writer);
+    t->writer = fab_job_abort_folder(t->o->watch, t->writer);
     fab_json_free(t->manifest);
     fab_json_free(t->exports);
     fab_free(t->reports);
@@ -41,8 +40,8 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
     fab_input_kind kind;
     FAB_TRY(fab_formats_parse(o->formats, formats, err));
     FAB_TRY(fab_input_detect(o->input, &kind, err));
-    FAB_TRY(fab_case_begin(o->output, o->replace, &t->writer, err));
-    fab_job_scratch(o->watch, fab_case_folder(t->writer), true);
+    FAB_TRY(fab_job_begin_folder(o->watch, o->output, "manifest.json", o->replace, &t->writer,
+                                 err));
     FAB_TRY(fab_job_enter(&t->job, READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
     if (o->labels) return FAB_OK;
@@ -124,10 +123,10 @@ static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)
                               .series = t->study->series,
                               .algorithm_name = t->model ? fab_model_name(t->model) : "given",
                               .algorithm_version = t->model ? fab_model_version(t->model) : "0",
-                              .uid_seed = t->model ? fab_model_weights_sha256(t->model)
-                                                   : t->labels_sha256};
+                              .origin_sha256 = t->model ? fab_model_weights_sha256(t->model)
+                                                        : t->labels_sha256};
     FAB_TRY(fab_path_join(folder, sizeof folder, fab_case_folder(t->writer), "export", err));
-    FAB_TRY(fab_path_make_folder(folder, err));
+    FAB_TRY(fab_path_make_subfolder(folder, err));
     t->exports = fab_json_array();
     if (!t->exports) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     return fab_outputs_write(&outputs, formats, folder, "export/", &t->job, t->exports, err);
@@ -168,17 +167,15 @@ static fab_status run(fab_twin *t, fab_error *err)
     FAB_TRY(fab_job_enter(&t->job, EXPORT, err));
     FAB_TRY(write_exports(t, formats, err));
     FAB_TRY(fab_job_enter(&t->job, REPORT, err));
+    FAB_TRY(fab_job_part(&t->job, 0, 2, err));
     FAB_TRY(fab_pictures_make(t, &pictures, err));
-    fab_status status = write_report(t, &pictures, err);
+    fab_status status = fab_job_part(&t->job, 1, 2, err);
+    if (status == FAB_OK) status = write_report(t, &pictures, err);
     fab_pictures_free(&pictures);
     FAB_TRY(status);
     if (fab_progress_cancelled(&t->job.progress))
         FAB_FAIL(err, FAB_ERR_CANCELLED, "stopped before the case was complete");
-    char folder[FAB_MAX_PATH_BYTES];
-    snprintf(folder, sizeof folder, "%s", fab_case_folder(t->writer));
-    FAB_TRY(fab_case_commit(&t->writer, err));
-    fab_job_scratch(t->o->watch, folder, false);
-    return FAB_OK;
+    return fab_job_commit_folder(t->o->watch, &t->writer, err);
 }
 
 fab_status fab_job_twin(const fab_twin_options *o, fab_json **manifest, fab_error *err)

@@ -16,13 +16,41 @@ typedef struct emit_job {
     int from;
 } emit_job;
 
-static const float *logits_at(const fab_slide *s, int z, int y, int x)
+static float *logits_at(const fab_slide *s, int z, int y, int x)
 {
     return s->ring +
            (((ptrdiff_t)(z % s->depth) * s->size[1] + y) * s->size[2] + x) * s->pitch;
 }
 
 /* ---- the network's own lattice -------------------------------------------------------------- */
+
+/* The winning class; *probability gets its softmax. */
+static int winner_of(const float *l, int classes, float *probability)
+{
+    int best = 0;
+    float sum = 0;
+    for (int c = 1; c < classes; c++)
+        if (l[c] > l[best]) best = c;
+    for (int c = 0; c < classes; c++) sum += expf(l[c] - l[best]);
+    *probability = 1.0f / sum;
+    return best;
+}
+
+/* Class 0 comes last where it is enclosed by others: the best of them wins there. */
+static void fill_enclosed(const fab_slide *s, int z)
+{
+    const int classes = s->model->config.classes;
+    const ptrdiff_t plane = (ptrdiff_t)s->size[1] * s->size[2];
+    uint16_t *winner = s->winner + z * plane;
+    fab_plane_mark_enclosed(winner, s->size[1], s->size[2]);
+    for (ptrdiff_t i = 0; i < plane; i++) {
+        if (winner[i] != FAB_ENCLOSED) continue;
+        float *l = logits_at(s, z, 0, 0) + i * s->pitch, lowest = l[1];
+        for (int c = 2; c < classes; c++) lowest = l[c] < lowest ? l[c] : lowest;
+        l[0] = lowest;
+        winner[i] = (uint16_t)winner_of(l, classes, &s->probability[z * plane + i]);
+    }
+}
 
 static void winners_plane(void *ctx, int64_t index, int worker)
 {
@@ -33,14 +61,10 @@ static void winners_plane(void *ctx, int64_t index, int worker)
     const ptrdiff_t plane = (ptrdiff_t)s->size[1] * s->size[2];
     for (ptrdiff_t i = 0; i < plane; i++) {
         const float *l = logits_at(s, z, 0, 0) + i * s->pitch;
-        int best = 0;
-        float sum = 0;
-        for (int c = 1; c < classes; c++)
-            if (l[c] > l[best]) best = c;
-        for (int c = 0; c < classes; c++) sum += expf(l[c] - l[best]);
-        s->winner[z * plane + i] = (uint16_t)best;
-        s->probability[z * plane + i] = 1.0f / sum;
+        s->winner[z * plane + i] =
+            (uint16_t)winner_of(l, classes, &s->probability[z * plane + i]);
     }
+    if (s->model->outside_reaches_edge) fill_enclosed(s, z);
 }
 
 /* ---- another lattice ------------------------------------------------------------------------ */

@@ -163,7 +163,7 @@ static fab_model_label *label_named(fab_model *m, const char *name)
     return NULL;
 }
 
-/* Optional: {"default": {rule}, "labels": {"name": {rule}}}. */
+/* Optional: {"outside_reaches_edge": bool, "default": {rule}, "labels": {"name": {rule}}}. */
 static fab_status read_postprocess(const fab_json *card, fab_model *m, fab_error *err)
 {
     const fab_json *o = NULL, *labels = NULL, *rule = NULL;
@@ -171,6 +171,8 @@ static fab_status read_postprocess(const fab_json *card, fab_model *m, fab_error
     void *cursor = NULL;
     if (!fab_json_find(card, "postprocess")) return FAB_OK;
     FAB_TRY(fab_json_get_object(card, "postprocess", &o, err));
+    if (fab_json_find(o, "outside_reaches_edge"))
+        FAB_TRY(fab_json_get_bool(o, "outside_reaches_edge", &m->outside_reaches_edge, err));
     if (fab_json_find(o, "default")) {
         FAB_TRY(fab_json_get_object(o, "default", &rule, err));
         for (int i = 0; i < m->label_count; i++) FAB_TRY(read_rule(rule, &m->labels[i], err));

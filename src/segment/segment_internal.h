@@ -28,6 +28,7 @@ struct fab_model {
     int patch[3];
     double step, sigma_scale;
     bool mirror[3];
+    bool outside_reaches_edge; /* class 0 is the air around the patient: never enclosed by others */
     int label_count;
     fab_model_label labels[FAB_UNET_MAX_CLASSES];
 };
@@ -105,6 +106,11 @@ fab_status fab_slide_run(fab_slide *s, int *patches, fab_error *err);
 /* Winners and probabilities of network planes [from, to), then every target plane that needs no
  * plane at or after `to`. */
 void fab_slide_emit(fab_slide *s, int from, int to);
+
+#define FAB_ENCLOSED 0xfffeu /* no class has this number */
+/* Zeros of a plane of classes that no path of zeros (4 neighbours) joins to the plane's border
+ * become FAB_ENCLOSED. */
+void fab_plane_mark_enclosed(uint16_t *plane, int rows, int columns);
 
 /* ---- after the network -------------------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void fab_case_close(fab_case *c)
 {
@@ -65,6 +66,8 @@ fab_status fab_case_open(const char *path, fab_case *out, fab_error *err)
     fab_case c = {0};
     snprintf(c.path, sizeof c.path, "%s", path);
     FAB_TRY(fab_path_join(name, sizeof name, path, "manifest.json", err));
+    if (access(name, F_OK) != 0)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s is not a case: there is no manifest.json in it", path);
     FAB_TRY(fab_json_load_file(name, &c.manifest, err));
     fab_status status = check_manifest(c.manifest, err);
     if (status < 0) fab_error_prefix(err, "%s", name);

@@ -54,7 +54,7 @@ static fab_status check_target(fab_case_writer *w, const char *marker, bool repl
 {
     struct stat st;
     if (lstat(w->path, &st) != 0) {
-        if (errno == ENOENT) return FAB_OK;
+        if (errno == ENOENT || errno == ENOTDIR) return FAB_OK; /* make_folder says more */
         return fab_tree_errno(err, "look at", w->path);
     }
     if (!S_ISDIR(st.st_mode))
@@ -121,7 +121,11 @@ static fab_status try_folder(fab_case_writer *w, bool *made, fab_error *err)
 static fab_status make_folder(fab_case_writer *w, fab_error *err)
 {
     struct stat st;
-    if (stat(w->parent, &st) != 0 || !S_ISDIR(st.st_mode))
+    bool there = stat(w->parent, &st) == 0;
+    if (there && !S_ISDIR(st.st_mode))
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s, in which %s would be made, is not a folder",
+                 w->parent, w->path);
+    if (!there)
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "the folder %s, in which %s would be made, does not exist",
                  w->parent, w->path);
     bool made = false;

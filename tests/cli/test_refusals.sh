@@ -2,7 +2,7 @@
 # Bad input, one named case after another: what is done to a good study, and what must be said.
 # Nothing crashes, nothing is half written, no geometry is guessed.
 . "$(dirname "$0")/lib.sh"
-phantom
+phantom patient 7
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o good -q --format nifti || bad "good twin"
 gunzip -c good/volume.nii.gz >good.nii
 
@@ -54,7 +54,7 @@ if missing dcmodify; then :; else
     dcmodify -nb -m '(0020,0032)=nan\nan\nan' bad/IMG00007.dcm
     refused nan-position "" bad
 fi
-"$FABRICA" phantom -q --spacing 10,10,8 --seed 9 -o other
+phantom other 9
 rm -rf bad && mkdir bad && cp -r patient/dicom bad/a && cp -r other/dicom bad/b
 refused two-patients 'holds 2 patients: "PHANTOM-' bad
 expect "two patients, one chosen" 0 "bad/case: " "$FABRICA" twin bad --series 1 -o bad/case \
@@ -87,13 +87,67 @@ if missing zip; then :; else
     printf 'PK\005\006' >zero.zip
     head -c 18 /dev/zero >>zero.zip
     refused zip-of-nothing "zero.zip" zero.zip
+    zip -q zips.zip study.zip
+    refused zip-of-zips "zips.zip: study.zip: not a DICOM file" zips.zip
     ls "${TMPDIR:-/tmp}"/fabrica-zip-* >/dev/null 2>&1 && bad "unpacked zips are removed" || ok "unpacked zips are removed"
 fi
 
 refused labels-of-another "is not on the grid of" patient/dicom --labels other/truth/labels.nii.gz
 refused labels-that-are-an-image "not a label map" patient/dicom --labels good/volume.nii.gz
-"$FABRICA" phantom -q --spacing 8,8,6 --seed 7 --modality mr-t2 -o mr
+phantom mr 7 --modality mr-t2
 refused wrong-modality "is for CT" mr/dicom --model unet-tiny
+refused labels-where-ct-is-expected "not Hounsfield units" patient/truth/labels.nii.gz
+"$FABRICA" twin mr/dicom --labels mr/truth/labels.nii.gz -o mrcase -q --format nifti || bad "MR case"
+refused mr-nifti-where-ct-is-expected "not Hounsfield units" mrcase/volume.nii.gz
 refused too-little-memory "the cap is 1 MiB" patient/dicom --max-memory 1M
+# dimensions NAME DIM...: the good label map with other numbers in dim[0..4]
+dimensions() {
+    /usr/bin/env python3 - "$@" <<'PY'
+import gzip, struct, sys
+data = bytearray(gzip.decompress(open("patient/truth/labels.nii.gz", "rb").read()))
+struct.pack_into("<5h", data, 40, *map(int, sys.argv[2:]))
+open(sys.argv[1], "wb").write(data + data[352:])
+PY
+}
+dimensions four.nii 4 53 44 20 2
+refused four-dimensions "several time points (dim[4] is 2)" four.nii
+dimensions two.nii 2 53 44 1 1
+refused two-dimensions "is not on the grid of two.nii" two.nii --labels patient/truth/labels.nii.gz
+if command -v setpriv >/dev/null && [ "$(id -u)" -eq 0 ]; then as_nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
+else as_nobody=; fi
+chmod 755 . && chmod 777 out
+series && chmod 000 bad
+expect unreadable-folder 1 "bad: Permission denied" $as_nobody "$FABRICA" twin bad -o out/case
+chmod 755 bad && chmod 000 bad/IMG00003.dcm
+expect unreadable-slice 3 "bad/IMG00003.dcm: Permission denied" $as_nobody "$FABRICA" twin bad -o out/case
+mkdir fixed && chmod 555 fixed
+expect read-only-parent 1 "fixed/case: Permission denied" $as_nobody "$FABRICA" twin patient/dicom -o fixed/case
+: >plain
+expect output-is-a-file 2 "plain exists and is not a folder" "$FABRICA" twin patient/dicom -o plain
+expect output-below-a-file 3 "plain, in which plain/case would be made, is not a folder" \
+    "$FABRICA" twin patient/dicom -o plain/case
+[ -z "$(ls -A out fixed | grep -v :)" ] && ok "nothing is left" || bad "nothing is left" "$(ls -A out fixed)"
+mkfifo pipe
+refused fifo "pipe is not a file or folder" pipe
+mkdir twice && cp -r patient/dicom twice/a && cp -r mr/dicom twice/b
+expect "two series of one size, one for each modality" 0 "twice/case: " "$FABRICA" twin twice -o twice/case \
+    --labels patient/truth/labels.nii.gz --format nifti --series 1
+expect "no case to export" 3 "patient is not a case" "$FABRICA" export patient --format stl -o out/export
+expect "no case to verify" 3 "patient is not a case" "$FABRICA" verify patient
+expect "nowhere to print" 5 "cannot write to standard output: No space" sh -c '"$1" info patient/dicom >/dev/full' - "$FABRICA"
+
+# what is drawn but not named, and nothing drawn at all: no refusal
+cp patient/truth/labels.nii.gz named.nii.gz && echo '{"sacrum": 25}' >named.json
+expect "values without a name" 0 "label_" "$FABRICA" mesh named.nii.gz -o named
+/usr/bin/env python3 - <<'PY'
+import gzip
+data = bytearray(gzip.decompress(open("patient/truth/labels.nii.gz", "rb").read()))
+data[352:] = bytes(len(data) - 352)
+open("nothing.nii", "wb").write(data)
+PY
+expect "nothing found" 0 "seg.dcm is not written: no structure was found" \
+    "$FABRICA" twin patient/dicom --labels nothing.nii -o nothing
+[ -e nothing/report.html ] && [ ! -e nothing/export/seg.dcm ] && ok "a case of nothing" || bad "a case of nothing"
+
 expect "no folder to write into" 3 "does not exist" "$FABRICA" twin patient/dicom -o nowhere/case
 finish

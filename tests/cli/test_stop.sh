@@ -2,47 +2,47 @@
 # Stopping: Ctrl-C and SIGTERM within a second and without leftovers, kill -9 and what the next run
 # does about it, a full disk.
 . "$(dirname "$0")/lib.sh"
-"$FABRICA" phantom --quiet --spacing 3 --seed 7 -o patient || bad phantom
+"$FABRICA" phantom -q --spacing 4 --range 20,140 --seed 7 -o patient || bad phantom
 
+# The requirement is one second. On a machine whose processors are all taken a wall clock also
+# counts other programs, so the best of five runs is held against it; what must not be left
+# behind, and the exit code, hold for every run.
+cat >stop.py <<'PY'
+import os, signal, subprocess, sys, time
+fabrica, number, code, step, output = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]
+command = [fabrica, "twin", "patient/dicom", "--labels", "patient/truth/labels.nii.gz", "-o", output]
+best = 1e9
+for attempt in range(5):
+    p = subprocess.Popen(command + ["--progress", "json"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    for line in p.stderr:
+        if f'"step":"{step}"' in line:
+            break
+    began = time.monotonic()
+    p.send_signal(number)
+    p.stderr.read()
+    assert p.wait() == code, p.returncode
+    best = min(best, time.monotonic() - began)
+    assert not os.listdir("run"), os.listdir("run")
+    if best < 1:
+        break
+print(f"{1000 * best:.0f} ms")
+assert best < 1
+PY
+mkdir run
 # stop NAME SIGNAL CODE STEP: sends the signal when the step begins
 stop() {
-    rm -rf run && mkdir run
-    "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o run/case --progress json \
-        2>progress.jsonl >/dev/null &
-    pid=$!
-    n=0
-    until grep -q "\"step\":\"$4\"" progress.jsonl 2>/dev/null || [ $n -ge 600 ]; do
-        sleep 0.05
-        n=$((n + 1))
-    done
-    before=$(date +%s%N)
-    kill -s "$2" $pid
-    wait $pid
-    code=$?
-    took=$((($(date +%s%N) - before) / 1000000))
-    if [ $code -ne "$3" ]; then bad "$1" "exit $code, not $3"
-    elif [ -n "$(ls -A run)" ]; then bad "$1" "left: $(ls -A run)"
-    elif [ $took -gt 1500 ]; then bad "$1" "took $took ms"
-    else ok "$1 ($took ms)"; fi
+    if /usr/bin/env python3 stop.py "$FABRICA" "$2" "$3" "$4" run/case >.out 2>&1; then ok "$1 ($(cat .out))"
+    else bad "$1" "$(tail -3 .out)"; fi
 }
-# `sh` starts background jobs with SIGINT ignored, so the interrupt is sent from a subshell of bash
-stop "SIGTERM while reading" TERM 143 read
-stop "SIGTERM while meshing" TERM 143 mesh
-stop "SIGTERM while measuring" TERM 143 measure
-stop "SIGTERM while exporting" TERM 143 export
-/usr/bin/env python3 - "$FABRICA" <<'PY' && ok "Ctrl-C, nothing left" || bad "Ctrl-C, nothing left"
-import os, pathlib, signal, subprocess, sys, time
-p = subprocess.Popen([sys.argv[1], "twin", "patient/dicom", "--labels", "patient/truth/labels.nii.gz", "-o",
-                      "ctrlc", "--progress", "json"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-for line in p.stderr:
-    if '"step":"mesh"' in line:
-        break
-began = time.time()
-p.send_signal(signal.SIGINT)
-text = p.stderr.read()
-assert p.wait() == 130 and time.time() - began < 1.5, (p.returncode, time.time() - began)
-assert not list(pathlib.Path(".").glob("ctrlc*")), list(pathlib.Path(".").glob("ctrlc*"))
-PY
+stop "SIGTERM while reading" 15 143 read
+stop "SIGTERM while meshing" 15 143 mesh
+stop "Ctrl-C while meshing" 2 130 mesh
+stop "SIGTERM while measuring" 15 143 measure
+stop "SIGTERM while simplifying" 15 143 detail
+stop "Ctrl-C while exporting" 2 130 export
+stop "SIGTERM while drawing" 15 143 report
+stop "terminal closed while writing" 1 129 write
+stop "pipe closed while measuring" 13 141 measure
 
 # killed outright: the half case stays under its temporary name, and the next run removes it
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o killed --progress json 2>progress.jsonl >/dev/null &
@@ -58,11 +58,11 @@ wait $pid 2>/dev/null
 # disk full, by a limit on file sizes and, where mounting is allowed, by a small file system
 mkdir full
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o whole -q --format nifti || bad "run to be limited"
-(ulimit -f 400; "$FABRICA" twin whole/volume.nii.gz --labels patient/truth/labels.nii.gz -o full/case >.out 2>&1)
+(ulimit -f 200; "$FABRICA" twin whole/volume.nii.gz --labels patient/truth/labels.nii.gz -o full/case >.out 2>&1)
 code=$?
 [ $code -eq 5 ] && [ -z "$(ls -A full)" ] && ok "file size limit" || bad "file size limit" "exit $code, $(cat .out), left: $(ls -A full)"
 cat >small.sh <<'SH'
-mount -t tmpfs -o size=600k tmpfs full || exit 99
+mount -t tmpfs -o size=300k tmpfs full || exit 99
 "$1" twin patient/dicom --labels patient/truth/labels.nii.gz -o full/case
 code=$?
 [ -z "$(ls -A full)" ] || exit 98

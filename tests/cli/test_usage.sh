@@ -19,6 +19,12 @@ expect "number out of range" 2 'from 0 to 90, not 91' "$FABRICA" phantom -o b --
 expect "not a choice" 2 'is one of ct|mr-t1|mr-t2' "$FABRICA" phantom -o b --modality pet
 expect "not a size" 2 'takes a size such as' "$FABRICA" twin a -o b --max-memory lots
 expect "not a spacing" 2 'one number or three' "$FABRICA" phantom -o b --spacing 1,2
+expect "not a field of view" 2 'two numbers, WIDTH,DEPTH' "$FABRICA" phantom -o b --fov 300
+expect "not a range" 2 'the second larger' "$FABRICA" phantom -o b --range 50,20
+expect "not a side" 2 'is one of usual|left|right' "$FABRICA" phantom -o b --convex up
+expect "not a kernel" 2 'is one of soft|bone' "$FABRICA" phantom -o b --kernel sharp
+expect "apex out of range" 2 'from -3 to 8, not 9' "$FABRICA" phantom -o b --apex 9
+expect "fat out of range" 2 'from 0.3 to 4, not 5' "$FABRICA" phantom -o b --fat 5
 expect "not a format" 2 'no export format is called "glbb"' "$FABRICA" twin a -o b --format stl,glbb
 expect "not an action" 2 'did you mean verify' "$FABRICA" model verfy
 expect "empty output" 2 '--output is empty' "$FABRICA" twin a -o ''
@@ -44,6 +50,15 @@ done
 ok "man page and completion name everything"
 words=$(bash -c '. ./completion.bash; COMP_WORDS=(fabrica phantom --modality ""); COMP_CWORD=3; _fabrica; echo "${COMPREPLY[*]}"')
 [ "$words" = "ct mr-t1 mr-t2" ] && ok "completion completes a choice" || bad "completion completes a choice" "$words"
+for option in apex convex fat kernel fov; do
+    grep -q -- "--$option" man.txt || bad "man page names phantom --$option"
+done
+phantom() { "$FABRICA" phantom --quiet --spacing 12 --range 0,60 --cobb 30 -o "$@" || bad "phantom $*"; }
+phantom plain
+for change in "--kernel bone" "--apex 2" "--convex right" "--fat 2" "--fov 300,240"; do
+    phantom other --replace $change
+    cmp -s plain/dicom/IMG00002.dcm other/dicom/IMG00002.dcm && bad "$change changes the image" || ok "$change changes the image"
+done
 if command -v man >/dev/null && command -v groff >/dev/null; then
     problems=$(groff -man -Tutf8 -ww man.1 2>&1 >/dev/null | head -3)
     [ -z "$problems" ] && ok "man page is clean" || bad "man page is clean" "$problems"

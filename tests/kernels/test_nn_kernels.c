@@ -243,7 +243,25 @@ static void unknown_isa_is_refused(void)
             CHECK_FAILS(FAB_ERR_UNSUPPORTED, "do not run on this machine",
                         fab_net_create_unet(&c, t, (fab_isa)isa, &net, &err));
     CHECK(net == NULL);
-    CHECK(fab_nn_isa_runs(fab_nn_isa_best()) && fab_nn_isa_runs(FAB_ISA_SCALAR));
+    fab_tensors_free(t);
+}
+
+/* A network built with the best kernels runs on the widest that passed, never on the emulation. */
+static void the_widest_is_chosen(void)
+{
+    const fab_unet_config c = {.input_channels = 1, .classes = 2, .stage_count = 2,
+        .stages = {{2, {1, 1, 1}, {1, 1, 1}, 1}, {2, {1, 1, 1}, {1, 1, 1}, 1}},
+        .decoder_convs = {1}, .norm_eps = 1e-5, .slope = 0.01, .conv_bias = true};
+    const fab_isa expected = fab_nn_isa_runs(FAB_ISA_AVX512) ? FAB_ISA_AVX512
+                             : fab_nn_isa_runs(FAB_ISA_AVX2) ? FAB_ISA_AVX2
+                                                             : FAB_ISA_SCALAR;
+    fab_tensors *t = random_unet_tensors(&c, 1);
+    fab_net *net = NULL;
+    CHECK(fab_nn_isa_runs(FAB_ISA_SCALAR));
+    CHECK_OK(fab_net_create_unet(&c, t, fab_nn_isa_best(), &net, &err));
+    printf("  %s is used\n", fab_nn_isa_name(fab_net_isa(net)));
+    CHECK(fab_net_isa(net) == expected);
+    fab_net_free(net);
     fab_tensors_free(t);
 }
 
@@ -251,5 +269,5 @@ int main(void)
 {
     return fab_test_run((fab_test[]){TEST(reference_equals_the_definition),
                                      TEST(every_isa_gives_the_references_bits),
-                                     TEST(unknown_isa_is_refused)}, 3);
+                                     TEST(unknown_isa_is_refused), TEST(the_widest_is_chosen)}, 4);
 }

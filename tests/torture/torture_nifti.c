@@ -20,7 +20,7 @@ static fab_status read_once(void *ctx)
     fab_reader r;
     char notes[100];
     fab_reader_from_memory(s->bytes, s->size, "torture", &r);
-    return s->nrrd ? fab_nrrd_read_from(&r, &v, &err)
+    return s->nrrd ? fab_nrrd_read_from(&r, &v, notes, sizeof notes, &err)
                    : fab_nifti_read_from(&r, &v, notes, sizeof notes, &err);
 }
 

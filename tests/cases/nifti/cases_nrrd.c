@@ -99,7 +99,7 @@ static fab_status read_bytes(const char *bytes, size_t n)
     fab_reader r;
     fab_volume *v = NULL;
     fab_reader_from_memory(bytes, n, "case.nrrd", &r);
-    fab_status status = fab_nrrd_read_from(&r, &v, &err);
+    fab_status status = fab_nrrd_read_from(&r, &v, NULL, 0, &err);
     CHECK((status == FAB_OK) == (v != NULL));
     fab_volume_unref(v);
     return status;

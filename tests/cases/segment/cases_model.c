@@ -68,6 +68,8 @@ static const struct {
     {"\"name\": \"two\"", "\"name\": \"../two\"", FAB_ERR_ARG, "labels[1]"},
     {"\"left_name\": \"three_left\",", "", FAB_ERR_FORMAT, "labels[2]: "},
     {"\"labels\": [", "\"postprocess\": 3, \"labels\": [", FAB_ERR_FORMAT, "postprocess"},
+    {"\"labels\": [", "\"postprocess\": {\"outside_reaches_edge\": 1}, \"labels\": [",
+     FAB_ERR_FORMAT, "outside_reaches_edge"},
     {"\"labels\": [", "\"postprocess\": {\"labels\": {\"nose\": {}}}, \"labels\": [",
      FAB_ERR_FORMAT, "postprocess.labels.nose"},
     {"\"labels\": [", "\"postprocess\": {\"default\": {\"keep_components\": -1}}, \"labels\": [",

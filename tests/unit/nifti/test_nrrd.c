@@ -5,6 +5,7 @@
 
 static fab_error err;
 static uint8_t bytes[8192];
+static char notes[400];
 
 #define GEOMETRY                                                                                  \
     "space: left-posterior-superior\nspace directions: (2,0,0) (0,3,0) (0,0,4)\n"                 \
@@ -24,7 +25,7 @@ static fab_volume *read_bytes(size_t n)
     fab_reader r;
     fab_volume *v = NULL;
     fab_reader_from_memory(bytes, n, "test.nrrd", &r);
-    CHECK_OK(fab_nrrd_read_from(&r, &v, &err));
+    CHECK_OK(fab_nrrd_read_from(&r, &v, notes, sizeof notes, &err));
     return v;
 }
 
@@ -72,6 +73,41 @@ static void ascii_text(void)
                                 strlen(text))), FAB_F32);
 }
 
+/* A voxel that is no number becomes 0, and the reader says so, in every encoding. */
+static void not_a_number(void)
+{
+    const float values[12] = {1, NAN, 2, INFINITY, -INFINITY, 5, 6, 7, 8, 9, 10, 11};
+    const double wide[12] = {1, 2, 1e300, 4};
+    const char *text = "1 nan 2 inf -inf 5 6 7 8 9 10 11";
+    uint8_t packed[200];
+    size_t n = nifti_gzip((const uint8_t *)values, sizeof values, packed, sizeof packed);
+    const struct {
+        const char *head;
+        const void *data;
+        size_t bytes;
+        const char *note;
+        int first; /* voxel that must be 0 */
+    } cases[] = {
+        {"type: float\nendian: little\nencoding: raw\n\n", values, sizeof values, "3 voxels", 1},
+        {"type: float\nendian: little\nencoding: gzip\n\n", packed, n, "3 voxels", 1},
+        {"type: float\nencoding: ascii\n\n", text, strlen(text), "3 voxels", 1},
+        {"type: double\nendian: little\nencoding: raw\n\n", wide, sizeof wide, "1 voxels", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char header[500];
+        snprintf(header, sizeof header, "NRRD0004\n" SMALL GEOMETRY "%s", cases[i].head);
+        fab_volume *v = read_bytes(build(header, cases[i].data, cases[i].bytes));
+        CHECK(strncmp(notes, cases[i].note, strlen(cases[i].note)) == 0);
+        CHECK(strstr(notes, "were not a number or infinite; read as 0"));
+        CHECK(fab_volume_get(v, 0, 0, 0) == 1);
+        CHECK(fab_volume_get(v, cases[i].first % 2, cases[i].first / 2, 0) == 0);
+        fab_volume_unref(v);
+    }
+    check_ramp(read_bytes(build("NRRD0004\ntype: short\n" SMALL GEOMETRY
+                                "endian: little\nencoding: raw\n\n", ramp, 24)), FAB_I16);
+    CHECK(!notes[0]);
+}
+
 static void spaces(void)
 {
     static const struct {
@@ -107,28 +143,31 @@ static void detached_in_the_same_folder_only(void)
     CHECK_OK(fab_file_write_atomic(data, ramp, 24, &err));
     snprintf(text, sizeof text, "%sdata file: v.raw\n", head);
     CHECK_OK(fab_file_write_atomic(path, text, strlen(text), &err));
-    CHECK_OK(fab_nrrd_read(path, &v, &err));
+    CHECK_OK(fab_nrrd_read(path, &v, notes, sizeof notes, &err));
     check_ramp(v, FAB_I16);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snprintf(text, sizeof text, "%sdata file: %s\n", head, bad[i]);
         CHECK_OK(fab_file_write_atomic(path, text, strlen(text), &err));
-        CHECK_FAILS(FAB_ERR_UNSUPPORTED, "own folder", fab_nrrd_read(path, &v, &err));
+        CHECK_FAILS(FAB_ERR_UNSUPPORTED, "own folder",
+                    fab_nrrd_read(path, &v, notes, sizeof notes, &err));
     }
     CHECK_OK(fab_path_join(data, sizeof data, folder, "link", &err));
     CHECK(symlink("/etc/hostname", data) == 0);
     snprintf(text, sizeof text, "%sdata file: link\n", head);
     CHECK_OK(fab_file_write_atomic(path, text, strlen(text), &err));
-    CHECK_FAILS(FAB_ERR_UNSUPPORTED, "is a link", fab_nrrd_read(path, &v, &err));
+    CHECK_FAILS(FAB_ERR_UNSUPPORTED, "is a link",
+                fab_nrrd_read(path, &v, notes, sizeof notes, &err));
     snprintf(text, sizeof text, "%sdata file: gone\n", head);
     CHECK_OK(fab_file_write_atomic(path, text, strlen(text), &err));
-    CHECK_FAILS(FAB_ERR_NOTFOUND, "v.nhdr", fab_nrrd_read(path, &v, &err));
+    CHECK_FAILS(FAB_ERR_NOTFOUND, "v.nhdr", fab_nrrd_read(path, &v, notes, sizeof notes, &err));
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }
 
 int main(void)
 {
     static const fab_test tests[] = {
-        TEST(raw_little_and_big), TEST(gzip_and_skips), TEST(ascii_text), TEST(spaces),
+        TEST(raw_little_and_big), TEST(gzip_and_skips), TEST(ascii_text), TEST(not_a_number),
+        TEST(spaces),
         TEST(detached_in_the_same_folder_only),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);

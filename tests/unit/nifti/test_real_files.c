@@ -72,7 +72,7 @@ static void slicer_nrrd(void)
 {
     fab_volume *v = NULL;
     if (!fab_test_data("labelmaps/ct244_bone.nrrd", path)) SKIP("no shared data");
-    CHECK_OK(fab_nrrd_read(path, &v, &err));
+    CHECK_OK(fab_nrrd_read(path, &v, notes, 400, &err));
     check_size(v, 288, 288, 287);
     const fab_mat34 *m = &fab_volume_grid(v)->world_from_voxel;
     CHECK(fab_volume_dtype(v) == FAB_I16 && m->m[0][0] == -1.5 && m->m[1][1] == -1.5);

@@ -1,7 +1,7 @@
 /* test_phantom.c - the synthetic patient: same seed same bytes, its truth, and its anatomy. */
 #include "harness.h"
 
-#include "fabrica/phantom.h"
+#include "phantom_internal.h"
 
 static fab_phantom_options coarse(uint64_t seed)
 {
@@ -315,6 +315,107 @@ static void stenosis_narrows_one_level(void)
     fab_phantom_free(&tight);
 }
 
+static double part_below(const fab_phantom *p, const char *name, double value)
+{
+    int label = value_of(p, name);
+    const uint8_t *at = fab_volume_data(p->labels);
+    const int16_t *image = fab_volume_data(p->image);
+    int64_t n = fab_grid_voxels(fab_volume_grid(p->labels)), all = 0, below = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (at[i] == label) all++, below += image[i] < value;
+    return (double)below / (double)all;
+}
+
+static fab_phantom lumbar_mr(fab_phantom_modality modality, double age)
+{
+    fab_phantom_options o = coarse(9);
+    o.modality = modality, o.age_years = age, o.noise_hu = 0;
+    o.spacing_mm[0] = o.spacing_mm[1] = 1, o.spacing_mm[2] = o.slice_thickness_mm = 2;
+    o.range_mm[0] = 20, o.range_mm[1] = 110, o.fov_mm[0] = 200, o.fov_mm[1] = 260;
+    return make(&o);
+}
+
+/* What a reader expects of T1 and T2; brightness has no unit, so tissues are compared. */
+static void magnetic_resonance_reads_right(void)
+{
+    for (int k = 0; k < 2; k++) {
+        fab_phantom p = lumbar_mr(k ? FAB_PHANTOM_MR_T2 : FAB_PHANTOM_MR_T1, 40);
+        double muscle = mean_of(&p, "iliopsoas_left"), marrow = mean_of(&p, "vertebrae_L3");
+        double csf = mean_of(&p, "cerebrospinal_fluid"), disc = mean_of(&p, "disc_L2_L3");
+        /* the means take in the dark shell of the bone and the fat in the muscle */
+        CHECK(mean_of(&p, "subcutaneous_fat") > marrow && marrow > 1.1 * muscle);
+        CHECK(mean_of(&p, "aorta") < 0.6 * muscle); /* flow void */
+        CHECK(part_below(&p, "vertebrae_L3", 0.35 * marrow) > 0.05); /* cortical bone */
+        CHECK(k ? csf > 1.5 * marrow && csf > 2 * disc : csf < 0.6 * muscle && disc < marrow);
+        fab_phantom_free(&p);
+    }
+    fab_phantom young = lumbar_mr(FAB_PHANTOM_MR_T2, 14), old = lumbar_mr(FAB_PHANTOM_MR_T2, 80);
+    double bright = mean_of(&young, "disc_L3_L4"), dark = mean_of(&old, "disc_L3_L4");
+    CHECK(bright > 1.6 * dark && dark < 0.6 * mean_of(&old, "vertebrae_L3"));
+    fab_phantom_free(&young);
+    fab_phantom_free(&old);
+}
+
+/* Metal is as bright as HU go; its streaks are strong beside it and gone at the other side. */
+static void metal_streaks_are_limited(void)
+{
+    fab_phantom_options o = coarse(5);
+    o.noise_hu = 0, o.cobb_deg = 20, o.apex = 0, o.convex_side = 1;
+    o.spacing_mm[0] = o.spacing_mm[1] = 1.5, o.spacing_mm[2] = o.slice_thickness_mm = 3;
+    o.range_mm[0] = 150, o.range_mm[1] = 200;
+    fab_phantom plain = make(&o);
+    o.metal = true;
+    fab_phantom p = make(&o);
+    const int16_t *with = fab_volume_data(p.image), *without = fab_volume_data(plain.image);
+    const uint8_t *label = fab_volume_data(p.labels);
+    const int32_t *size = fab_volume_grid(p.image)->size;
+    double c[3], near = 0, far = 0, top = 0;
+    fab_label_stats stats[256];
+    stats_of(&p, stats);
+    memcpy(c, stats[value_of(&p, "metal_implant")].centroid_voxel, sizeof c);
+    int64_t n = fab_grid_voxels(fab_volume_grid(p.image));
+    for (int64_t i = 0; i < n; i++) {
+        top = fmax(top, with[i]);
+        if (label[i] == value_of(&p, "metal_implant")) continue;
+        double x = (double)(i % size[0]) - c[0], y = (double)(i / size[0] % size[1]) - c[1];
+        double r = 1.5 * sqrt(x * x + y * y), change = fabs((double)with[i] - without[i]);
+        if (r < 40) near = fmax(near, change);
+        if (r > 130) far = fmax(far, change);
+    }
+    CHECK(top == 3071 && near > 100 && far < 40);
+    fab_phantom_free(&plain);
+    fab_phantom_free(&p);
+}
+
+/* The canal's area in the label map is the truth's, narrow or not; the slice is a few degrees off
+ * the plane the truth is measured in. */
+static void stenosis_is_in_the_labels(void)
+{
+    for (int k = 0; k < 2; k++) {
+        fab_phantom_options o = coarse(6);
+        o.stenosis = k * 0.7, o.stenosis_level = 3, o.lordosis_deg = 20;
+        o.spacing_mm[0] = o.spacing_mm[1] = 0.5, o.spacing_mm[2] = o.slice_thickness_mm = 1;
+        o.range_mm[0] = 40, o.range_mm[1] = 150, o.fov_mm[0] = 60, o.fov_mm[1] = 120;
+        fab_phantom first = make(&o);
+        double at[3];
+        vec(level(&first, "L3"), "centre", at);
+        fab_phantom_free(&first);
+        o.range_mm[0] = at[2] - 1.5, o.range_mm[1] = at[2] + 1.5;
+        fab_phantom p = make(&o);
+        const uint8_t *label = fab_volume_data(p.labels);
+        const int32_t *size = fab_volume_grid(p.labels)->size;
+        int parts[2] = {value_of(&p, "spinal_canal"), value_of(&p, "cerebrospinal_fluid")};
+        double area = 0;
+        for (int64_t i = 0, n = (int64_t)size[0] * size[1]; i < n; i++)
+            for (int part = 0; part < 2; part++)
+                area += label[n + i] == parts[part] ? 0.25 : 0; /* the middle slice */
+        double truth = number(level(&p, "L3"), "canal_area_mm2");
+
+        CHECK_NEAR(area, truth, 0.15 * truth);
+        fab_phantom_free(&p);
+    }
+}
+
 /* The truth's own points must lie in the label map's structures. */
 static void landmarks_lie_where_they_say(void)
 {
@@ -347,6 +448,50 @@ static void landmarks_lie_where_they_say(void)
     fab_phantom_free(&p);
 }
 
+/* Every value the phantom can write has a row of the structure table: code, side and colour. */
+static void every_label_has_a_row(void)
+{
+    int count = 0;
+    for (int v = 1; fab_ph_label_name(v); v++, count++) {
+        const char *name = fab_ph_label_name(v);
+        const fab_anatomy *row = fab_anatomy_find(name);
+        if (!row) fprintf(stderr, "no row for %s\n", name);
+        CHECK(row && row->type.value && row->category.value && row->display);
+        CHECK(row->rgb[0] || row->rgb[1] || row->rgb[2]);
+        bool rib = !strncmp(name, "rib_", 4);
+        fab_laterality side = strstr(name, rib ? "_left_" : "_left") ? FAB_SIDE_LEFT
+                              : strstr(name, "_right")               ? FAB_SIDE_RIGHT
+                                                                     : FAB_SIDE_NONE;
+        if (strncmp(name, "heart_", 6)) CHECK(row->side == side);
+        CHECK(fab_ph_label(name) == v);
+    }
+    CHECK(count == 160);
+    /* values that trained networks and saved labels rely on */
+    CHECK(fab_ph_label("spleen") == 1 && fab_ph_label("costal_cartilages") == 117);
+    CHECK(fab_ph_label("vertebrae_L6") == 118 && fab_ph_label("metal_implant") == 152);
+    CHECK(fab_ph_label("pectoralis_major_right") == 160);
+}
+
+/* Whatever byte of the options changes, the text does, but for padding and `progress`: an option
+ * that is added without its row shows here. */
+static void options_text_sees_every_option(void)
+{
+    static char before[FAB_PHANTOM_TEXT_BYTES], after[FAB_PHANTOM_TEXT_BYTES];
+    fab_phantom_options o;
+    memset(&o, 0, sizeof o);
+    fab_phantom_options_text(&o, before);
+    CHECK(strlen(before) > 200 && strlen(before) < sizeof before - 700);
+    size_t silent = 0, padding = 3 + 3 + 4 + 4; /* after female, metal, kernel, convex_side */
+    for (size_t i = 0; i < sizeof o; i++) {
+        unsigned char bytes[sizeof o] = {0};
+        bytes[i] = 1;
+        memcpy(&o, bytes, sizeof o);
+        fab_phantom_options_text(&o, after);
+        silent += !strcmp(before, after);
+    }
+    CHECK(silent == padding + sizeof o.progress);
+}
+
 static void refuses_nonsense(void)
 {
     fab_phantom_options o = coarse(1);
@@ -357,6 +502,12 @@ static void refuses_nonsense(void)
     o = coarse(1);
     o.cobb_deg = NAN;
     CHECK_FAILS(FAB_ERR_ARG, "cobb_deg", fab_phantom_make(&o, &p, &err));
+    o = coarse(1);
+    o.convex_side = 2;
+    CHECK_FAILS(FAB_ERR_ARG, "convex_side", fab_phantom_make(&o, &p, &err));
+    o = coarse(1);
+    o.fat = 9;
+    CHECK_FAILS(FAB_ERR_ARG, "fat", fab_phantom_make(&o, &p, &err));
     o = coarse(1);
     o.range_mm[0] = 50, o.range_mm[1] = 20;
     CHECK_FAILS(FAB_ERR_ARG, "range", fab_phantom_make(&o, &p, &err));
@@ -370,7 +521,11 @@ int main(void)
         TEST(rotation_goes_with_the_curve), TEST(every_structure_is_there),
         TEST(volumes_are_human), TEST(left_is_left_and_up_is_up), TEST(hounsfield_per_tissue),
         TEST(four_and_six_lumbar), TEST(stenosis_narrows_one_level),
-        TEST(landmarks_lie_where_they_say), TEST(refuses_nonsense),
+        TEST(landmarks_lie_where_they_say), TEST(magnetic_resonance_reads_right),
+        TEST(metal_streaks_are_limited), TEST(stenosis_is_in_the_labels),
+        TEST(every_label_has_a_row),
+        TEST(options_text_sees_every_option),
+        TEST(refuses_nonsense),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -8,7 +8,8 @@ int main(void)
         TEST(models_newest_and_named),  TEST(findings_of_a_wrong_twin),
         TEST(cancel_at_every_step),     TEST(progress_never_falls),
         TEST(names_cannot_break_the_report), TEST(evaluate_by_name_and_mapping),
-        TEST(evaluate_on_another_grid),
+        TEST(evaluate_on_another_grid), TEST(phantom_uids_depend_on_every_option),
+        TEST(phantom_again_is_the_same_bytes),
     };
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }

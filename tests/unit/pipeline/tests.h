@@ -13,6 +13,8 @@ void progress_never_falls(void);
 void names_cannot_break_the_report(void);
 void evaluate_by_name_and_mapping(void);
 void evaluate_on_another_grid(void);
+void phantom_uids_depend_on_every_option(void);
+void phantom_again_is_the_same_bytes(void);
 
 /* A label map of boxes on a 5 mm LPS grid of 48 voxels a side, whose centre is the origin. */
 typedef struct box {
