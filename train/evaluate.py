@@ -9,12 +9,13 @@ import os
 import pathlib
 import sys
 
-from train import MALLOC, PATCHES
+from train import MALLOC, PATCH as WINDOW
 
 if __name__ == "__main__" and "MALLOC_MMAP_MAX_" not in os.environ:
     os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
 
 import numpy as np  # noqa: E402
+import scipy.ndimage as nd  # noqa: E402
 import torch  # noqa: E402
 
 import classes  # noqa: E402
@@ -22,8 +23,8 @@ import net as netlib  # noqa: E402
 import volumes  # noqa: E402
 from normalize import normalize  # noqa: E402
 
-SPACING = [4.0, 4.0, 4.0]  # main() changes both for a run still at a coarser grid
-PATCH = [48, 64, 96]
+SPACING = [4.0, 4.0, 4.0]
+PATCH = list(WINDOW)  # main() may change it
 PAD_HU = -1024.0
 
 
@@ -47,8 +48,18 @@ def starts(n, p, step=0.5):
     return [0] if k == 1 else [int(np.round(i * (n - p) / (k - 1))) for i in range(k)]
 
 
+def fill_enclosed(logits):
+    """The card's "outside_reaches_edge": class 0 comes last where other classes enclose it in an axial plane."""
+    for z in range(logits.shape[1]):
+        parts, _ = nd.label(logits[:, z].argmax(0) == 0)
+        edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+        inside = (parts > 0) & ~np.isin(parts, edge)
+        logits[0, z][inside] = logits[1:, z, inside].min(0)
+    return logits
+
+
 def predict(net, hu, spacing, step=0.5):
-    """Logits on the 4 mm grid of a volume in LPS order."""
+    """Logits on the 4 mm grid of a volume in LPS order, class 0 never enclosed by others."""
     small = volumes.resample_image(hu, spacing, SPACING)
     pad = [max(0, p - n) for p, n in zip(PATCH, small.shape)]
     low = [d // 2 for d in pad]
@@ -74,7 +85,7 @@ def predict(net, hu, spacing, step=0.5):
                 acc[(slice(None), *w)] += o * g
                 weight[w] += g
     inside = tuple(slice(a, a + n) for a, n in zip(low, small.shape))
-    return (acc / weight)[(slice(None), *inside)].numpy(), small
+    return fill_enclosed((acc / weight)[(slice(None), *inside)].numpy()), small
 
 
 def example(data):
@@ -165,15 +176,14 @@ def main():
     ap.add_argument("--cases", default=",".join(CASES))
     ap.add_argument("--volumes", nargs="*", default=[], type=pathlib.Path, help="unlabelled NIfTI to look at")
     ap.add_argument("--step", type=float, default=0.5)
-    ap.add_argument("--spacing", type=float, default=4.0)
-    ap.add_argument("--patch", help="z,y,x voxels instead of the training patch")
+    ap.add_argument("--patch", help="window in voxels z,y,x instead of the package's")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--json", type=pathlib.Path)
     ap.add_argument("--png", type=pathlib.Path)
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
-    SPACING[:] = [a.spacing] * 3
-    PATCH[:] = [int(p) for p in a.patch.split(",")] if a.patch else PATCHES[a.spacing]
+    if a.patch:
+        PATCH[:] = [int(p) for p in a.patch.split(",")]
     net = load_net(a.model)
     result = {}
     for name in [c for c in a.cases.split(",") if c]:

@@ -11,7 +11,7 @@ import torch
 import classes
 import net as netlib
 from normalize import NORMALIZATION
-from train import PATCHES
+from train import PATCH
 
 SOURCES = [
     {"what": "label maps s0327, s0328 of TotalSegmentator's training data", "license": "CC BY 4.0",
@@ -34,6 +34,7 @@ LIMITATIONS = [
     "Not for diagnostic use.",
 ]
 
+BONY = ["ribs_sternum", "shoulder_girdle"]  # bright abdominal wall is taken for cartilage
 # Structures of which a body has one (or one a side): stray parts are dropped.
 ONE = ["sacrum", "hips", "femurs", "heart", "aorta", "liver", "spleen", "kidneys", "stomach", "urinary_bladder",
        "autochthon", "iliopsoas", "pancreas"]  # fmt: skip
@@ -65,8 +66,6 @@ def main():
     ap.add_argument("folder", type=pathlib.Path)
     ap.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data"))
     ap.add_argument("--version", default="0.1.0")
-    ap.add_argument("--spacing", type=float, default=4.0)
-    ap.add_argument("--patch", help="z,y,x voxels instead of the training patch")
     ap.add_argument("--evaluation", type=pathlib.Path, help="evaluate.py's JSON, copied into the card")
     ap.add_argument("--real", action="store_true", help="self-training was used")
     ap.add_argument("--note", default="")
@@ -96,21 +95,25 @@ def main():
         "architecture": state["arch"],
         "preprocessing": {
             "orientation": "LPS",
-            "spacing_mm": [a.spacing] * 3,
+            "spacing_mm": [4.0] * 3,
             "resampling": "fabrica-gauss-linear-1",
             "normalization": NORMALIZATION,
             "padding_value_hu": -1024.0,
         },
         "inference": {
-            "patch_size": [int(p) for p in a.patch.split(",")] if a.patch else list(PATCHES[a.spacing]),
+            "patch_size": list(PATCH),
             "step": 0.5,
             "gaussian_sigma_scale": 0.125,
             "mirror_axes": [],
         },
         "labels": labels(a.data),
         "postprocess": {
+            "outside_reaches_edge": True,
             "default": {"min_component_ml": 0.5},
-            "labels": {n: {"keep_components": 1} for n in ONE},
+            "labels": {
+                **{n: {"keep_components": 1} for n in ONE},
+                **{n: {"needs_hu": 150, "needs_share": 0.05} for n in BONY},
+            },
         },
         "training": {
             "program": "train/train.py, PyTorch 1.13, CPU, fp32",

@@ -9,7 +9,7 @@ import os
 import pathlib
 import sys
 
-from train import MALLOC, PATCHES
+from train import MALLOC
 
 if __name__ == "__main__" and "MALLOC_MMAP_MAX_" not in os.environ:
     os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **MALLOC})
@@ -76,6 +76,7 @@ def correct(prob, hu, sure):
     label[np.isin(label, organs) & (fat | (hu < -200))] = classes.IGNORE
     bones = [value(n) for n in BONES]
     label[np.isin(label, bones) & (hu < 20)] = classes.IGNORE
+    label[(label == value("vertebrae")) & (hu < 110)] = classes.IGNORE  # a disc, or thin bone
     notbone = [value(n) for n in ("liver", "spleen", "autochthon", "gluteal_muscles", "iliopsoas", "spinal_cord")]
     label[np.isin(label, notbone) & (hu > 220)] = classes.IGNORE
     for name in SINGLE:
@@ -103,12 +104,9 @@ def main():
     ap.add_argument("--pool", type=pathlib.Path, required=True)
     ap.add_argument("--png", type=pathlib.Path)
     ap.add_argument("--sure", type=float, default=0.6)
-    ap.add_argument("--spacing", type=float, default=4.0, help="grid the checkpoint knows now")
     ap.add_argument("--zooms", default="1.0", help="the scans again, as larger and smaller patients")
     a = ap.parse_args()
     torch.set_num_threads(1)
-    evaluate.SPACING[:] = [a.spacing] * 3
-    evaluate.PATCH[:] = PATCHES[a.spacing]
     net = evaluate.load_net(a.checkpoint)
     a.pool.mkdir(parents=True, exist_ok=True)
     k = 0

@@ -1,9 +1,9 @@
-"""Train the network on a pool of synthetic blocks: resumable, seeded, logged, its schedule tied to the clock.
+"""Train the network on pools of synthetic blocks: resumable, logged, its schedule tied to the clock.
 
-    train.py --run RUNS/first --pools RUNS/pool* --until 12:50 --plan 6:12:10,4:12:50
+    train.py --run RUNS/second --pools RUNS/pool-a RUNS/phantoms=0.4 --plan 32x64x80:15:40,48x64x96:16:20
 
-A plan entry is SPACING_MM:HH:MM: blocks are enlarged to that spacing until that time. Coarse blocks
-first: a step costs a third of one at 4 mm while the network learns what is where.
+A plan entry is PATCH:HH:MM: patches of that size (voxels of 4 mm) until that time. Small patches first:
+an iteration costs half of one at the inference window's size while the network learns what is where.
 """
 
 import argparse
@@ -32,8 +32,11 @@ from normalize import NORMALIZATION, normalize  # noqa: E402
 
 BLOCK_MM = 4.0
 FEATURES, CONVS, DECODER = [8, 32, 64, 128, 192], [1, 2, 2, 2, 2], [2, 2, 2, 1]
-PATCHES = {6.0: (32, 48, 64), 5.0: (32, 48, 80), 4.0: (32, 64, 80)}
+PATCH = (48, 64, 96)  # the window of inference
 DEEP = (1, 2)
+BOWEL = classes.NAMES.index("bowel")
+LUNGS = classes.NAMES.index("lungs")
+VERTEBRAE = classes.NAMES.index("vertebrae")
 BONES = [classes.NAMES.index(n) for n in ("vertebrae", "sacrum", "ribs_sternum", "hips", "femurs",
                                           "shoulder_girdle")]  # fmt: skip
 # Voxels in a thousand of each class in the pool. A class' cross-entropy counts by its root, so that
@@ -41,11 +44,33 @@ BONES = [classes.NAMES.index(n) for n in ("vertebrae", "sacrum", "ribs_sternum",
 SHARE = torch.tensor([547, 11.8, 3.7, 5.4, 11.2, 3.0, 23.3, 7.1, 2.4, 1.8, 28.5, 4.0, 4.8, 4.0, 33.8, 1.8,
                       1.0, 14.2, 18.1, 9.6, 1.2, 1.0, 261])  # fmt: skip
 WEIGHT = (50 / SHARE).sqrt()
-# Set by what a short run still missed (hips, femurs and ribs were not found at all after 1000
-# iterations at weight 1) and by what it then drew too large (soft tissue).
-for _name, _times in {"hips": 2.5, "femurs": 3, "ribs_sternum": 3, "stomach": 2, "shoulder_girdle": 2,
-                      "soft_tissue": 1.8}.items():  # fmt: skip
+# Thin bones come late: three times the weight found them in a short run, half of that keeps them.
+for _name, _times in {"hips": 1.5, "femurs": 2, "ribs_sternum": 2, "stomach": 1.5, "shoulder_girdle": 1.5,
+                      "lungs": 3, "soft_tissue": 1.3}.items():  # fmt: skip
     WEIGHT[classes.NAMES.index(_name)] *= _times
+# How often a patch is centred on a voxel of each class: the rare ones as often as the large.
+FOCUS = (1 / SHARE).pow(0.25)
+FOCUS[0] = 0
+
+
+def rotation(angles):
+    """Rotation matrix about z, y and x by angles in radians (coordinates z, y, x)."""
+    (cz, cy, cx), (sz, sy, sx) = np.cos(angles), np.sin(angles)
+    about_z = np.array([[1, 0, 0], [0, cz, -sz], [0, sz, cz]])
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_x = np.array([[cx, -sx, 0], [sx, cx, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def cut_out(img, cls, centre, matrix, size):
+    """Patch of `size` around `centre` (voxels); matrix maps patch offsets to block offsets. Air outside."""
+    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in size]
+    offset = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    where = offset @ torch.from_numpy(matrix.T.astype(np.float32)) + torch.tensor(centre, dtype=torch.float32)
+    grid = (where * torch.tensor([2 / (n - 1) for n in img.shape]) - 1).flip(-1)[None]
+    out = F.grid_sample(img[None, None] + 1024, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    lab = F.grid_sample(cls[None, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=True)
+    return out - 1024, lab[0, 0].round().long()
 
 
 class Pool:
@@ -72,28 +97,85 @@ class Pool:
             except (OSError, ValueError, KeyError, EOFError):  # being replaced by its maker
                 continue
 
-    def patch(self, spacing):
+    def centre(self, cls, size):
+        """Where to cut: around a voxel of a class drawn by FOCUS, or anywhere; mostly inside the block."""
         r = self.rng
-        size = PATCHES[spacing]
+        at = [r.uniform(0, n - 1) for n in cls.shape]
+        if r.random() < 0.6:
+            present = np.unique(cls)
+            present = present[present < classes.SOFT]
+            weights = FOCUS[torch.from_numpy(present.astype(np.int64))].tolist()
+            if sum(weights) > 0:
+                found = np.flatnonzero(cls.ravel() == r.choices(list(present), weights)[0])
+                at = list(np.unravel_index(found[r.randrange(len(found))], cls.shape))
+                at = [a + r.uniform(-0.3, 0.3) * s for a, s in zip(at, size)]
+        lap = 0.1 if r.random() < 0.7 else 0.35  # how far over the block's edge: scans end anywhere
+        low = [(0.5 - lap) * s for s in size]
+        return [min(max(a, l), n - l) if n > 2 * l else (n - 1) / 2 for a, l, n in zip(at, low, cls.shape)]
+
+    def patch(self, size):
+        while True:
+            img, cls = self.cut(size)
+            if (cls > 0).float().mean() > 0.06:  # not just the air beside a patient
+                return normalize(img), cls[None]
+
+    def cut(self, size):
+        r = self.rng
         img, cls = self.block()
-        zoom = spacing / BLOCK_MM * (r.uniform(0.85, 1.05) if spacing > BLOCK_MM else 1.0)
-        need = [min(n, max(int(round(s * zoom)), 4)) for s, n in zip(size, img.shape)]
-        o = [r.randint(0, n - m) for n, m in zip(img.shape, need)]
-        sl = tuple(slice(a, a + m) for a, m in zip(o, need))
-        img, cls = torch.from_numpy(img[sl].copy())[None, None], torch.from_numpy(cls[sl].copy())
-        if need != list(size):
-            img = F.interpolate(img, size=size, mode="trilinear", align_corners=False)
-            cls = F.interpolate(cls[None, None].float(), size=size, mode="nearest")[0, 0]
-        img, cls = self.change(img, cls.long())
-        return normalize(img), cls[None]
+        matrix = np.eye(3)
+        if r.random() < 0.7:
+            zoom = r.uniform(0.82, 1.18)
+            matrix = rotation(np.radians([r.gauss(0, 7) for _ in range(3)]))
+            matrix = matrix @ np.diag([zoom * r.uniform(0.93, 1.07) for _ in range(3)])
+        img, cls = cut_out(torch.from_numpy(img), torch.from_numpy(cls), self.centre(cls, size), matrix, size)
+        return self.change(img, cls)
+
+    def spine_only(self, img, cls):
+        """Cut the field of view to a box around one vertebra, as spine protocols do."""
+        r = self.rng
+        found = torch.nonzero(cls == VERTEBRAE)
+        if len(found) == 0:
+            return
+        at = found[r.randrange(len(found))].tolist()
+        at[1] -= r.randint(0, 6)
+        half = [r.randint(12, 24), r.randint(11, 22), r.randint(9, 24)]
+        for axis in range(3):
+            n = cls.shape[axis]
+            for lo, hi in ((0, max(0, at[axis] - half[axis])), (min(n, at[axis] + half[axis]), n)):
+                img.narrow(2 + axis, lo, hi - lo).fill_(-1024)
+                cls.narrow(axis, lo, hi - lo).fill_(0)
+
+    def mass(self, img, cls):
+        """Fluid or a tumour where fat and bowel were: large, without texture, and no organ of ours."""
+        r = self.rng
+        found = torch.nonzero((cls == classes.SOFT) & (img[0, 0] < -30) | (cls == BOWEL))
+        if len(found) == 0:
+            return
+        at = found[r.randrange(len(found))].tolist()
+        axes = [(torch.arange(n) - a) / r.uniform(5, 22) for n, a in zip(cls.shape, at)]
+        inside = (axes[0] ** 2)[:, None, None] + (axes[1] ** 2)[:, None] + axes[2] ** 2 < 1
+        inside &= (cls == classes.SOFT) & (img[0, 0] < -30) & (img[0, 0] > -300) | (cls == BOWEL)
+        img[0, 0][inside] = (r.uniform(0, 75) + torch.randn_like(img[0, 0]) * r.uniform(3, 20))[inside]
+        cls[inside] = classes.SOFT
+
+    def lung_base(self, img, cls):
+        """End the scan just above the lowest lung, as abdominal protocols do."""
+        rows = torch.nonzero((cls == LUNGS).any(2).any(1)).flatten()
+        if len(rows) == 0:
+            return
+        top = int(rows[0]) + self.rng.randint(1, 9)
+        img[:, :, top:] = -1024
+        cls[top:] = 0
 
     def change(self, img, cls):
         """Cheap changes, so that a block seen again is not the same."""
         r = self.rng
+        if r.random() < 0.25:
+            self.mass(img, cls)
         if r.random() < 0.7:  # bone denser or paler, every organ a little lighter or darker
             table = torch.tensor([r.gauss(0, 10) for _ in range(256)])
             gain = torch.ones(256)
-            gain[BONES] = r.uniform(0.85, 1.9)
+            gain[BONES] = r.uniform(0.75, 1.5)
             gain[0] = 1.0
             table[0] = 0
             img = torch.where(img > -150, img.clamp(max=0) + img.clamp(min=0) * gain[cls] + table[cls], img)
@@ -101,7 +183,15 @@ class Pool:
             img = img * r.uniform(0.9, 1.1) + r.uniform(-25, 25)
         if r.random() < 0.3:
             img = img + torch.randn_like(img) * r.uniform(0, 25)
-        if r.random() < 0.35:  # cut the field of view: what is outside is padding
+        if r.random() < 0.3:  # softer or sharper, along one axis or all
+            k = r.uniform(-0.08, 0.22)
+            for axis in (2, 3, 4) if r.random() < 0.5 else (2,):
+                img = (1 - 2 * k) * img + k * (img.roll(1, axis) + img.roll(-1, axis))
+        if r.random() < 0.12:
+            self.spine_only(img, cls)
+        elif r.random() < 0.2:
+            self.lung_base(img, cls)
+        elif r.random() < 0.3:  # cut the field of view: what is outside is padding
             for axis in range(3):
                 if r.random() < 0.5:
                     n = img.shape[2 + axis]
@@ -113,13 +203,13 @@ class Pool:
         return img, cls
 
 
-def loss_of(logits, y):
+def loss_of(logits, y, weight):
     """Weighted cross-entropy + soft Dice over the classes present, without one-hot tensors."""
     valid = y != classes.IGNORE
     yc = torch.where(valid, y, torch.zeros_like(y))
     logp = logits.log_softmax(1)
     py = logp.gather(1, yc[:, None])[:, 0]
-    w = WEIGHT[yc] * valid
+    w = weight[yc] * valid
     ce = -(py * w).sum() / w.sum()
     p = logp.exp()
     flat = yc.flatten()
@@ -133,12 +223,24 @@ def loss_of(logits, y):
     return ce + 1 - dice[present].mean(), dice[present].mean().item()
 
 
-def total_loss(outs, y):
-    loss, dice = loss_of(outs[0], y)
+def total_loss(outs, y, progress=0.0):
+    """Over all heads. The classes' weights even out as the run goes on: found first, then drawn to size."""
+    weight = WEIGHT ** (1 - 0.7 * progress)
+    loss, dice = loss_of(outs[0], y, weight)
     for k, o in enumerate(outs[1:]):
         s = 2 ** (k + 1)
-        loss = loss + 0.5 ** (k + 1) * loss_of(o, y[:, s // 2 :: s, s // 2 :: s, s // 2 :: s])[0]
+        loss = loss + 0.5 ** (k + 1) * loss_of(o, y[:, s // 2 :: s, s // 2 :: s, s // 2 :: s], weight)[0]
     return loss, dice
+
+
+def first_weights(path):
+    """State to begin a run with: of a checkpoint, of a package (without deep heads), or nothing."""
+    if path is None:
+        return {"net": {}, "ema": {}}
+    if path.is_dir():
+        weights = {k: torch.from_numpy(v.copy()) for k, v in netlib.load_safetensors(path / "weights.safetensors").items()}
+        return {"net": weights, "ema": weights}
+    return torch.load(path)
 
 
 class Shared:
@@ -190,7 +292,7 @@ class Shared:
         self.flat.mul_(1 - lr * decay)
         denom = (self.v / (1 - b2**it)).sqrt_().add_(1e-8)
         self.flat.addcdiv_(self.m, denom, value=-lr / (1 - b1**it))
-        keep = min(0.99, (it + 1) / (it + 10))
+        keep = min(0.995, (it + 1) / (it + 10))
         self.ema.mul_(keep).add_(self.flat, alpha=1 - keep)
 
     def save(self, folder):
@@ -217,7 +319,7 @@ class Shared:
         else:
             me = Shared(netlib.architecture(classes.COUNT, FEATURES, CONVS, DECODER))
             me.start.fill_(time.time())
-            state = torch.load(start_from) if start_from else {"net": {}, "ema": {}}
+            state = first_weights(start_from)
         for kind, flat in (("net", me.flat), ("ema", me.ema)):
             for n, w in me.views(flat).items():
                 if n in state[kind] and state[kind][n].shape == w.shape:
@@ -237,16 +339,16 @@ def work(rank, shared, lock, args):
     torch.manual_seed(seed)
     net, grad = shared.attach()
     pool = Pool(args.pools, random.Random(seed))
-    plan = [(float(e.split(":", 1)[0]), clock(e.split(":", 1)[1])) for e in args.plan.split(",")]
+    plan = [(tuple(map(int, e.split(":", 1)[0].split("x"))), clock(e.split(":", 1)[1])) for e in args.plan.split(",")]
     start, end = float(shared.start), plan[-1][1]
     while time.time() < end:
-        spacing = next(s for s, until in plan if time.time() < until)
+        size = next(s for s, until in plan if time.time() < until)
         f = min(1.0, (time.time() - start) / (end - start))
         lr = args.lr * min(1, (int(shared.it) + 1) / 100) * max(0.01, 0.5 * (1 + math.cos(math.pi * f)))
         # Two patches at a time: torch 1.13 falls to a slow 3D convolution at batch 1 in deep stages.
-        xs, ys = zip(*[pool.patch(spacing) for _ in range(2)])
+        xs, ys = zip(*[pool.patch(size) for _ in range(2)])
         grad.zero_()
-        loss, dice = total_loss(net(torch.cat(xs), deep=DEEP), torch.cat(ys))
+        loss, dice = total_loss(net(torch.cat(xs), deep=DEEP), torch.cat(ys), f)
         loss.backward()
         with lock:
             shared.adamw(grad, lr)
@@ -254,13 +356,13 @@ def work(rank, shared, lock, args):
             it = int(shared.it)
             if it % 20 == 0:
                 s = shared.sum
-                entry = dict(time=time.strftime("%H:%M:%S"), it=it, mm=spacing, lr=round(lr, 6),
+                entry = dict(time=time.strftime("%H:%M:%S"), it=it, patch=size, lr=round(lr, 6),
                              loss=round(float(s[0] / s[2]), 4), dice=round(float(s[1] / s[2]), 4),
                              cpu_s=round(time.process_time()))  # fmt: skip
                 with open(args.run / "log.jsonl", "a") as out:
                     out.write(json.dumps(entry) + "\n")
                 s.zero_()
-            if it % 50 == 0:
+            if it % 100 == 0:
                 shared.save(args.run)
 
 
@@ -284,8 +386,8 @@ if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--run", type=pathlib.Path, required=True, help="folder of checkpoint and log")
     ap.add_argument("--pools", nargs="+", required=True, help="FOLDER[=WEIGHT] of blocks")
-    ap.add_argument("--plan", required=True, help="MM:HH:MM,...: spacing until that time; the last ends the run")
-    ap.add_argument("--start-from", type=pathlib.Path, help="checkpoint for a new run's first weights")
+    ap.add_argument("--plan", required=True, help="PATCH:HH:MM,...: patch size until that time; the last ends the run")
+    ap.add_argument("--start-from", type=pathlib.Path, help="checkpoint or package for a new run's first weights")
     ap.add_argument("--lr", type=float, default=1.5e-3)
     ap.add_argument("--seed", type=int, default=3)
     ap.add_argument("--workers", type=int, default=2)
