@@ -31,6 +31,7 @@ EXAMPLE = {
     "bowel": [55, 56, 57], "urinary_bladder": [104], "pancreas": [10], "autochthon": [100, 101],
     "gluteal_muscles": range(94, 100), "iliopsoas": [102, 103], "muscles": range(94, 104),
 }  # fmt: skip
+MIN_VOXELS = 50  # of the reference: a sliver at the scan's edge is no structure
 GROUPS = {"ribs": ["ribs_sternum"], "muscles": ["autochthon", "gluteal_muscles", "iliopsoas"]}
 
 
@@ -94,7 +95,8 @@ def main():
             labels = work / f"{name}.nii.gz"
             run(a.program, "segment", "-q", images, "--models", a.models, "-m", a.model, "-o", labels)
             report = json.loads(run(a.program, "evaluate", "-q", "--json", reference, labels, "--map", table))
-            rows = {s["name"]: s["dice"] for s in report["structures"] if s["dice"] is not None}
+            found = [s for s in report["structures"] if s["dice"] is not None and s["reference_voxels"] >= MIN_VOXELS]
+            rows = {s["name"]: s["dice"] for s in found}
             result[name] = {k: round(v, 4) for k, v in rows.items()}
             print(name, result[name], file=sys.stderr, flush=True)
     print(json.dumps(result, indent=1))
