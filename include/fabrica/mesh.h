@@ -43,6 +43,7 @@ typedef struct fab_mesh_report {
 typedef struct fab_mesh_options {
     int smoothing_iterations;    /* constrained relaxation, in pairs; default 40; not with margin */
     double max_volume_error_percent; /* correct drift to this; default 0.5 */
+    double max_centroid_error_voxels; /* and this, distance in voxels; default 0.05 */
     double target_error_mm;      /* simplification error allowed; 0 = do not simplify */
     uint32_t max_triangles;      /* for the whole set, 0 = no limit */
     const fab_progress *progress;

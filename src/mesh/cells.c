@@ -8,13 +8,17 @@
 
 #include "mesh_internal.h"
 
+typedef struct label_sum { /* over a label's voxels */
+    int64_t voxels, at[3];
+} label_sum;
+
 typedef struct scan {
     fab_mesh_net *net;
     const void *data;
     bool wide; /* 16-bit labels */
     uint16_t *rows;    /* per worker: 4 label rows and 1 result row of `pitch` */
     size_t pitch;
-    int64_t *histogram; /* per worker, 65536 */
+    label_sum *sum; /* per worker, 65536 */
 } scan;
 
 /* Labels of voxel row (j, k) with a background voxel at both ends. True if all are background. */
@@ -41,13 +45,17 @@ static bool load_row(const scan *s, int32_t j, int32_t k, uint16_t *row)
     return any == 0;
 }
 
-static void count_labels(const uint16_t *row, size_t n, int64_t *histogram)
+static void count_labels(const uint16_t *row, size_t n, int32_t j, int32_t k, label_sum *sum)
 {
     for (size_t i = 1; i <= n;) {
         size_t start = i;
         uint16_t label = row[i];
         while (i <= n && row[i] == label) i++;
-        histogram[label] += (int64_t)(i - start);
+        int64_t run = (int64_t)(i - start);
+        sum[label].voxels += run;
+        sum[label].at[0] += run * (int64_t)(start + i - 3) / 2; /* voxels start - 1 .. i - 2 */
+        sum[label].at[1] += run * j;
+        sum[label].at[2] += run * k;
     }
 }
 
@@ -111,7 +119,7 @@ static void scan_plane(void *ctx, int64_t plane, int worker)
         size_t row = (size_t)cj + (size_t)rows * (size_t)ck;
         bool filling = net->at != NULL;
         if (!filling && !empty[3] && cj < net->size[1] && ck < net->size[2])
-            count_labels(buffer[3], cells - 1, s->histogram + (size_t)worker * 65536);
+            count_labels(buffer[3], cells - 1, cj, ck, s->sum + (size_t)worker * 65536);
         if (filling && net->row_start[row] == net->row_start[row + 1]) continue;
         if (empty[0] && empty[1] && empty[2] && empty[3]) continue;
         uint32_t n = compare_rows(buffer[0], buffer[1], buffer[2], buffer[3], cells, differs);
@@ -121,27 +129,37 @@ static void scan_plane(void *ctx, int64_t plane, int worker)
     }
 }
 
-/* Turns the workers' histograms into the ascending list of structures. */
-static fab_status list_structures(scan *s, int workers, fab_error *err)
+static void join_sums(scan *s, int workers)
+{
+    for (size_t w = 1; w < (size_t)workers; w++)
+        for (size_t l = 0; l < 65536; l++) {
+            s->sum[l].voxels += s->sum[w * 65536 + l].voxels;
+            for (int x = 0; x < 3; x++) s->sum[l].at[x] += s->sum[w * 65536 + l].at[x];
+        }
+}
+
+/* Turns the labels' sums into the ascending list of structures. */
+static fab_status list_structures(const scan *s, fab_error *err)
 {
     fab_mesh_net *net = s->net;
-    int64_t *sum = s->histogram;
-    for (int w = 1; w < workers; w++)
-        for (size_t l = 0; l < 65536; l++) sum[l] += s->histogram[(size_t)w * 65536 + l];
-    if (sum[FAB_MESH_PAD] > 0)
+    const label_sum *sum = s->sum;
+    if (sum[FAB_MESH_PAD].voxels > 0)
         FAB_FAIL(err, FAB_ERR_LIMIT, "label 65535 occurs; labels up to 65534 can be meshed");
-    for (size_t l = 1; l < 65536; l++) net->structures += sum[l] > 0;
+    for (size_t l = 1; l < 65536; l++) net->structures += sum[l].voxels > 0;
     net->structure = fab_alloc_array(net->structures + 1, sizeof *net->structure);
     net->voxels = fab_alloc_array(net->structures + 1, sizeof *net->voxels);
+    net->centroid = fab_alloc_array(net->structures + 1, sizeof *net->centroid);
     net->dense = fab_alloc_array(65536, sizeof *net->dense);
-    if (!net->structure || !net->voxels || !net->dense)
+    if (!net->structure || !net->voxels || !net->centroid || !net->dense)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the list of structures");
     memset(net->dense, 0xFF, 65536 * sizeof *net->dense);
     size_t n = 0;
     for (size_t l = 1; l < 65536; l++) {
-        if (sum[l] <= 0) continue;
+        if (sum[l].voxels <= 0) continue;
         net->structure[n] = (uint16_t)l;
-        net->voxels[n] = sum[l];
+        net->voxels[n] = sum[l].voxels;
+        for (int x = 0; x < 3; x++)
+            net->centroid[n][x] = (double)sum[l].at[x] / (double)sum[l].voxels;
         net->dense[l] = (uint16_t)n++;
     }
     return FAB_OK;
@@ -163,12 +181,12 @@ static fab_status sum_rows(fab_mesh_net *net, size_t rows, fab_error *err)
 static fab_status run_scan(scan *s, const fab_progress *progress, fab_error *err)
 {
     fab_mesh_net *net = s->net;
-    int workers = fab_threads_get();
     size_t rows = ((size_t)net->size[1] + 1) * ((size_t)net->size[2] + 1);
     net->row_start = fab_calloc(rows + 1, sizeof *net->row_start);
     if (!net->row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu cell rows", rows);
     fab_parallel_for(net->size[2] + 1, scan_plane, s);
-    FAB_TRY(list_structures(s, workers, err));
+    join_sums(s, fab_threads_get());
+    FAB_TRY(list_structures(s, err));
     FAB_TRY(sum_rows(net, rows, err));
     FAB_TRY(fab_progress_step(progress, "mesh: find surfaces", 0.5, err));
     size_t n = (size_t)net->count + 1;
@@ -194,10 +212,10 @@ fab_status fab_mesh_net_find_cells(fab_mesh_net *net, const fab_volume *labels,
     net->mirrored = fab_mat34_determinant(&grid->world_from_voxel) < 0;
     size_t workers = (size_t)fab_threads_get(), pitch = (size_t)grid->size[0] + 34;
     FAB_AUTO_FREE uint16_t *rows = fab_alloc_array(workers * 5 * pitch, sizeof *rows);
-    FAB_AUTO_FREE int64_t *histogram = fab_calloc(workers * 65536, sizeof *histogram);
-    if (!rows || !histogram) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to scan the label map");
+    FAB_AUTO_FREE label_sum *sum = fab_calloc(workers * 65536, sizeof *sum);
+    if (!rows || !sum) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to scan the label map");
     scan s = {.net = net, .data = fab_volume_data(labels), .wide = type == FAB_U16, .rows = rows,
-              .pitch = pitch, .histogram = histogram};
+              .pitch = pitch, .sum = sum};
     return run_scan(&s, progress, err);
 }
 
@@ -205,7 +223,7 @@ void fab_mesh_net_free(fab_mesh_net *net)
 {
     void *block[] = {net->row_start, net->at, net->label, net->link, net->pull, net->point,
                      net->singular, net->sheet_start, net->sheet, net->cases, net->structure,
-                     net->dense, net->voxels};
+                     net->dense, net->voxels, net->centroid};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
     memset(net, 0, sizeof *net);
 }

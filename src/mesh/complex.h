@@ -29,8 +29,8 @@ void fab_complex_free(fab_complex *c);
 void fab_complex_find_stars(fab_complex *c);
 /* Triangles of all meshes: a shared one counts for both. */
 int64_t fab_complex_count(const fab_complex *c);
-/* restore.c: brings the volumes back to those of the set the net was built from. */
-fab_status fab_complex_restore_volumes(fab_complex *c, fab_error *err);
+/* restore.c: brings volumes and centroids back to those of the set the net was built from. */
+fab_status fab_complex_restore(fab_complex *c, fab_error *err);
 fab_status fab_complex_emit(const fab_complex *c, fab_mesh_set *out, fab_error *err);
 
 #endif

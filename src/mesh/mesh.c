@@ -23,7 +23,8 @@ void fab_mesh_set_free(fab_mesh_set *set)
 
 void fab_mesh_options_default(fab_mesh_options *o)
 {
-    *o = (fab_mesh_options){.smoothing_iterations = 40, .max_volume_error_percent = 0.5};
+    *o = (fab_mesh_options){.smoothing_iterations = 40, .max_volume_error_percent = 0.5,
+                             .max_centroid_error_voxels = 0.05};
 }
 
 static fab_status check_margin(const fab_volume *labels, const fab_volume *margin, fab_error *err)
@@ -45,7 +46,7 @@ static fab_status run_steps(fab_mesh_net *net, const fab_volume *labels, const f
     FAB_TRY(fab_mesh_net_place(net, margin, err));
     FAB_TRY(fab_mesh_net_split(net, err));
     if (!margin) FAB_TRY(fab_mesh_net_relax(net, o->smoothing_iterations, o->progress, err));
-    FAB_TRY(fab_mesh_net_correct_volume(net, o->max_volume_error_percent, o->progress, err));
+    FAB_TRY(fab_mesh_net_correct(net, o, err));
     return fab_mesh_net_emit(net, out, err);
 }
 
@@ -55,9 +56,11 @@ fab_status fab_mesh_extract(const fab_volume *labels, const fab_volume *margin,
     fab_mesh_options o;
     fab_mesh_options_default(&o);
     if (options) o = *options;
-    if (o.smoothing_iterations < 0 || !(o.max_volume_error_percent > 0))
-        FAB_FAIL(err, FAB_ERR_ARG, "mesh options: %d smoothing iterations, %g %% volume error",
-                 o.smoothing_iterations, o.max_volume_error_percent);
+    if (o.smoothing_iterations < 0 || !(o.max_volume_error_percent > 0)
+        || !(o.max_centroid_error_voxels > 0))
+        FAB_FAIL(err, FAB_ERR_ARG, "mesh options: %d smoothing iterations, %g %% volume error, "
+                 "%g voxels centroid error", o.smoothing_iterations, o.max_volume_error_percent,
+                 o.max_centroid_error_voxels);
     FAB_TRY(check_margin(labels, margin, err));
     fab_mesh_net net = {0};
     fab_mesh_set set = {0};

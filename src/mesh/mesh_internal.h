@@ -62,6 +62,7 @@ typedef struct fab_mesh_net {
     uint16_t *structure;
     uint16_t *dense;       /* [65536] label -> position in structure, 0xFFFF if none */
     int64_t *voxels;       /* per structure */
+    double (*centroid)[3]; /* per structure; of its voxels' centres, voxel coordinates */
 } fab_mesh_net;
 
 extern const uint8_t fab_mesh_edge_low[12]; /* low corner of each edge */
@@ -113,8 +114,8 @@ static inline int64_t fab_mesh_chunks(uint32_t count)
 }
 
 /* drift.c */
-fab_status fab_mesh_net_correct_volume(fab_mesh_net *net, double max_error_percent,
-                                       const fab_progress *progress, fab_error *err);
+fab_status fab_mesh_net_correct(fab_mesh_net *net, const fab_mesh_options *options,
+                                fab_error *err);
 
 /* emit.c */
 fab_status fab_mesh_net_emit(fab_mesh_net *net, fab_mesh_set *out, fab_error *err);

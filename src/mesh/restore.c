@@ -1,4 +1,4 @@
-/* restore.c - gives simplified meshes their volumes back.
+/* restore.c - gives simplified meshes their volumes and centroids back.
  *
  * Moving vertices onto their neighbours cuts convex corners: up to 4 % of a small structure at
  * 300 k triangles. The pressures of pressure.h move the borders outwards again, every shared
@@ -11,11 +11,14 @@
 #include "complex.h"
 #include "pressure.h"
 
+#define MAX_VOLUME_ERROR 1e-3
+#define MAX_CENTROID_ERROR_MM 0.02
+
 enum { ROUNDS = 4 };
 
 typedef struct restoring {
     fab_complex *net;
-    double *goal, *volume, *wanted, *pressure, *work; /* per mesh; work 3 x */
+    fab_homogeneous *goal, *now, *wanted, *pressure; /* per mesh */
 } restoring;
 
 static void corners(const fab_complex *c, const uint32_t v[3], double p[3][3])
@@ -43,54 +46,50 @@ static double norm(const double n[3])
     return sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
 }
 
-static double cone_volume(double p[3][3])
-{
-    return (p[0][0] * (p[1][1] * p[2][2] - p[1][2] * p[2][1])
-            + p[0][1] * (p[1][2] * p[2][0] - p[1][0] * p[2][2])
-            + p[0][2] * (p[1][0] * p[2][1] - p[1][1] * p[2][0])) / 6;
-}
-
 static void measure_goals(restoring *r)
 {
     const fab_mesh_set *set = r->net->set;
     for (size_t m = 0; m < set->count; m++) {
         const fab_mesh *mesh = &set->items[m];
-        r->goal[m] = 0;
         for (size_t t = 0; t < mesh->triangle_count; t++) {
             double p[3][3];
             for (size_t i = 0; i < 9; i++)
                 p[i / 3][i % 3] =
                     (double)mesh->position[(size_t)mesh->index[t * 3 + i / 3] * 3 + i % 3];
-            r->goal[m] += cone_volume(p);
+            fab_add_cone(p[0], p[1], p[2], r->goal[m]);
         }
     }
 }
 
-/* Largest relative error; fills volume and wanted. */
+/* Largest error, 1 the most allowed; fills now and wanted. */
 static double measure_now(restoring *r)
 {
+    static const double mm[3] = {1, 1, 1};
     const fab_complex *c = r->net;
-    size_t n = c->set->count;
     double worst = 0;
-    memset(r->volume, 0, n * sizeof *r->volume);
+    memset(r->now, 0, c->set->count * sizeof *r->now);
     for (uint32_t t = 0; t < c->triangles; t++) {
+        const fab_complex_triangle *tri = &c->triangle[t];
         double p[3][3];
-        corners(c, c->triangle[t].v, p);
-        double volume = cone_volume(p);
-        r->volume[c->triangle[t].front] += volume;
-        if (c->triangle[t].back != FAB_COMPLEX_NONE) r->volume[c->triangle[t].back] -= volume;
+        fab_homogeneous cone = {0, 0, 0, 0};
+        corners(c, tri->v, p);
+        fab_add_cone(p[0], p[1], p[2], cone);
+        for (int x = 0; x < 4; x++) r->now[tri->front][x] += cone[x];
+        if (tri->back == FAB_COMPLEX_NONE) continue;
+        for (int x = 0; x < 4; x++) r->now[tri->back][x] -= cone[x];
     }
-    for (size_t m = 0; m < n; m++) {
-        r->wanted[m] = r->goal[m] - r->volume[m];
-        double error = fabs(r->wanted[m]) / (fabs(r->goal[m]) + DBL_MIN);
-        worst = error > worst ? error : worst;
+    for (size_t m = 0; m < c->set->count; m++) {
+        for (int x = 0; x < 4; x++) r->wanted[m][x] = r->goal[m][x] - r->now[m][x];
+        double volume = fabs(r->wanted[m][0]) / (fabs(r->goal[m][0]) + DBL_MIN);
+        double apart = fab_centroids_apart(r->now[m], r->goal[m], mm);
+        worst = fmax(worst, fmax(volume / MAX_VOLUME_ERROR, apart / MAX_CENTROID_ERROR_MM));
     }
     return worst;
 }
 
-static double pressure_of(const restoring *r, uint32_t mesh)
+static double pressure_of(const restoring *r, uint32_t mesh, const double at[3])
 {
-    return mesh == FAB_COMPLEX_NONE ? 0 : r->pressure[mesh];
+    return mesh == FAB_COMPLEX_NONE ? 0 : fab_pressure_at(r->pressure[mesh], at);
 }
 
 static double shortest_edge(const fab_complex *c, uint32_t u)
@@ -131,11 +130,13 @@ static bool keep_in_caps(const fab_complex *c, uint32_t u, double move[3])
 static void find_move(const restoring *r, uint32_t u, float move[3])
 {
     const fab_complex *c = r->net;
+    const double at[3] = {(double)c->position[u][0], (double)c->position[u][1],
+                          (double)c->position[u][2]};
     double sum[3] = {0, 0, 0}, whole[3] = {0, 0, 0}, area = 0;
     memset(move, 0, 3 * sizeof *move);
     for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
         const fab_complex_triangle *t = &c->triangle[c->star[i]];
-        double n[3], rise = pressure_of(r, t->front) - pressure_of(r, t->back);
+        double n[3], rise = pressure_of(r, t->front, at) - pressure_of(r, t->back, at);
         if (t->flags & FAB_TRI_SCAN_EDGE) continue;
         area_of(c, t->v, n);
         area += norm(n);
@@ -151,39 +152,53 @@ static void find_move(const restoring *r, uint32_t u, float move[3])
     for (int x = 0; x < 3; x++) move[x] = (float)(sum[x] / scale * fit);
 }
 
+static fab_status collect_borders(const fab_complex *c, fab_borders *borders, double *edge,
+                                  fab_error *err)
+{
+    double whole = 0;
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < c->triangles; t++) {
+        const fab_complex_triangle *tri = &c->triangle[t];
+        double n[3], p[3][3], at[3];
+        if (tri->flags & FAB_TRI_SCAN_EDGE) continue;
+        corners(c, tri->v, p);
+        for (int x = 0; x < 3; x++) at[x] = (p[0][x] + p[1][x] + p[2][x]) / 3;
+        area_of(c, tri->v, n);
+        whole += norm(n);
+        count++;
+        FAB_TRY(fab_borders_add(borders, tri->front, tri->back, norm(n), at, err));
+    }
+    *edge = sqrt(2 * whole / (count + 1.0));
+    return FAB_OK;
+}
+
 static fab_status move_round(restoring *r, float (*move)[3], fab_error *err)
 {
     fab_complex *c = r->net;
     fab_borders borders = {0};
-    fab_status status = FAB_OK;
-    for (uint32_t t = 0; status == FAB_OK && t < c->triangles; t++) {
-        const fab_complex_triangle *tri = &c->triangle[t];
-        double n[3];
-        if (tri->flags & FAB_TRI_SCAN_EDGE) continue;
-        area_of(c, tri->v, n);
-        status = fab_borders_add(&borders, tri->front, tri->back, norm(n), err);
-    }
-    if (status == FAB_OK) {
-        fab_borders_solve(&borders, c->set->count, r->wanted, r->pressure, r->work);
-        for (uint32_t u = 0; u < c->vertices; u++) find_move(r, u, move[u]);
-        for (uint32_t u = 0; u < c->vertices; u++)
-            for (int x = 0; x < 3; x++) c->position[u][x] += move[u][x];
-    }
+    double edge = 0;
+    fab_status status = collect_borders(c, &borders, &edge, err);
+    if (status == FAB_OK)
+        status = fab_borders_solve(&borders, c->set->count, r->wanted, edge, r->pressure, err);
     fab_borders_free(&borders);
-    return status;
+    FAB_TRY(status);
+    for (uint32_t u = 0; u < c->vertices; u++) find_move(r, u, move[u]);
+    for (uint32_t u = 0; u < c->vertices; u++)
+        for (int x = 0; x < 3; x++) c->position[u][x] += move[u][x];
+    return FAB_OK;
 }
 
-fab_status fab_complex_restore_volumes(fab_complex *c, fab_error *err)
+fab_status fab_complex_restore(fab_complex *c, fab_error *err)
 {
     size_t n = c->set->count;
-    FAB_AUTO_FREE double *value = fab_calloc(n * 7 + 1, sizeof *value);
+    FAB_AUTO_FREE fab_homogeneous *value = fab_calloc(n * 4 + 1, sizeof *value);
     FAB_AUTO_FREE float(*move)[3] = fab_alloc_array((size_t)c->vertices + 1, sizeof *move);
     if (!value || !move) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to restore %zu volumes", n);
-    restoring r = {.net = c, .goal = value, .volume = value + n, .wanted = value + 2 * n,
-                   .pressure = value + 3 * n, .work = value + 4 * n};
+    restoring r = {.net = c, .goal = value, .now = value + n, .wanted = value + 2 * n,
+                   .pressure = value + 3 * n};
     fab_complex_find_stars(c);
     measure_goals(&r);
-    for (int round = 0; round < ROUNDS && measure_now(&r) > 1e-3; round++)
+    for (int round = 0; round < ROUNDS && measure_now(&r) > 1; round++)
         FAB_TRY(move_round(&r, move, err));
     return FAB_OK;
 }

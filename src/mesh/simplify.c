@@ -305,7 +305,7 @@ fab_status fab_mesh_simplify(const fab_mesh_set *set, uint32_t max_triangles, do
         bool wanted = max_triangles > 0 || max_error_mm > 0;
         for (int pass = 0; wanted && pass < MAX_PASSES && s.count > s.goal; pass++)
             if (run_pass(&s) == 0) break;
-        if (wanted) status = fab_complex_restore_volumes(&s.net, err);
+        if (wanted) status = fab_complex_restore(&s.net, err);
         if (status == FAB_OK) status = fab_complex_emit(&s.net, out, err);
     }
     release(&s);

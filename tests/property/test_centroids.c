@@ -12,10 +12,9 @@
  * the loaded grid. Mesh centroids are by signed tetrahedra, so a mesh that is inside out or open
  * fails too. Left is left: x grows to the patient's left in every file.
  *
- * Two surfaces of each structure: the mask's own (volume error 0.01 %), within 0.1 voxel of the
- * mask's centroid; and the twin job's smooth one, whose files must agree with the surface itself.
- * At 3 mm some structures are sheets one voxel thick or crumbs, whose surfaces are drawn apart
- * inside the cells (fab_mesh_extract): those get 0.75 voxels, crumbs one.
+ * The surfaces are the twin job's own, smoothed and simplified. Each file's centroid lies within
+ * 0.1 voxel of the mask's (0.5 for crumbs of less than 50 voxels that the slices cut off) and
+ * within 0.001 voxel of the surface it was written from.
  */
 #include <sys/stat.h>
 
@@ -64,7 +63,6 @@ typedef struct chain {
     fab_volume *labels;
     fab_mesh_set meshes, coarse;
     fab_label_stats stats[STRUCTURES];
-    double inside[STRUCTURES]; /* part of a structure's voxels with six neighbours of it */
     size_t count;
     char stem[STRUCTURES][FAB_MAX_NAME_BYTES + 16];
     const char *stems[STRUCTURES];
@@ -158,28 +156,14 @@ static void make_labels(chain *c)
     CHECK_OK(fab_volume_resample(patient.labels, fab_volume_grid(c->series->volume), FAB_NEAREST, 0,
                                  &c->labels, &err));
     CHECK_OK(fab_labels_stats(c->labels, STRUCTURES, c->stats, &err));
-    const fab_grid *g = fab_volume_grid(c->labels);
-    const uint8_t *v = fab_volume_data(c->labels);
-    int64_t step[3] = {1, g->size[0], (int64_t)g->size[0] * g->size[1]};
-    for (int32_t k = 1; k < g->size[2] - 1; k++)
-        for (int32_t j = 1; j < g->size[1] - 1; j++)
-            for (int32_t i = 1; i < g->size[0] - 1; i++) {
-                const uint8_t *at = v + i + j * step[1] + k * step[2];
-                bool inside = true;
-                for (int a = 0; a < 3; a++)
-                    inside &= at[-step[a]] == *at && at[step[a]] == *at;
-                c->inside[*at] += inside;
-            }
-    for (size_t s = 1; s < STRUCTURES; s++) c->inside[s] /= (double)c->stats[s].voxels;
 }
 
-static void make_surfaces(chain *c, bool smooth)
+static void make_surfaces(chain *c)
 {
     fab_error err;
     fab_mesh_options options;
     fab_mesh_options_default(&options);
-    if (smooth) options.target_error_mm = 0.05; /* as the twin job does */
-    else options.smoothing_iterations = 0, options.max_volume_error_percent = 0.01;
+    options.target_error_mm = 0.05; /* as the twin job does */
     CHECK_OK(fab_mesh_extract(c->labels, NULL, &options, &c->meshes, &err));
     CHECK(fab_mesh_simplify(&c->meshes, fab_export_headset_level_triangles(1), 1, &c->coarse,
                             &err) >= 0);
@@ -189,13 +173,7 @@ static void make_surfaces(chain *c, bool smooth)
     CHECK(c->count == present && c->count + 2 >= patient.set.count); /* a crumb may fall through */
 }
 
-/* The formats of text are slow to read: of the smooth surfaces only. */
-static size_t format_count(bool smooth)
-{
-    return smooth ? 6 : 3;
-}
-
-static void write_files(chain *c, bool smooth)
+static void write_files(chain *c)
 {
     static const char *const formats[][2] = {
         {"stl", "stl"},      {"glb", "twin.glb"}, {"glb-headset", "headset.glb"},
@@ -205,7 +183,7 @@ static void write_files(chain *c, bool smooth)
     const fab_mesh_set *lods[1] = {&c->coarse};
     fab_export_scene scene = {.meshes = &c->meshes, .lods = lods, .lod_count = 1,
                               .set = &patient.set};
-    for (size_t f = 0; f < format_count(smooth); f++) {
+    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
         join(path, c->folder, formats[f][1]);
         CHECK_OK(fab_export_find(formats[f][0])->write(&scene, path, &err));
     }
@@ -327,39 +305,40 @@ static double apart_voxels(const fab_mat34 *voxel_from_world, const double a[3],
     return sqrt(sum);
 }
 
-/* The centroid asked for, LPS mm, and how far from it a file's may be. */
-static double expect(const chain *c, size_t i, int kind, bool smooth, double at[3])
+/* How far from the mask, and from the surface it was written from, a file's centroid may be. */
+static void allow(const chain *c, size_t i, int kind, double allowed[2])
 {
-    int label = c->meshes.items[i].label;
-    const fab_label_stats *mask = &c->stats[label];
-    if (!smooth || kind == SEG) {
-        fab_mat34_apply(&fab_volume_grid(c->labels)->world_from_voxel, mask->centroid_voxel, at);
-        bool solid_one = c->inside[label] >= 0.1 || kind == SEG;
-        return solid_one ? 0.1 : mask->voxels >= CRUMB_VOXELS ? 0.75 : 1;
-    }
-    solid s = solid_of_mesh(&c->meshes.items[i]);
-    memcpy(at, s.centroid, sizeof s.centroid);
-    return kind == HEADSET ? 0.03 : 0.001; /* the headset's grid is 0.02 mm */
+    bool crumb = c->stats[c->meshes.items[i].label].voxels < CRUMB_VOXELS;
+    allowed[0] = kind == SEG ? 0.001 : crumb ? 0.5 : 0.1;
+    allowed[1] = kind == HEADSET ? 0.03 : 0.001; /* the headset's grid is 0.02 mm */
 }
 
-static bool check_kind(const chain *c, int kind, bool smooth, const fab_mat34 *voxel_from_world)
+static bool check_kind(const chain *c, int kind, const fab_mat34 *voxel_from_world)
 {
-    double worst = 0, at[3];
+    const fab_mat34 *world_from_voxel = &fab_volume_grid(c->labels)->world_from_voxel;
+    static const char *const what[2] = {"mask", "surface"};
+    double worst = 0;
     const char *worst_name = "";
     size_t bad = 0;
     for (size_t i = 0; i < c->count; i++) {
-        const char *name = label_of(c, i)->name;
+        double allowed[2], at[2][3];
         const found *f = &c->where[kind][i];
-        double allowed = expect(c, i, kind, smooth, at);
-        double apart = f->there ? apart_voxels(voxel_from_world, f->at, at) : INFINITY;
-        if (!(apart <= allowed)) {
-            fprintf(stderr, "    %s: %s is %.3f voxels off (allowed %g)\n", kind_names[kind], name,
-                    apart, allowed);
+        const char *name = label_of(c, i)->name;
+        solid s = solid_of_mesh(&c->meshes.items[i]);
+        fab_mat34_apply(world_from_voxel, c->stats[c->meshes.items[i].label].centroid_voxel,
+                        at[0]);
+        memcpy(at[1], s.centroid, sizeof at[1]);
+        allow(c, i, kind, allowed);
+        for (int from = 0; from < (kind == SEG ? 1 : 2); from++) {
+            double apart = f->there ? apart_voxels(voxel_from_world, f->at, at[from]) : INFINITY;
+            if (!from && allowed[0] <= 0.1 && apart > worst) worst = apart, worst_name = name;
+            if (apart <= allowed[from]) continue;
+            fprintf(stderr, "    %s: %s is %.4f voxels from its %s (allowed %g)\n",
+                    kind_names[kind], name, apart, what[from], allowed[from]);
             bad++;
         }
-        if (allowed <= 0.1 && apart > worst) worst = apart, worst_name = name;
     }
-    printf("    %-8s %zu structures, worst %.4f voxels (%s)\n", kind_names[kind],
+    printf("    %-8s %zu structures, worst %.4f voxels from its mask (%s)\n", kind_names[kind],
            c->count, worst, worst_name);
     return bad == 0;
 }
@@ -385,33 +364,26 @@ static void check_sides(const chain *c, int kind)
     CHECK(c->where[kind][kidney].at[0] > 20 && c->where[kind][liver].at[0] < -20);
 }
 
-static void free_surfaces(chain *c)
-{
-    fab_mesh_set_free(&c->meshes);
-    fab_mesh_set_free(&c->coarse);
-    memset(c->where, 0, sizeof c->where);
-}
-
-static bool check_surfaces(chain *c, bool smooth)
+static bool check_surfaces(chain *c)
 {
     fab_error err;
     bool good = true;
     fab_mat34 voxel_from_world;
-    printf("   %s\n", smooth ? "smooth surfaces" : "the masks' own surfaces");
-    make_surfaces(c, smooth);
-    write_files(c, smooth);
+    make_surfaces(c);
+    write_files(c);
     read_glbs(c);
     read_each(c, STL, "stl", solid_of_stl);
-    if (smooth) read_each(c, PLY, "ply", solid_of_ply);
-    if (smooth) read_text_formats(c);
+    read_each(c, PLY, "ply", solid_of_ply);
+    read_text_formats(c);
     read_segmentation(c);
     CHECK_OK(fab_mat34_invert(&fab_volume_grid(c->labels)->world_from_voxel, &voxel_from_world,
                               &err));
-    for (int kind = 0; kind <= (int)format_count(smooth); kind++) {
-        good = check_kind(c, kind, smooth, &voxel_from_world) && good;
+    for (int kind = 0; kind < KINDS; kind++) {
+        good = check_kind(c, kind, &voxel_from_world) && good;
         check_sides(c, kind);
     }
-    free_surfaces(c);
+    fab_mesh_set_free(&c->meshes);
+    fab_mesh_set_free(&c->coarse);
     return good;
 }
 
@@ -423,8 +395,7 @@ static bool check_chain(const orientation *o)
     load_series(o, c);
     check_image(o, c);
     make_labels(c);
-    bool good = check_surfaces(c, false);
-    good = check_surfaces(c, true) && good;
+    bool good = check_surfaces(c);
     CHECK_OK(fab_path_remove_tree(c->folder, &err));
     fab_volume_unref(c->labels);
     fab_series_free(c->series);

@@ -100,21 +100,28 @@ static inline bool positions_distinct(const fab_mesh *m)
     return good;
 }
 
-static inline double signed_volume(const fab_mesh *m)
+/* Volume; moment, if wanted: of first order, about the mesh's first vertex. */
+static inline double signed_integrals(const fab_mesh *m, double moment[3])
 {
     double six = 0;
+    for (int x = 0; x < 3 && moment; x++) moment[x] = 0;
     for (size_t t = 0; t < m->triangle_count; t++) {
         double p[3][3];
         for (size_t c = 0; c < 3; c++)
             for (size_t x = 0; x < 3; x++)
                 p[c][x] = (double)m->position[(size_t)m->index[t * 3 + c] * 3 + x]
                           - (double)m->position[x];
-        six += p[0][0] * (p[1][1] * p[2][2] - p[1][2] * p[2][1])
-               + p[0][1] * (p[1][2] * p[2][0] - p[1][0] * p[2][2])
-               + p[0][2] * (p[1][0] * p[2][1] - p[1][1] * p[2][0]);
+        double cone = p[0][0] * (p[1][1] * p[2][2] - p[1][2] * p[2][1])
+                      + p[0][1] * (p[1][2] * p[2][0] - p[1][0] * p[2][2])
+                      + p[0][2] * (p[1][0] * p[2][1] - p[1][1] * p[2][0]);
+        six += cone;
+        for (int x = 0; x < 3 && moment; x++)
+            moment[x] += cone * (p[0][x] + p[1][x] + p[2][x]) / 24;
     }
     return six / 6;
 }
+
+static inline double signed_volume(const fab_mesh *m) { return signed_integrals(m, NULL); }
 
 static inline void write_stl(const fab_mesh *m, const char *path)
 {

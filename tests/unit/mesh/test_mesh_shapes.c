@@ -209,6 +209,37 @@ static void neighbours_share_their_border(void)
     fab_volume_unref(v);
 }
 
+/* A ball with bristles on one side: what smoothing takes from the bristles, pressures give back,
+ * and push the ball away with it, if nothing holds it in its place. */
+static void ball_with_bristles_keeps_its_place(void)
+{
+    fab_error err;
+    static fab_label_stats stats[256];
+    double moment[3];
+    fab_volume *v = make_labels(30, 30, 30, NULL);
+    for (int k = 1; k < 29; k++)
+        for (int j = 1; j < 29; j++)
+            for (int i = 1; i < 29; i++) {
+                double x = i - 14.2, y = j - 10.3, z = k - 14.4;
+                bool bristle = y > 0 && x * x + z * z < 81 && i % 3 < 2 && k % 3 == 0;
+                if (x * x + y * y + z * z < 81) *voxel_at(v, i, j, k) = 7;
+                else if (bristle) *voxel_at(v, i, j, k) = 8;
+            }
+    fab_mesh_set set = extract(v, NULL);
+    CHECK(set.count == 2);
+    CHECK_OK(fab_labels_stats(v, 256, stats, &err));
+    for (size_t m = 0; m < 2; m++) {
+        const fab_mesh *mesh = &set.items[m];
+        double volume = signed_integrals(mesh, moment);
+        for (int x = 0; x < 3; x++)
+            CHECK_NEAR((double)mesh->position[x] + moment[x] / volume,
+                       stats[7 + m].centroid_voxel[x], 0.05);
+        CHECK_NEAR(measure(mesh, v).volume_error_percent, 0, 0.5);
+    }
+    fab_mesh_set_free(&set);
+    fab_volume_unref(v);
+}
+
 /* Rotated, anisotropic, sheared by nothing, left-handed: outward everywhere, same volume. */
 static void any_grid(void)
 {
@@ -281,6 +312,7 @@ int main(void)
 {
     fab_test tests[] = {TEST(sphere), TEST(sphere_with_margin), TEST(torus), TEST(box_of_caps),
                         TEST(bar_through_the_edge), TEST(neighbours_share_their_border),
-                        TEST(any_grid), TEST(threads_do_not_matter), TEST(wrong_input)};
+                        TEST(ball_with_bristles_keeps_its_place), TEST(any_grid),
+                        TEST(threads_do_not_matter), TEST(wrong_input)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }
