@@ -112,7 +112,7 @@ typedef struct fab_series_write {
     int series_number;
     double slice_thickness_mm;
     const char *transfer_syntax; /* UID; NULL: Explicit VR Little Endian. Also written: Implicit,
-                                    Big Endian, Deflated, RLE, JPEG Lossless, JPEG-LS Lossless */
+                                    Big Endian, Deflated, RLE, JPEG Lossless */
     /* The voxels are the stored values; value = slope * stored + intercept. slope 0: 1 and 0 */
     double rescale_slope, rescale_intercept;
 } fab_series_write;

@@ -22,8 +22,6 @@
 #include <dcmtk/dcmdata/dcxfer.h>
 #include <dcmtk/dcmjpeg/djencode.h>
 #include <dcmtk/dcmjpeg/djrplol.h>
-#include <dcmtk/dcmjpls/djencode.h>
-#include <dcmtk/dcmjpls/djrparam.h>
 #include <dcmtk/oflog/oflog.h>
 
 #include "build.h"
@@ -68,33 +66,12 @@ void register_encoders()
     std::call_once(once, [] {
         OFLog::configure(OFLogger::OFF_LOG_LEVEL);
         DJEncoderRegistration::registerCodecs();
-        DJLSEncoderRegistration::registerCodecs();
         DcmRLEEncoderRegistration::registerCodecs();
     });
 }
 
-// DCMTK 3.6.7 leaves the byte that pads a JPEG-LS frame to an even length as it was in memory: two
-// runs would differ. It is the one behind the end marker FF D9.
-OFCondition clear_padding(DcmDataset &ds, const DcmRepresentationParameter *p)
-{
-    DcmElement *element = nullptr;
-    DcmPixelSequence *seq = nullptr;
-    OFCondition c = ds.findAndGetElement(DCM_PixelData, element);
-    if (c.bad()) return c;
-    c = static_cast<DcmPixelData *>(element)->getEncapsulatedRepresentation(EXS_JPEGLSLossless, p,
-                                                                            seq);
-    for (unsigned long i = 1; c.good() && i < seq->card(); i++) {
-        DcmPixelItem *item = nullptr;
-        Uint8 *bytes = nullptr;
-        c = seq->getItem(item, i);
-        if (c.good()) c = item->getUint8Array(bytes);
-        if (c.bad()) break;
-        Uint32 n = item->getLength();
-        if (n >= 3 && bytes[n - 3] == 0xff && bytes[n - 2] == 0xd9) bytes[n - 1] = 0;
-    }
-    return c;
-}
-
+// Not JPEG-LS: DCMTK 3.6.7's encoder puts the byte that pads a frame to an even length behind as many
+// bytes of its input as it made output, which for noise lies beyond the input's end.
 OFCondition compress(DcmDataset &ds, E_TransferSyntax to)
 {
     switch (to) {
@@ -106,11 +83,6 @@ OFCondition compress(DcmDataset &ds, E_TransferSyntax to)
     case EXS_JPEGProcess14: {
         DJ_RPLossless p;
         return ds.chooseRepresentation(to, &p);
-    }
-    case EXS_JPEGLSLossless: {
-        DJLSRepresentationParameter p(2, OFTrue);
-        OFCondition c = ds.chooseRepresentation(to, &p);
-        return c.good() ? clear_padding(ds, &p) : c;
     }
     default: return EC_UnsupportedEncoding;
     }

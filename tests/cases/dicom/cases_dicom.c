@@ -6,6 +6,7 @@
 
 #define SLICE "IMG00004.dcm"
 #define SLICES 8
+#define JPEG_LS "1.2.840.10008.1.2.4.80"
 
 static fab_series *loaded; /* of the last case that loaded */
 static char note[2048];    /* verdict text, repairs and rejections of the last scan */
@@ -19,7 +20,8 @@ static void write_base(const char *folder, const char *seed, const char *syntax)
     FAB_AUTO(fab_volume_unref) fab_volume *v = test_volume(&g);
     fab_series_write how = test_how(seed);
     how.transfer_syntax = syntax;
-    CHECK_OK(fab_dicom_write_series(v, &how, folder, &err));
+    if (syntax && strcmp(syntax, JPEG_LS) == 0) test_copy_jpeg_ls(folder);
+    else CHECK_OK(fab_dicom_write_series(v, &how, folder, &err));
 }
 
 static void take_notes(const fab_dicom_scan *scan)
@@ -208,7 +210,7 @@ static void odd_syntax(const char *d)
 }
 static void wrong_syntax(const char *d)
 {
-    edit_text(d, SLICE, 0x00020010, "UI", "1.2.840.10008.1.2.4.80");
+    edit_text(d, SLICE, 0x00020010, "UI", JPEG_LS);
 }
 static void nan_position(const char *d) { edit_text(d, SLICE, 0x00200032, "DS", "nan\\0\\0"); }
 static void word_position(const char *d) { edit_text(d, SLICE, 0x00200032, "DS", "left\\0\\0"); }
@@ -384,7 +386,7 @@ static const bad_case cases[] = {
     {"shifted sideways", sideways, G, "bad-values: slices are shifted sideways by up to 9.000 mm",
      NULL, NULL},
     {"JPEG-LS cut", cut_pixels, FAB_ERR_FORMAT, SLICE ": the file is truncated: fragment 1", NULL,
-     "1.2.840.10008.1.2.4.80"},
+     JPEG_LS},
     {"crash", crash, G, "missing-slice", SLICE ": the decoder died", NULL},
 };
 #undef G
@@ -432,7 +434,7 @@ static void mutated(void)
     fab_rng rng;
     fab_rng_seed(&rng, 20240607, 1);
     int good = 0, bad = 0, crashed = 0;
-    static const char *const syntaxes[] = {NULL, "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.70",
+    static const char *const syntaxes[] = {NULL, JPEG_LS, "1.2.840.10008.1.2.4.70",
                                            "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"};
     CHECK(fab_test_folder(folder));
     for (int round = 0; round < 60; round++) {

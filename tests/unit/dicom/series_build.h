@@ -87,6 +87,28 @@ static inline void test_centroid(const fab_volume *v, double out[3])
     for (int a = 0; a < 3; a++) out[a] /= sum;
 }
 
+/* The same series in JPEG-LS Lossless, which we read but do not write (src/dicom/build.cc): 16 x 12
+ * x 8 voxels of 4 x 4 x 2.5 mm of test_value, from tests/golden/jpeg_ls. */
+static inline void test_copy_jpeg_ls(const char *folder)
+{
+    fab_error err = {0};
+    const char *root = getenv("FAB_SOURCE_ROOT");
+    for (int k = 1; k <= 8; k++) {
+        char name[64], path[FAB_MAX_PATH_BYTES];
+        fab_reader r;
+        uint8_t *bytes = NULL;
+        size_t size = 0;
+        snprintf(name, sizeof name, "tests/golden/jpeg_ls/IMG%05d.dcm", k);
+        CHECK_OK(fab_path_join(path, sizeof path, root ? root : ".", name, &err));
+        CHECK_OK(fab_reader_open_file(path, &r, &err));
+        CHECK_OK(fab_reader_read_all(&r, (size_t)1 << 20, &bytes, &size, &err));
+        fab_reader_close(&r);
+        CHECK_OK(fab_path_join(path, sizeof path, folder, strrchr(name, '/') + 1, &err));
+        CHECK_OK(fab_file_write_atomic(path, bytes, size, &err));
+        fab_free(bytes);
+    }
+}
+
 /* Scans and loads the only series below a folder. */
 static inline fab_series *test_load(const char *folder)
 {

@@ -156,7 +156,7 @@ static void syntaxes(void)
     static const char *const uids[] = {
         "1.2.840.10008.1.2.1",    "1.2.840.10008.1.2",      "1.2.840.10008.1.2.2",
         "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5",    "1.2.840.10008.1.2.4.57",
-        "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80"};
+        "1.2.840.10008.1.2.4.70"};
     FAB_AUTO(fab_volume_unref) fab_volume *v = random_volume(FAB_I16, 13);
     fab_series_write how = test_how("syntaxes");
     for (size_t i = 0; i < sizeof uids / sizeof uids[0]; i++) {
@@ -172,11 +172,30 @@ static void syntaxes(void)
         CHECK(strcmp(a->input_sha256, b->input_sha256) == 0);
     }
     fab_error err = {0};
-    how.transfer_syntax = "1.2.840.10008.1.2.4.90";
+    static const char *const unwritten[] = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"};
+    for (size_t i = 0; i < 2; i++) {
+        how.transfer_syntax = unwritten[i];
+        CHECK(fab_test_folder(folder));
+        CHECK_FAILS(FAB_ERR_UNSUPPORTED, "is not written",
+                    fab_dicom_write_series(v, &how, folder, &err));
+        clear();
+    }
+}
+
+static void jpeg_ls(void)
+{
     CHECK(fab_test_folder(folder));
-    CHECK_FAILS(FAB_ERR_UNSUPPORTED, "is not written",
-                fab_dicom_write_series(v, &how, folder, &err));
+    test_copy_jpeg_ls(folder);
+    FAB_AUTO(fab_series_free) fab_series *s = test_load(folder);
     clear();
+    FAB_AUTO(fab_volume_unref) fab_volume *v = test_volume(fab_volume_grid(s->volume));
+    const int32_t *n = fab_volume_grid(v)->size;
+    CHECK(strcmp(s->info.transfer_syntax, "1.2.840.10008.1.2.4.80") == 0);
+    CHECK(n[0] == 16 && n[1] == 12 && n[2] == 8);
+    for (int32_t k = 0; k < n[2]; k++)
+        for (int32_t j = 0; j < n[1]; j++)
+            for (int32_t i = 0; i < n[0]; i++)
+                CHECK(fab_volume_get(s->volume, i, j, k) == fab_volume_get(v, i, j, k));
 }
 
 /* Specific Character Set to UTF-8 (PS3.5 annexes H to K give the Japanese and Korean names). */
@@ -270,7 +289,7 @@ static void derived_uids(void)
 int main(void)
 {
     return fab_test_run((fab_test[]){TEST(whole_range), TEST(rescale), TEST(rescale_by_slice),
-                                     TEST(twelve_bits), TEST(padding), TEST(syntaxes),
+                                     TEST(twelve_bits), TEST(padding), TEST(syntaxes), TEST(jpeg_ls),
                                      TEST(character_sets), TEST(two_echoes), TEST(derived_uids)},
-                        9);
+                        10);
 }
