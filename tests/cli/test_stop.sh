@@ -5,29 +5,26 @@
 "$FABRICA" phantom -q --spacing 4 --range 20,140 --seed 7 -o patient || bad phantom
 
 # The requirement is one second. On a machine whose processors are all taken a wall clock also
-# counts other programs, so the best of several runs is held against it; what must not be left
-# behind, and the exit code, hold for every run that the signal reached. A run that ended before
-# the signal came has a whole case and code 0: it shows nothing, and another is made.
+# counts other programs, so the best of five runs is held against it; what must not be left
+# behind, and the exit code, hold for every run.
 cat >stop.py <<'PY'
-import os, shutil, signal, subprocess, sys, time
+import os, signal, subprocess, sys, time
 fabrica, number, code, step, output = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]
 command = [fabrica, "twin", "patient/dicom", "--labels", "patient/truth/labels.nii.gz", "-o", output]
 best = 1e9
-for attempt in range(10):
-    p = subprocess.Popen(command + ["--progress", "json"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+for attempt in range(5):
+    p = subprocess.Popen(command + ["--progress", "json"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)) # also under nohup
     for line in p.stderr:
         if f'"step":"{step}"' in line:
             break
     began = time.monotonic()
     p.send_signal(number)
     p.stderr.read()
-    if p.wait() == 0 and os.path.exists(output + "/manifest.json"):
-        shutil.rmtree(output)
-        continue
-    assert p.returncode == code, p.returncode
+    assert p.wait() == code, p.returncode
     best = min(best, time.monotonic() - began)
     assert not os.listdir("run"), os.listdir("run")
-    if best < 1 or attempt >= 5:
+    if best < 1:
         break
 print(f"{1000 * best:.0f} ms")
 assert best < 1
