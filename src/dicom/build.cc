@@ -70,8 +70,8 @@ void register_encoders()
     });
 }
 
-// Not JPEG-LS: DCMTK 3.6.7's encoder puts the byte that pads a frame to an even length behind as many
-// bytes of its input as it made output, which for noise lies beyond the input's end.
+// Not JPEG-LS: DCMTK 3.6.7's encoder puts the byte that pads a frame to an even length not into its
+// output but into its input, at the output's length: for noise beyond the input's end.
 OFCondition compress(DcmDataset &ds, E_TransferSyntax to)
 {
     switch (to) {
