@@ -1,5 +1,5 @@
-/* Checkpoints written by PyTorch (train/golden_checkpoint.py): every tensor and every plain value as
- * torch.load reads them, which expected.json holds. */
+/* Checkpoints written by PyTorch (train/golden_checkpoint.py): every tensor and every plain value
+ * as torch.load reads them, which expected.json holds. */
 #include "fabrica/checkpoint.h"
 #include "harness.h"
 
