@@ -77,14 +77,26 @@ static int by_row_side_size(const void *a, const void *b)
     return p->region < q->region ? -1 : p->region > q->region;
 }
 
-static void decide_region(fab_decision *d, const ranked *item, int rank)
+/* Of a structure with two sides, a component across the middle stays only where it is as large as
+ * the largest that lies on one side: the two grown together, not a stray piece of the belly. */
+static bool strays(const fab_decision *d, const ranked *list, int32_t count, const ranked *item)
+{
+    if (item->side != SIDE_WHOLE || !d->model->labels[item->row].split) return false;
+    for (int32_t i = 0; i < count; i++)
+        if (list[i].row == item->row && list[i].side != SIDE_WHOLE
+            && list[i].voxels > item->voxels)
+            return true;
+    return false;
+}
+
+static void decide_region(fab_decision *d, const ranked *item, int rank, bool stray)
 {
     const fab_model_label *l = &d->model->labels[item->row];
     const double *mm = d->model->spacing_mm;
     const double ml = (double)item->voxels * mm[0] * mm[1] * mm[2] / 1000.0;
     const int value = d->value_of[item->row];
     const fab_region *r = &d->regions[item->region];
-    const bool drop = ml < l->min_component_ml ||
+    const bool drop = ml < l->min_component_ml || (stray && l->keep_components > 0) ||
                       (double)r->dense < l->needs_share * (double)r->voxels ||
                       (l->keep_components > 0 && rank >= l->keep_components);
     const int stays = item->side == SIDE_RIGHT ? value + 1
@@ -112,7 +124,7 @@ static fab_status decide_regions(fab_decision *d, fab_error *err)
         }
         d->fragments[list[i].row] +=
             rank > 0 && (double)list[i].voxels >= BIG_SHARE * (double)largest;
-        decide_region(d, &list[i], rank);
+        decide_region(d, &list[i], rank, strays(d, list, count, &list[i]));
     }
     return FAB_OK;
 }
