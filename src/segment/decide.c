@@ -68,40 +68,43 @@ typedef struct ranked {
     int64_t voxels;
 } ranked;
 
-static int by_row_side_size(const void *a, const void *b)
+static int by_row_and_size(const void *a, const void *b)
 {
     const ranked *p = a, *q = b;
     if (p->row != q->row) return p->row < q->row ? -1 : 1;
-    if (p->side != q->side) return p->side < q->side ? -1 : 1;
     if (p->voxels != q->voxels) return p->voxels > q->voxels ? -1 : 1;
     return p->region < q->region ? -1 : p->region > q->region;
 }
 
-/* Of a structure with two sides, a component across the middle stays only where it is as large as
- * the largest that lies on one side: the two grown together, not a stray piece of the belly. */
-static bool strays(const fab_decision *d, const ranked *list, int32_t count, const ranked *item)
-{
-    if (item->side != SIDE_WHOLE || !d->model->labels[item->row].split) return false;
-    for (int32_t i = 0; i < count; i++)
-        if (list[i].row == item->row && list[i].side != SIDE_WHOLE
-            && list[i].voxels > item->voxels)
-            return true;
-    return false;
-}
-
-static void decide_region(fab_decision *d, const ranked *item, int rank, bool stray)
+static void decide_region(fab_decision *d, const ranked *item, int rank)
 {
     const fab_model_label *l = &d->model->labels[item->row];
     const double *mm = d->model->spacing_mm;
     const double ml = (double)item->voxels * mm[0] * mm[1] * mm[2] / 1000.0;
     const int value = d->value_of[item->row];
     const fab_region *r = &d->regions[item->region];
-    const bool drop = ml < l->min_component_ml || (stray && l->keep_components > 0) ||
+    const bool drop = ml < l->min_component_ml ||
                       (double)r->dense < l->needs_share * (double)r->voxels ||
                       (l->keep_components > 0 && rank >= l->keep_components);
     const int stays = item->side == SIDE_RIGHT ? value + 1
                       : item->side == SIDE_WHOLE && l->split ? -1 : value;
     d->regions[item->region].final = drop ? 0 : stays;
+}
+
+/* Of components from large to small: how many before this one lie on its side or on both. Two hips
+ * that have grown together come before a stray piece of one side, and two hips apart before a
+ * stray piece across the middle. largest: the voxels of the first of them. */
+static int rank_of(const ranked *item, int seen[SIDES], int64_t first[SIDES], int64_t *largest)
+{
+    int rank = 0;
+    *largest = item->voxels;
+    for (int side = 0; side < SIDES; side++) {
+        if (side != item->side && side != SIDE_WHOLE && item->side != SIDE_WHOLE) continue;
+        rank += seen[side];
+        if (seen[side] && first[side] > *largest) *largest = first[side];
+    }
+    if (seen[item->side]++ == 0) first[item->side] = item->voxels;
+    return rank;
 }
 
 static fab_status decide_regions(fab_decision *d, fab_error *err)
@@ -115,16 +118,15 @@ static fab_status decide_regions(fab_decision *d, fab_error *err)
         if (row < 0) continue; /* a class that is no structure: stays 0 */
         list[count++] = (ranked){i, row, side_of(&d->model->labels[row], r), r->voxels};
     }
-    qsort(list, (size_t)count, sizeof *list, by_row_side_size);
-    int64_t largest = 0;
-    for (int32_t i = 0, rank = 0; i < count; i++, rank++) {
-        if (i == 0 || list[i].row != list[i - 1].row || list[i].side != list[i - 1].side) {
-            rank = 0;
-            largest = list[i].voxels;
-        }
+    qsort(list, (size_t)count, sizeof *list, by_row_and_size);
+    int seen[SIDES];
+    int64_t first[SIDES], largest;
+    for (int32_t i = 0; i < count; i++) {
+        if (i == 0 || list[i].row != list[i - 1].row) memset(seen, 0, sizeof seen);
+        const int rank = rank_of(&list[i], seen, first, &largest);
         d->fragments[list[i].row] +=
             rank > 0 && (double)list[i].voxels >= BIG_SHARE * (double)largest;
-        decide_region(d, &list[i], rank, strays(d, list, count, &list[i]));
+        decide_region(d, &list[i], rank);
     }
     return FAB_OK;
 }

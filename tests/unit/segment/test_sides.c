@@ -172,17 +172,18 @@ static void separate_components_stay_whole(void)
     drop(p);
 }
 
-/* A stray piece across the middle is smaller than the hips and goes; two hips grown together into
- * one component, larger than any other, are divided and stay. */
-static void only_a_large_component_lies_on_both_sides(void)
+/* Two hips, apart or grown together into one component that is divided; a stray piece across the
+ * middle or on one side goes either way. */
+static void pieces_count_on_the_sides_they_lie_on(void)
 {
-    for (int grown = 0; grown < 2; grown++) {
+    for (int variant = 0; variant < 4; variant++) {
         patient *p = new_patient();
+        const int grown = variant & 1, across = variant >> 1;
         p->model.labels[3].keep_components = 1; /* hip */
         fill_box(p, HIP, (int[]){2, 10, 36}, (int[]){12, 20, 50});
         fill_box(p, HIP, (int[]){2, 10, 13}, (int[]){12, 20, 27});
         if (grown) fill_box(p, HIP, (int[]){5, 14, 28}, (int[]){6, 15, 35});
-        else fill_box(p, HIP, (int[]){20, 4, 28}, (int[]){24, 6, 35});
+        fill_box(p, HIP, (int[]){20, 4, across ? 28 : 40}, (int[]){24, 6, across ? 35 : 47});
         decide(p);
         const int whole = 11 * 11 * 15 + (grown ? 2 * 2 * 4 : 0);
         CHECK(count_of(p, HIP_LEFT) == whole && count_of(p, HIP_RIGHT) == whole);
@@ -311,7 +312,7 @@ int main(void)
     return fab_test_run((fab_test[]){TEST(touching_muscles_split_along_a_scoliotic_spine),
                                      TEST(turned_vertebrae_turn_the_surface),
                                      TEST(separate_components_stay_whole),
-                                     TEST(only_a_large_component_lies_on_both_sides),
+                                     TEST(pieces_count_on_the_sides_they_lie_on),
                         TEST(without_a_spine_the_body_is_halved),
                                      TEST(specks_and_lesser_components_go),
                                      TEST(bone_without_dense_voxels_goes),
