@@ -68,11 +68,10 @@ typedef struct ranked {
     int64_t voxels;
 } ranked;
 
-static int by_row_side_size(const void *a, const void *b)
+static int by_row_and_size(const void *a, const void *b)
 {
     const ranked *p = a, *q = b;
     if (p->row != q->row) return p->row < q->row ? -1 : 1;
-    if (p->side != q->side) return p->side < q->side ? -1 : 1;
     if (p->voxels != q->voxels) return p->voxels > q->voxels ? -1 : 1;
     return p->region < q->region ? -1 : p->region > q->region;
 }
@@ -92,6 +91,22 @@ static void decide_region(fab_decision *d, const ranked *item, int rank)
     d->regions[item->region].final = drop ? 0 : stays;
 }
 
+/* Of components from large to small: how many before this one lie on its side or on both. Two hips
+ * that have grown together come before a stray piece of one side, and two hips apart before a
+ * stray piece across the middle. largest: the voxels of the first of them. */
+static int rank_of(const ranked *item, int seen[SIDES], int64_t first[SIDES], int64_t *largest)
+{
+    int rank = 0;
+    *largest = item->voxels;
+    for (int side = 0; side < SIDES; side++) {
+        if (side != item->side && side != SIDE_WHOLE && item->side != SIDE_WHOLE) continue;
+        rank += seen[side];
+        if (seen[side] && first[side] > *largest) *largest = first[side];
+    }
+    if (seen[item->side]++ == 0) first[item->side] = item->voxels;
+    return rank;
+}
+
 static fab_status decide_regions(fab_decision *d, fab_error *err)
 {
     int32_t count = 0;
@@ -103,13 +118,12 @@ static fab_status decide_regions(fab_decision *d, fab_error *err)
         if (row < 0) continue; /* a class that is no structure: stays 0 */
         list[count++] = (ranked){i, row, side_of(&d->model->labels[row], r), r->voxels};
     }
-    qsort(list, (size_t)count, sizeof *list, by_row_side_size);
-    int64_t largest = 0;
-    for (int32_t i = 0, rank = 0; i < count; i++, rank++) {
-        if (i == 0 || list[i].row != list[i - 1].row || list[i].side != list[i - 1].side) {
-            rank = 0;
-            largest = list[i].voxels;
-        }
+    qsort(list, (size_t)count, sizeof *list, by_row_and_size);
+    int seen[SIDES];
+    int64_t first[SIDES], largest;
+    for (int32_t i = 0; i < count; i++) {
+        if (i == 0 || list[i].row != list[i - 1].row) memset(seen, 0, sizeof seen);
+        const int rank = rank_of(&list[i], seen, first, &largest);
         d->fragments[list[i].row] +=
             rank > 0 && (double)list[i].voxels >= BIG_SHARE * (double)largest;
         decide_region(d, &list[i], rank);

@@ -172,6 +172,25 @@ static void separate_components_stay_whole(void)
     drop(p);
 }
 
+/* Two hips, apart or grown together into one component that is divided; a stray piece across the
+ * middle or on one side goes either way. */
+static void pieces_count_on_the_sides_they_lie_on(void)
+{
+    for (int variant = 0; variant < 4; variant++) {
+        patient *p = new_patient();
+        const int grown = variant & 1, across = variant >> 1;
+        p->model.labels[3].keep_components = 1; /* hip */
+        fill_box(p, HIP, (int[]){2, 10, 36}, (int[]){12, 20, 50});
+        fill_box(p, HIP, (int[]){2, 10, 13}, (int[]){12, 20, 27});
+        if (grown) fill_box(p, HIP, (int[]){5, 14, 28}, (int[]){6, 15, 35});
+        fill_box(p, HIP, (int[]){20, 4, across ? 28 : 40}, (int[]){24, 6, across ? 35 : 47});
+        decide(p);
+        const int whole = 11 * 11 * 15 + (grown ? 2 * 2 * 4 : 0);
+        CHECK(count_of(p, HIP_LEFT) == whole && count_of(p, HIP_RIGHT) == whole);
+        drop(p);
+    }
+}
+
 static void without_a_spine_the_body_is_halved(void)
 {
     patient *p = new_patient();
@@ -293,7 +312,8 @@ int main(void)
     return fab_test_run((fab_test[]){TEST(touching_muscles_split_along_a_scoliotic_spine),
                                      TEST(turned_vertebrae_turn_the_surface),
                                      TEST(separate_components_stay_whole),
-                                     TEST(without_a_spine_the_body_is_halved),
+                                     TEST(pieces_count_on_the_sides_they_lie_on),
+                        TEST(without_a_spine_the_body_is_halved),
                                      TEST(specks_and_lesser_components_go),
                                      TEST(bone_without_dense_voxels_goes),
                                      TEST(regions_agree_with_the_volume_module),

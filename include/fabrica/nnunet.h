@@ -1,0 +1,77 @@
+/* fabrica/nnunet.h - layer 3: nnU-Net v2 result folders, used as nnU-Net writes them.
+ *
+ * Isensee et al., nnU-Net, Nature Methods 18 (2021); behaviour of version 2. Axes are nnU-Net's:
+ * a file's (x, y, z) become (z, y, x), then transpose_forward; [0] is the slowest in memory.
+ */
+#ifndef FABRICA_NNUNET_H
+#define FABRICA_NNUNET_H
+
+#include "fabrica/anatomy.h"
+#include "fabrica/nn.h"
+#include "fabrica/volume.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- plans.json and dataset.json -------------------------------------------------------- */
+
+#define FAB_NNUNET_MAX_CHANNELS FAB_UNET_MAX_INPUT_CHANNELS
+#define FAB_NNUNET_MAX_FOLDS 16
+#define FAB_NNUNET_MAX_REGION 64 /* label values one region may unite */
+
+typedef enum fab_nnunet_norm {
+    FAB_NNUNET_CT,         /* clip to percentiles, subtract mean, divide by standard deviation */
+    FAB_NNUNET_ZSCORE,     /* of the image itself, or of its non-zero part */
+    FAB_NNUNET_NONE,       /* "NoNormalization" */
+    FAB_NNUNET_RESCALE_01, /* minimum to maximum becomes 0..1 */
+    FAB_NNUNET_RGB_01      /* divide by 255 */
+} fab_nnunet_norm;
+
+typedef struct fab_nnunet_channel {
+    fab_nnunet_norm norm;
+    bool use_mask;                /* ZSCORE: only inside the non-zero mask */
+    double mean, std;             /* CT: of the training set's foreground ... */
+    double low, high;             /* ... with its 0.5 and 99.5 percentiles */
+} fab_nnunet_channel;
+
+typedef struct fab_nnunet_resampling {
+    int order, order_z;  /* splines: 0 nearest, 1 linear, 3 cubic; order_z along a separate axis */
+    int separate_z;      /* -1: where the spacing is anisotropic; 0: never; 1: always */
+} fab_nnunet_resampling;
+
+typedef struct fab_nnunet_label {
+    char name[FAB_MAX_NAME_BYTES];
+    int value;                         /* written to the label map */
+    int region_count;                  /* > 0: a region, the union of these label values */
+    int region[FAB_NNUNET_MAX_REGION];
+} fab_nnunet_label;
+
+/* One configuration ("3d_fullres") of plans.json, with what dataset.json says. */
+typedef struct fab_nnunet_plan {
+    char dataset[FAB_MAX_NAME_BYTES], configuration[FAB_MAX_NAME_BYTES];
+    char previous_stage[FAB_MAX_NAME_BYTES]; /* of a cascade: its 3d_lowres; "" if none */
+    bool reorients;                /* NibabelIOWithReorient: arrays in RAS order */
+    int channels;                  /* image channels, without a cascade's one-hot labels */
+    fab_nnunet_channel channel[FAB_NNUNET_MAX_CHANNELS];
+    int transpose_forward[3], transpose_backward[3];
+    double spacing_mm[3];          /* in transposed axes, like patch */
+    int patch[3];
+    fab_nnunet_resampling data, probabilities;
+    fab_unet_config net;           /* net.classes: heads */
+    bool regions;                  /* sigmoid heads, one a region, written in order */
+    int ignore_value;              /* label without a head; -1 if none */
+    int head_count;                /* = net.classes */
+    fab_nnunet_label head[FAB_UNET_MAX_CLASSES]; /* by head; without regions head 0 is background */
+} fab_nnunet_plan;
+
+/* Names are what messages call the files. `configuration`: which to take. FAB_ERR_FORMAT,
+ * FAB_ERR_UNSUPPORTED (2d, unknown networks, norms or resampling functions) naming the field. */
+fab_status fab_nnunet_plan_read(const fab_json *plans, const char *plans_name,
+                                const fab_json *dataset, const char *dataset_name,
+                                const char *configuration, fab_nnunet_plan *out, fab_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
