@@ -1,6 +1,9 @@
 /* bench_nn.c - how near the network engine comes to the machine's peak, as JSON.
  *
- *   bench_nn [ISA|best [PATCH_Z PATCH_Y PATCH_X [FEATURES,... [CLASSES [ROUNDS]]]]]
+ *   bench_nn [ISA|best [PATCH_Z PATCH_Y PATCH_X [FEATURES,... [CLASSES [ROUNDS [BLOCKS,...]]]]]]
+ *
+ * With BLOCKS the encoder is residual and the decoder has one convolution a stage, as in nnU-Net's
+ * ResEnc presets.
  *
  * Peak (a loop of independent FMAs) and network alternate in one process; all times are CPU time
  * of the threads that worked, so a busy machine distorts the figures less.
@@ -48,6 +51,13 @@ static setup parse(int argc, char **argv)
     for (int i = 0; i + 1 < c->stage_count; i++) c->decoder_convs[i] = 2;
     if (argc > 6) c->classes = (int)strtol(argv[6], NULL, 10);
     if (argc > 7) s.rounds = (int)strtol(argv[7], NULL, 10);
+    c->residual = argc > 8;
+    list = argc > 8 ? argv[8] : list;
+    for (int i = 0; i < c->stage_count && c->residual; i++) {
+        c->blocks[i] = (int)strtol(list, &list, 10);
+        c->decoder_convs[i] = 1;
+        if (*list == ',') list++;
+    }
     return s;
 }
 

@@ -63,6 +63,39 @@ static inline void random_stage(random_unet *u, const char *prefix, int in,
     }
 }
 
+static inline void random_block(random_unet *u, const char *prefix, int in, bool strided,
+                                const fab_unet_stage *s)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%.60s.conv1", prefix);
+    random_conv(u, name, in, s);
+    snprintf(name, sizeof name, "%.60s.conv2", prefix);
+    random_conv(u, name, s->features, s);
+    if (in == s->features) return;
+    snprintf(name, sizeof name, "%.60s.skip.%d.conv.weight", prefix, strided);
+    random_tensor(u, name, (int[]){s->features, in, 1, 1, 1}, 5, 0, sqrt(1.0 / in));
+    snprintf(name, sizeof name, "%.60s.skip.%d.norm.weight", prefix, strided);
+    random_tensor(u, name, &s->features, 1, 1, 0.2);
+    snprintf(name, sizeof name, "%.60s.skip.%d.norm.bias", prefix, strided);
+    random_tensor(u, name, &s->features, 1, 0, 0.3);
+}
+
+/* Stem and residual blocks. */
+static inline void random_residual_encoder(random_unet *u, const fab_unet_config *c)
+{
+    char name[64];
+    int in = c->stages[0].features;
+    random_stage(u, "encoder.stem", c->input_channels, &c->stages[0], 1);
+    for (int s = 0; s < c->stage_count; s++)
+        for (int b = 0; b < c->blocks[s]; b++) {
+            const int *stride = c->stages[s].stride;
+            snprintf(name, sizeof name, "encoder.stages.%d.blocks.%d", s, b);
+            random_block(u, name, in, b == 0 && stride[0] * stride[1] * stride[2] > 1,
+                         &c->stages[s]);
+            in = c->stages[s].features;
+        }
+}
+
 static inline void random_decoder(random_unet *u, const fab_unet_config *c, int t)
 {
     char name[64];
@@ -90,7 +123,8 @@ static inline void random_unet_file(const fab_unet_config *c, uint64_t seed, fab
     char name[64];
     uint8_t size[8];
     fab_rng_seed(&u.rng, seed, 1);
-    for (int s = 0; s < c->stage_count; s++) {
+    if (c->residual) random_residual_encoder(&u, c);
+    for (int s = 0; s < c->stage_count && !c->residual; s++) {
         snprintf(name, sizeof name, "encoder.stages.%d.0", s);
         random_stage(&u, name, s ? c->stages[s - 1].features : c->input_channels, &c->stages[s],
                      c->stages[s].convs);

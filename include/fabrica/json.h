@@ -46,6 +46,8 @@ bool fab_json_is_array(const fab_json *value);
 bool fab_json_is_string(const fab_json *value);
 bool fab_json_is_number(const fab_json *value);
 bool fab_json_is_null(const fab_json *value);
+bool fab_json_is_bool(const fab_json *value);
+bool fab_json_is_true(const fab_json *value);
 size_t fab_json_count(const fab_json *value); /* of an array or object; 0 else */
 const fab_json *fab_json_at(const fab_json *array, size_t index); /* NULL outside */
 const fab_json *fab_json_find(const fab_json *object, const char *key); /* NULL if none */

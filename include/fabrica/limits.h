@@ -38,6 +38,7 @@
 #define FAB_MAX_TENSORS 8192                    /* in one weight file */
 #define FAB_MAX_TENSOR_HEADER_BYTES (16u << 20)
 #define FAB_MAX_WEIGHTS ((int64_t)1 << 30)      /* values in one weight file */
+#define FAB_NNUNET_MAX_PATCH 1024               /* voxels of a patch along one axis */
 #define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
 
 /* render */

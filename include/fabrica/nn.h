@@ -57,6 +57,7 @@ fab_status fab_tensors_get(const fab_tensors *t, const char *name, const int64_t
 #define FAB_UNET_MAX_STAGES 8
 #define FAB_UNET_MAX_CLASSES 512
 #define FAB_UNET_MAX_CONVS 8        /* convolutions in one stage */
+#define FAB_UNET_MAX_BLOCKS 8       /* residual blocks in one stage */
 #define FAB_UNET_MAX_FEATURES 2048
 #define FAB_UNET_MAX_INPUT_CHANNELS 16
 
@@ -68,13 +69,21 @@ typedef struct fab_unet_stage {
 /* PlainConvUNet of dynamic_network_architectures: per stage `convs` times convolution (zero
  * padded by kernel / 2), instance norm (affine), leaky ReLU; the first convolution of a stage
  * carries its stride; the decoder upsamples by a transposed convolution with kernel = stride,
- * concatenates (upsampled, skip) and convolves; a 1x1x1 convolution makes the logits. */
+ * concatenates (upsampled, skip) and convolves; a 1x1x1 convolution makes the logits.
+ *
+ * ResidualEncoderUNet (`residual`): the encoder is a stem (one convolution to the first stage's
+ * width) and per stage `blocks` BasicBlockD (He et al. 2019, ResNet-D):
+ *   x -> conv, norm, leaky ReLU, conv, norm -> + skip(x) -> leaky ReLU
+ * where skip is x, averaged over the stride where there is one, then, where the width changes,
+ * convolved (1x1x1, without bias) and normed. Stage 0 has stride 1; stages[].convs is not used. */
 typedef struct fab_unet_config {
     int input_channels, classes, stage_count;
     fab_unet_stage stages[FAB_UNET_MAX_STAGES];
     int decoder_convs[FAB_UNET_MAX_STAGES]; /* [0] is the deepest; stage_count - 1 of them */
     double norm_eps, slope;
     bool conv_bias;
+    bool residual;
+    int blocks[FAB_UNET_MAX_STAGES]; /* of each encoder stage, if residual */
 } fab_unet_config;
 
 /* Reads the "architecture" object of a model card (docs/formats/model.md); refuses what the

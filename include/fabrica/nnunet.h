@@ -31,7 +31,8 @@ typedef enum fab_nnunet_norm {
 typedef struct fab_nnunet_channel {
     fab_nnunet_norm norm;
     bool use_mask;                /* ZSCORE: only inside the non-zero mask */
-    double mean, std, low, high;  /* CT: of the training set's foreground; 0.5 and 99.5 percentiles */
+    double mean, std;             /* CT: of the training set's foreground ... */
+    double low, high;             /* ... with its 0.5 and 99.5 percentiles */
 } fab_nnunet_channel;
 
 typedef struct fab_nnunet_resampling {

@@ -170,6 +170,16 @@ bool fab_json_is_null(const fab_json *value)
     return json_is_null(value);
 }
 
+bool fab_json_is_bool(const fab_json *value)
+{
+    return json_is_boolean(value);
+}
+
+bool fab_json_is_true(const fab_json *value)
+{
+    return json_is_true(value);
+}
+
 size_t fab_json_count(const fab_json *value)
 {
     return json_is_array(value) ? json_array_size(value) : json_object_size(value);
@@ -268,15 +278,10 @@ fab_status fab_json_get_real(const fab_json *o, const char *key, double low, dou
     return FAB_OK;
 }
 
-static bool is_boolean(const fab_json *value)
-{
-    return json_is_boolean(value);
-}
-
 fab_status fab_json_get_bool(const fab_json *o, const char *key, bool *out, fab_error *err)
 {
     const fab_json *value = NULL;
-    FAB_TRY(find_typed(o, key, is_boolean, "true or false", &value, err));
+    FAB_TRY(find_typed(o, key, fab_json_is_bool, "true or false", &value, err));
     *out = json_is_true(value);
     return FAB_OK;
 }

@@ -150,6 +150,35 @@ static void norm(const fab_norm_row *r)
         }
 }
 
+INLINE __m256 leaky(__m256 y, __m256 slope)
+{
+    return _mm256_max_ps(y, _mm256_mul_ps(y, slope));
+}
+
+/* Channels first .. first + 7 of every voxel. */
+static void add_half(const fab_add_row *r, int first)
+{
+    const __m256 slope = _mm256_set1_ps(r->slope), skip_slope = _mm256_set1_ps(r->skip_slope);
+    const __m256 scale = _mm256_loadu_ps(r->scale + first);
+    const __m256 shift = _mm256_loadu_ps(r->shift + first);
+    const __m256 skip_scale = r->skip_scale ? _mm256_loadu_ps(r->skip_scale + first) : scale;
+    const __m256 skip_shift = r->skip_scale ? _mm256_loadu_ps(r->skip_shift + first) : shift;
+    for (int v = 0; v < r->count; v++) {
+        const ptrdiff_t at = v * FAB_NN_BLOCK + first;
+        __m256 other = _mm256_loadu_ps(r->skip + at);
+        if (r->skip_scale)
+            other = leaky(_mm256_fmadd_ps(other, skip_scale, skip_shift), skip_slope);
+        const __m256 y = _mm256_fmadd_ps(_mm256_loadu_ps(r->src + at), scale, shift);
+        _mm256_storeu_ps(r->dst + at, leaky(_mm256_add_ps(y, other), slope));
+    }
+}
+
+static void add(const fab_add_row *r)
+{
+    add_half(r, 0);
+    add_half(r, 8);
+}
+
 INLINE __m256 sum4(const __m256 s[4])
 {
     return _mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3]));
@@ -212,4 +241,4 @@ static double peak(int64_t iterations)
     return 12.0 * 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, stats, peak};
+const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, add, stats, peak};

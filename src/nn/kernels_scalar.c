@@ -44,6 +44,24 @@ static void norm(const fab_norm_row *r)
     }
 }
 
+static float leaky(float y, float slope)
+{
+    const float low = y * slope;
+    return y > low ? y : low;
+}
+
+static void add(const fab_add_row *r)
+{
+    for (int i = 0; i < r->count * FAB_NN_BLOCK; i++) {
+        const int c = i % FAB_NN_BLOCK;
+        const float other =
+            r->skip_scale
+                ? leaky(fmaf(r->skip[i], r->skip_scale[c], r->skip_shift[c]), r->skip_slope)
+                : r->skip[i];
+        r->dst[i] = leaky(fmaf(r->src[i], r->scale[c], r->shift[c]) + other, r->slope);
+    }
+}
+
 /* Four interleaved sums, so that vector units are not held up by their latency. */
 static void stats(fab_stats_row *r)
 {
@@ -71,4 +89,4 @@ static double peak(int64_t iterations)
     return 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, stats, peak};
+const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, add, stats, peak};

@@ -89,6 +89,25 @@ static void norm(const fab_norm_row *r)
     }
 }
 
+INLINE wide leaky(wide y, wide slope)
+{
+    return wide_max(y, wide_mul(y, slope));
+}
+
+static void add(const fab_add_row *r)
+{
+    const wide slope = wide_splat(r->slope), skip_slope = wide_splat(r->skip_slope);
+    const wide scale = wide_load(r->scale), shift = wide_load(r->shift);
+    const wide skip_scale = r->skip_scale ? wide_load(r->skip_scale) : scale;
+    const wide skip_shift = r->skip_scale ? wide_load(r->skip_shift) : shift;
+    for (int v = 0; v < r->count; v++) {
+        wide other = wide_load(r->skip + v * FAB_NN_BLOCK);
+        if (r->skip_scale) other = leaky(wide_fma(other, skip_scale, skip_shift), skip_slope);
+        const wide y = wide_fma(wide_load(r->src + v * FAB_NN_BLOCK), scale, shift);
+        wide_store(r->dst + v * FAB_NN_BLOCK, leaky(wide_add(y, other), slope));
+    }
+}
+
 INLINE wide sum4(const wide s[4])
 {
     return wide_add(wide_add(s[0], s[1]), wide_add(s[2], s[3]));
@@ -147,4 +166,4 @@ static double peak(int64_t iterations)
     return 12.0 * 32.0 * (double)iterations;
 }
 
-const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, stats, peak};
+const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, add, stats, peak};

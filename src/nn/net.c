@@ -5,6 +5,11 @@
  *                    \-> conv..conv -/
  *                               \-> ...
  *
+ * With residual blocks, `conv` above is
+ *
+ *     x -> conv -> conv -(+)->
+ *      \-> pool -> conv -/        pool and conv only where stride and width ask for them
+ *
  * A convolution's bias is not used: an instance norm follows, which subtracts it again.
  */
 #include <stdio.h>
@@ -139,16 +144,26 @@ static int product(const int n[3])
     return n[0] * n[1] * n[2];
 }
 
+static const int one[3] = {1, 1, 1};
+
+typedef struct conv_shape {
+    int features, level;
+    const int *kernel, *stride;
+    bool bias;   /* there is one in the file, and its shape is checked */
+    bool linear; /* no activation follows */
+} conv_shape;
+
 /* conv + norm; returns through *tensor the tensor it makes. */
-static fab_status add_conv(build *b, const char *prefix, const fab_unet_stage *stage,
-                           const int stride[3], int level, int source0, int source1, int *tensor)
+static fab_status add_conv(build *b, const char *prefix, const conv_shape *s, int source0,
+                           int source1, int *tensor)
 {
     char conv[144], norm[144];
     const float *values = NULL;
-    fab_net_op *op = next_op(b, FAB_OP_CONV, level, stage->features, source0, source1);
-    memcpy(op->kernel, stage->kernel, sizeof op->kernel);
-    memcpy(op->stride, stride, sizeof op->stride);
+    fab_net_op *op = next_op(b, FAB_OP_CONV, s->level, s->features, source0, source1);
+    memcpy(op->kernel, s->kernel, sizeof op->kernel);
+    memcpy(op->stride, s->stride, sizeof op->stride);
     op->taps = product(op->kernel);
+    op->linear = s->linear;
     FAB_TRY(list_channels(b, op));
     snprintf(conv, sizeof conv, "%s.conv.weight", prefix);
     const int64_t shape[5] = {op->outputs, input_channels(op), op->kernel[0], op->kernel[1],
@@ -156,7 +171,7 @@ static fab_status add_conv(build *b, const char *prefix, const fab_unet_stage *s
     FAB_TRY(fab_tensors_get(b->weights, conv, shape, 5, &values, b->err));
     FAB_TRY(repack(b, op, values, op->taps, false));
     snprintf(conv, sizeof conv, "%s.conv", prefix);
-    if (b->net->config.conv_bias) FAB_TRY(get_vector(b, conv, "bias", op->outputs, NULL));
+    if (s->bias) FAB_TRY(get_vector(b, conv, "bias", op->outputs, NULL));
     snprintf(norm, sizeof norm, "%s.norm", prefix);
     FAB_TRY(get_vector(b, norm, "weight", op->outputs, &op->gamma));
     FAB_TRY(get_vector(b, norm, "bias", op->outputs, &op->beta));
@@ -167,14 +182,56 @@ static fab_status add_conv(build *b, const char *prefix, const fab_unet_stage *s
 static fab_status add_stage(build *b, const char *prefix, const fab_unet_stage *stage, int convs,
                             const int stride[3], int level, int source0, int source1, int *tensor)
 {
-    static const int one[3] = {1, 1, 1};
     for (int i = 0; i < convs; i++) {
         char name[128];
         snprintf(name, sizeof name, "%s.convs.%d", prefix, i);
-        FAB_TRY(add_conv(b, name, stage, i == 0 ? stride : one, level, source0, source1, tensor));
+        const conv_shape shape = {stage->features, level, stage->kernel, i == 0 ? stride : one,
+                                  b->net->config.conv_bias, false};
+        FAB_TRY(add_conv(b, name, &shape, source0, source1, tensor));
         source0 = *tensor;
         source1 = -1;
     }
+    return FAB_OK;
+}
+
+/* What a residual block adds to its second convolution's result: the block's input, pooled where
+ * it is strided, projected where the width changes. The projection's place in torch's
+ * nn.Sequential, and so its name, depends on whether there is a pool. */
+static fab_status add_skip(build *b, const char *prefix, const fab_unet_stage *stage,
+                           const int stride[3], int level, int source, int *tensor)
+{
+    char name[128];
+    const bool strided = product(stride) > 1;
+    const int inputs = fab_net_tensor_channels(b->net, source);
+    *tensor = source;
+    if (strided) {
+        fab_net_op *op = next_op(b, FAB_OP_POOL, level, inputs, source, -1);
+        memcpy(op->kernel, stride, sizeof op->kernel);
+        memcpy(op->stride, stride, sizeof op->stride);
+        *tensor = b->net->op_count;
+    }
+    if (inputs == stage->features) return FAB_OK;
+    snprintf(name, sizeof name, "%s.skip.%d", prefix, strided);
+    const conv_shape shape = {stage->features, level, one, one, false, true};
+    return add_conv(b, name, &shape, *tensor, -1, tensor);
+}
+
+/* BasicBlockD; *tensor is its input and becomes its output. */
+static fab_status add_block(build *b, const char *prefix, const fab_unet_stage *stage,
+                            const int stride[3], int level, int *tensor)
+{
+    char name[128];
+    int skip = 0, sum = 0;
+    const bool bias = b->net->config.conv_bias;
+    FAB_TRY(add_skip(b, prefix, stage, stride, level, *tensor, &skip));
+    snprintf(name, sizeof name, "%s.conv1", prefix);
+    const conv_shape first = {stage->features, level, stage->kernel, stride, bias, false};
+    FAB_TRY(add_conv(b, name, &first, *tensor, -1, &sum));
+    snprintf(name, sizeof name, "%s.conv2", prefix);
+    const conv_shape second = {stage->features, level, stage->kernel, one, bias, true};
+    FAB_TRY(add_conv(b, name, &second, sum, -1, &sum));
+    next_op(b, FAB_OP_ADD, level, stage->features, sum, skip);
+    *tensor = b->net->op_count;
     return FAB_OK;
 }
 
@@ -213,19 +270,44 @@ static fab_status add_head(build *b, int source)
     return get_vector(b, name, "bias", c->classes, &op->bias);
 }
 
-static fab_status build_unet(build *b)
+static fab_status build_encoder(build *b, int skip[FAB_UNET_MAX_STAGES])
 {
     const fab_unet_config *c = &b->net->config;
-    int skip[FAB_UNET_MAX_STAGES], tensor = 0;
     char name[96];
-    for (int s = 0; s < c->stage_count; s++) {
+    for (int s = 0, tensor = 0; s < c->stage_count; s++) {
         snprintf(name, sizeof name, "encoder.stages.%d.0", s);
         FAB_TRY(add_stage(b, name, &c->stages[s], c->stages[s].convs, c->stages[s].stride, s,
                           tensor, -1, &skip[s]));
         tensor = skip[s];
     }
+    return FAB_OK;
+}
+
+static fab_status build_residual_encoder(build *b, int skip[FAB_UNET_MAX_STAGES])
+{
+    const fab_unet_config *c = &b->net->config;
+    int tensor = 0;
+    char name[96];
+    FAB_TRY(add_stage(b, "encoder.stem", &c->stages[0], 1, one, 0, 0, -1, &tensor));
+    for (int s = 0; s < c->stage_count; s++) {
+        for (int i = 0; i < c->blocks[s]; i++) {
+            snprintf(name, sizeof name, "encoder.stages.%d.blocks.%d", s, i);
+            FAB_TRY(add_block(b, name, &c->stages[s], i == 0 ? c->stages[s].stride : one, s,
+                              &tensor));
+        }
+        skip[s] = tensor;
+    }
+    return FAB_OK;
+}
+
+static fab_status build_unet(build *b)
+{
+    const fab_unet_config *c = &b->net->config;
+    int skip[FAB_UNET_MAX_STAGES];
+    char name[96];
+    FAB_TRY(c->residual ? build_residual_encoder(b, skip) : build_encoder(b, skip));
+    int tensor = skip[c->stage_count - 1];
     for (int t = 0; t + 1 < c->stage_count; t++) {
-        static const int one[3] = {1, 1, 1};
         const int level = c->stage_count - 2 - t;
         const fab_unet_stage *stage = &c->stages[level];
         FAB_TRY(add_up(b, t, &c->stages[level + 1], stage->features, level, tensor, &tensor));

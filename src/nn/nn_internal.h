@@ -10,7 +10,9 @@
 
 #define FAB_NN_BLOCK 16
 #define FAB_NN_MAX_TAPS 27
-#define FAB_NN_MAX_OPS (FAB_UNET_MAX_STAGES * (2 * FAB_UNET_MAX_CONVS + 1) + 1)
+/* A stage: at most 3 operations a residual block and 2 for the first one's skip; its decoder. */
+#define FAB_NN_MAX_OPS \
+    (FAB_UNET_MAX_STAGES * (3 * FAB_UNET_MAX_BLOCKS + 2 + FAB_UNET_MAX_CONVS + 1) + 2)
 
 static inline int fab_nn_blocks(int channels)
 {
@@ -47,6 +49,17 @@ typedef struct fab_norm_row {
     int count;
 } fab_norm_row;
 
+/* dst[v][c] = leaky(src[v][c] * scale[c] + shift[c] + other), other being skip[v][c] or, with
+ * scales, leaky(skip[v][c] * skip_scale[c] + skip_shift[c]) by its own slope. dst may be src. */
+typedef struct fab_add_row {
+    const float *src, *skip;
+    float *dst;
+    const float *scale, *shift;
+    const float *skip_scale, *skip_shift; /* NULL: skip as it is */
+    float slope, skip_slope;
+    int count;
+} fab_add_row;
+
 /* Mean and sum of squared differences from it, per channel of 16, over a row of voxels. */
 typedef struct fab_stats_row {
     const float *src;
@@ -59,6 +72,7 @@ typedef struct fab_nn_kernels {
     const char *name;
     void (*conv)(const fab_conv_row *row);
     void (*norm)(const fab_norm_row *row);
+    void (*add)(const fab_add_row *row);
     void (*stats)(fab_stats_row *row);
     double (*peak)(int64_t iterations);
 } fab_nn_kernels;
@@ -70,18 +84,25 @@ const fab_nn_kernels *fab_nn_kernels_of(fab_isa isa);
 
 /* ---- the network as a list of operations ------------------------------------------------ */
 
-typedef enum fab_op_kind { FAB_OP_CONV, FAB_OP_UP, FAB_OP_HEAD } fab_op_kind;
+typedef enum fab_op_kind {
+    FAB_OP_CONV, /* raw sums; the norm is applied by whoever reads them */
+    FAB_OP_UP,   /* transposed convolution */
+    FAB_OP_HEAD, /* logits, to the sink */
+    FAB_OP_POOL, /* mean over kernel = stride */
+    FAB_OP_ADD   /* leaky(source 0, normed, + source 1), in source 0's place */
+} fab_op_kind;
 
 /* Operation i makes tensor i + 1; tensor 0 is the input. */
 typedef struct fab_net_op {
     fab_op_kind kind;
     int source[2], sources;     /* tensors; concatenated in this order */
     int level;                  /* of the output; 0 is full resolution */
-    int kernel[3], stride[3];   /* UP: kernel = stride */
+    int kernel[3], stride[3];   /* UP, POOL: kernel = stride */
     int outputs, out_blocks;
     int blocks;                 /* of all sources together */
     int taps;                   /* CONV, HEAD: of the kernel; UP: 1 */
-    int32_t *channels;          /* of each input block */
+    bool linear;                /* CONV: no activation after its norm: a term of a sum */
+    int32_t *channels;          /* of each input block; ADD, POOL: NULL */
     float *weights;             /* [UP: position][out block][block][tap][c][16] */
     ptrdiff_t weights_stride;   /* floats per out block */
     float *bias;                /* UP, HEAD: padded to 16; CONV: NULL, it cancels in the norm */

@@ -65,6 +65,17 @@ static void choose_tile(const fab_net_op *op, const int size[3], fab_op_plan *p)
     *p = chosen;
 }
 
+/* Sums and means go plane by plane of each channel block. */
+static void plan_planes(const fab_net_op *op, const int size[3], fab_op_plan *p)
+{
+    for (int a = 0; a < 3; a++) {
+        p->tile[a] = a ? size[a] : 1;
+        p->tiles[a] = a ? 1 : size[a];
+    }
+    p->group = 1;
+    p->groups = op->out_blocks;
+}
+
 static void plan_tasks(const fab_net_op *op, const int size[3], fab_op_plan *p)
 {
     p->pitch = op->source[0] == 0 ? op->channels[0] : FAB_NN_BLOCK;
@@ -104,10 +115,12 @@ static size_t tensor_floats(const fab_net *net, const fab_net_plan *plan, int i)
            FAB_NN_BLOCK;
 }
 
-/* Lowest offset where tensor i does not overlap one placed before it and alive with it. */
+/* Lowest offset where tensor i does not overlap one placed before it and alive with it. A sum
+ * takes the place of its first term, which nothing else reads. */
 static size_t place(const fab_net *net, const fab_net_plan *plan, int i)
 {
     size_t at = 0;
+    if (net->ops[i].kind == FAB_OP_ADD) return plan->ops[net->ops[i].source[0] - 1].out_offset;
     const size_t need = tensor_floats(net, plan, i);
     for (bool moved = true; moved;) {
         moved = false;
@@ -154,7 +167,8 @@ fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_pla
         memcpy(p->out_size, out->size[op->level], sizeof p->out_size);
         memcpy(p->in_size, out->size[fab_net_tensor_level(net, op->source[0])],
                sizeof p->in_size);
-        plan_tasks(op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
+        if (op->kind == FAB_OP_POOL || op->kind == FAB_OP_ADD) plan_planes(op, p->out_size, p);
+        else plan_tasks(op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
         p->out_offset = place(net, out, i);
         const size_t end = p->out_offset + tensor_floats(net, out, i);
         const size_t partials = (size_t)volume(p->tiles) * (size_t)op->out_blocks;

@@ -6,6 +6,9 @@
  *     tensor (raw) --load + norm + leaky--> scratch tile with zero border --conv--> tensor (raw)
  *                                                                           \--> row statistics
  *
+ * The sums of residual blocks are the exception: they are read three times or more, so one pass
+ * makes them, in place (ADR 0083).
+ *
  * A task is one tile of outputs; its input, with the border the kernel needs, stays in the
  * second-level cache while every output block of the task is computed from it. Statistics are
  * gathered per row (exact mean, then squared differences), merged per tile and then over tiles
@@ -299,6 +302,61 @@ static void head_task(void *ctx, int64_t index, int worker)
         }
 }
 
+/* ---- residual blocks ------------------------------------------------------------------------- */
+
+/* One plane of one channel block: voxels lie one after the other. */
+static void add_task(void *ctx, int64_t index, int worker)
+{
+    const run_op *r = ctx;
+    const fab_net_session *s = r->s;
+    const int *n = r->p->out_size, *terms = r->op->source;
+    const int z = (int)(index % n[0]), block = (int)(index / n[0]);
+    const ptrdiff_t at = ((ptrdiff_t)block * n[0] + z) * n[1] * n[2] * FAB_NN_BLOCK;
+    const float *affine = s->affine + s->affine_offset[terms[0]] + block * FAB_NN_BLOCK;
+    const float *skip = s->affine + s->affine_offset[terms[1]] + block * FAB_NN_BLOCK;
+    const ptrdiff_t shift = (ptrdiff_t)r->op->out_blocks * FAB_NN_BLOCK;
+    const float slope = (float)s->net->config.slope;
+    const bool raw = fab_net_tensor_raw(s->net, terms[1]);
+    (void)worker;
+    s->net->kernels->add(&(fab_add_row){
+        .src = tensor_data(s, terms[0]) + at, .skip = tensor_data(s, terms[1]) + at,
+        .dst = s->arena + r->p->out_offset + at, .scale = affine, .shift = affine + shift,
+        .skip_scale = raw ? skip : NULL, .skip_shift = raw ? skip + shift : NULL, .slope = slope,
+        .skip_slope = s->net->ops[terms[1] - 1].linear ? 1.0f : slope, .count = n[1] * n[2]});
+}
+
+/* Adds `count` voxels, from `from` on, to `sum`. */
+static void sum_voxels(const float *from, int count, float sum[FAB_NN_BLOCK])
+{
+    for (int x = 0; x < count; x++)
+        for (int c = 0; c < FAB_NN_BLOCK; c++) sum[c] += from[x * FAB_NN_BLOCK + c];
+}
+
+/* Means of kernel-sized boxes, one plane of one channel block. Powers of two divide exactly, so
+ * there is one rounding order: z, y, x. */
+static void pool_task(void *ctx, int64_t index, int worker)
+{
+    const run_op *r = ctx;
+    const int *n = r->p->out_size, *in = r->p->in_size, *k = r->op->kernel;
+    const int z = (int)(index % n[0]), block = (int)(index / n[0]);
+    const ptrdiff_t voxels = (ptrdiff_t)in[0] * in[1] * in[2];
+    const float *from = tensor_data(r->s, r->op->source[0]) + block * voxels * FAB_NN_BLOCK;
+    const ptrdiff_t plane = ((ptrdiff_t)block * n[0] + z) * n[1] * n[2];
+    float *to = r->s->arena + r->p->out_offset + plane * FAB_NN_BLOCK;
+    const float part = 1.0f / (float)(k[0] * k[1] * k[2]);
+    (void)worker;
+    for (int y = 0; y < n[1]; y++)
+        for (int x = 0; x < n[2]; x++, to += FAB_NN_BLOCK) {
+            float sum[FAB_NN_BLOCK] = {0};
+            for (int i = 0; i < k[0] * k[1]; i++) {
+                const ptrdiff_t iz = z * k[0] + i / k[1], iy = y * k[1] + i % k[1];
+                const ptrdiff_t at = (iz * in[1] + iy) * in[2] + (ptrdiff_t)x * k[2];
+                sum_voxels(from + at * FAB_NN_BLOCK, k[2], sum);
+            }
+            for (int c = 0; c < FAB_NN_BLOCK; c++) to[c] = sum[c] * part;
+        }
+}
+
 /* ---- session --------------------------------------------------------------------------------- */
 
 static size_t affine_floats(const fab_net *net, size_t offset[FAB_NN_MAX_OPS + 1])
@@ -369,7 +427,8 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
                                void *ctx, fab_error *err)
 {
     static void (*const tasks[])(void *, int64_t, int) = {
-        [FAB_OP_CONV] = conv_task, [FAB_OP_UP] = up_task, [FAB_OP_HEAD] = head_task};
+        [FAB_OP_CONV] = conv_task, [FAB_OP_UP] = up_task, [FAB_OP_HEAD] = head_task,
+        [FAB_OP_POOL] = pool_task, [FAB_OP_ADD] = add_task};
     FAB_TRY(fit_workers(s, err));
     s->input = input;
     s->sink = sink;

@@ -21,13 +21,16 @@ static fab_status get_axes(const fab_json *o, const char *key, int most, int odd
     return FAB_OK;
 }
 
-static fab_status get_stage(const fab_json *o, fab_unet_stage *s, fab_error *err)
+/* *blocks is read in place of s->convs if the encoder is residual. */
+static fab_status get_stage(const fab_json *o, bool residual, fab_unet_stage *s, int *blocks,
+                            fab_error *err)
 {
     int64_t n = 0;
     FAB_TRY(fab_json_get_int(o, "features", 1, FAB_UNET_MAX_FEATURES, &n, err));
     s->features = (int)n;
-    FAB_TRY(fab_json_get_int(o, "convs", 1, FAB_UNET_MAX_CONVS, &n, err));
-    s->convs = (int)n;
+    if (residual) FAB_TRY(fab_json_get_int(o, "blocks", 1, FAB_UNET_MAX_BLOCKS, &n, err));
+    else FAB_TRY(fab_json_get_int(o, "convs", 1, FAB_UNET_MAX_CONVS, &n, err));
+    *(residual ? blocks : &s->convs) = (int)n;
     FAB_TRY(get_axes(o, "kernel", 3, 1, s->kernel, err));
     return get_axes(o, "stride", 2, 0, s->stride, err);
 }
@@ -42,7 +45,7 @@ static fab_status get_stages(const fab_json *o, fab_unet_config *c, fab_error *e
                  FAB_UNET_MAX_STAGES);
     c->stage_count = (int)count;
     for (size_t i = 0; i < count; i++)
-        if (get_stage(fab_json_at(list, i), &c->stages[i], err) < 0)
+        if (get_stage(fab_json_at(list, i), c->residual, &c->stages[i], &c->blocks[i], err) < 0)
             return fab_error_prefix(err, "stages[%zu]", i);
     for (int a = 0; a < 3; a++)
         if (c->stages[0].stride[a] != 1)
@@ -94,8 +97,10 @@ fab_status fab_unet_config_from_json(const fab_json *architecture, fab_unet_conf
     const char *type = NULL;
     int64_t n = 0;
     FAB_TRY(fab_json_get_string(architecture, "type", &type, err));
-    if (strcmp(type, "PlainConvUNet") != 0)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "type is \"%.40s\", only \"PlainConvUNet\" is supported",
+    c.residual = strcmp(type, "ResidualEncoderUNet") == 0;
+    if (!c.residual && strcmp(type, "PlainConvUNet") != 0)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED,
+                 "type is \"%.40s\", \"PlainConvUNet\" and \"ResidualEncoderUNet\" are supported",
                  type);
     FAB_TRY(fab_json_get_int(architecture, "input_channels", 1, FAB_UNET_MAX_INPUT_CHANNELS, &n,
                              err));

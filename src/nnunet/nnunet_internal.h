@@ -1,8 +1,8 @@
 /* nnunet_internal.h - the stages between an image and its label map, shared by this folder's files.
  *
- *   images -> read (axes, float32) -> crop to non-zero -> normalise -> resample     fab_nnunet_prepare
- *     -> pad, windows, mirrored networks, Gaussian, fp16 sums -> fp16 logits        fab_nnunet_slide
- *     -> resample to the cropped grid slab by slab, argmax or regions, paste back   fab_nnunet_finish
+ *   images -> axes, float32 -> crop to non-zero -> normalise -> resample      fab_nnunet_prepare
+ *     -> pad, windows, mirrored networks, Gaussian, fp16 sums -> logits       fab_nnunet_slide
+ *     -> resample slab by slab, argmax or regions, paste into the image's     fab_nnunet_finish
  *
  * Every number is rounded where nnU-Net rounds it (docs/adr/0082).
  */

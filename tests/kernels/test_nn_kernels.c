@@ -1,14 +1,15 @@
 /* test_nn_kernels.c - every instruction set's kernels against the scalar reference.
  *
  * Random networks walk through kernels of 1 and 3, strides of 1 and 2 on every axis, channel
- * counts that fill blocks and that do not, one and several input channels, odd sizes. The result
+ * counts that fill blocks and that do not, one and several input channels, odd sizes, plain and
+ * residual encoders. The result
  * has to be the reference's bits, with one thread and with three. The time each took is printed.
  */
 #include "fabrica/nn.h"
 #include "harness.h"
 #include "random_unet.h"
 
-#define NETWORKS 24
+#define NETWORKS 40
 
 static fab_error err;
 
@@ -30,11 +31,15 @@ static fab_unet_config random_config(fab_rng *rng, int patch[3])
         c.stages[s].features = pick(rng, features, 11);
         c.stages[s].convs = 1 + (int)(fab_rng_u32(rng) % 2);
         c.decoder_convs[s] = 1 + (int)(fab_rng_u32(rng) % 2);
+        c.blocks[s] = 1 + (int)(fab_rng_u32(rng) % 3);
         for (int a = 0; a < 3; a++) {
             c.stages[s].kernel[a] = pick(rng, (int[]){1, 3, 3}, 3);
             c.stages[s].stride[a] = s ? pick(rng, (int[]){1, 2, 2}, 3) : 1;
         }
     }
+    c.residual = fab_rng_u32(rng) % 2;
+    if (c.residual && c.stage_count > 2 && fab_rng_u32(rng) % 2) /* widths that stay the same */
+        c.stages[2].features = c.stages[1].features;
     fab_unet_config_divisor(&c, divisor);
     for (int a = 0; a < 3; a++) patch[a] = divisor[a] * pick(rng, sizes, 6);
     return c;

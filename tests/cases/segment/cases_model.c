@@ -23,6 +23,7 @@ static const struct {
     {"\"sha256\": \"4", "\"sha256\": \"", FAB_ERR_FORMAT, "weights.sha256"},
     {"\"sha256\": \"4", "\"sha256\": \"5", FAB_ERR_INTEGRITY, "SHA-256"},
     {"PlainConvUNet", "SwinUNETR", FAB_ERR_UNSUPPORTED, "architecture"},
+    {"PlainConvUNet", "ResidualEncoderUNet", FAB_ERR_FORMAT, "blocks"},
     {"\"input_channels\": 1", "\"input_channels\": 2", FAB_ERR_UNSUPPORTED, "input_channels is 2"},
     {"\"input_channels\": 1", "\"input_channels\": 0", FAB_ERR_FORMAT, "input_channels"},
     {"\"classes\": 5", "\"classes\": 100000", FAB_ERR_FORMAT, "classes"},

@@ -14,6 +14,7 @@ import torch
 ROOT = pathlib.Path(os.environ["FAB_SOURCE_ROOT"])
 DATA = pathlib.Path(os.environ.get("FAB_SHARED_DATA", ROOT / "../shared/data"))
 sys.path.insert(0, str(ROOT / "train"))
+import golden_resenc  # noqa: E402
 import net as netlib  # noqa: E402
 
 LIMIT = 1e-5
@@ -48,6 +49,15 @@ def random_network(cli, folder, name, classes, features, kernels, strides, shape
         for key, p in net.named_parameters():
             if key.endswith("bias"):
                 p.normal_(0, 0.3)
+        x = torch.randn(1, channels, *shape)
+        expected = net(x)[0].numpy()
+    return compare(name, ours(cli, arch, netlib.export_state(net), x[0].numpy(), folder), expected)
+
+
+def residual_network(cli, folder, name, channels, classes, features, blocks, kernels, strides, shape):
+    arch = golden_resenc.architecture(channels, classes, features, blocks, kernels, strides)
+    net = golden_resenc.random_network(arch, 9)
+    with torch.no_grad():
         x = torch.randn(1, channels, *shape)
         expected = net(x)[0].numpy()
     return compare(name, ours(cli, arch, netlib.export_state(net), x[0].numpy(), folder), expected)
@@ -100,6 +110,16 @@ def main():
         ok &= random_network(cli, folder, "wide", 25, [32, 64, 128, 320], three, down, (32, 32, 40))
         flat, skew = [[1, 3, 3], [3, 3, 3], [3, 3, 3]], [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
         ok &= random_network(cli, folder, "anisotropic", 7, [20, 40, 72], flat, skew, (10, 28, 36), 2)
+        ok &= residual_network(
+            cli, folder, "residual", 1, 25, [32, 64, 128, 256], [1, 3, 4, 2], three, down, (32, 32, 40)
+        )
+        flat, skew = [[1, 3, 3], *three[1:]], [[1, 1, 1], [1, 2, 2], [1, 1, 1], [2, 2, 2]]
+        ok &= residual_network(
+            cli, folder, "residual, anisotropic", 2, 7, [20, 40, 40, 72], [2, 1, 2, 1], flat, skew, (10, 28, 36)
+        )
+        ok &= residual_network(
+            cli, folder, "residual, projection without pool", 1, 3, [8, 12, 20], [1, 1, 2], flat, skew, (6, 20, 18)
+        )
         for case in ("plain_ct", "aniso_mr", "crop_transpose", "reorient_ct"):
             if (DATA / "golden_nnunet" / case).is_dir():
                 ok &= golden(cli, folder, case)
