@@ -58,7 +58,7 @@ fab_status fab_nnunet_resample(const fab_nnunet_source *from, const int size[3],
 
 /* ---- slide.c ------------------------------------------------------------------------------ */
 
-/* A network on one patch (plan->channels x patch, fp32): gives every voxel's logits to the sink
+/* A network on one patch (case channels x patch, fp32): gives every voxel's logits to the sink
  * once, as fab_net_session_run does. */
 typedef fab_status (*fab_nnunet_patch_fn)(void *ctx, const float *patch, fab_net_sink sink,
                                           void *sink_ctx, fab_error *err);

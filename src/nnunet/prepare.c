@@ -110,6 +110,17 @@ static void source_plane(const void *ctx, int axis, int index, float *into)
 
 /* ---- axes ------------------------------------------------------------------------------- */
 
+/* NIfTI's pixdim, which nibabel's zooms are, from a grid: float32. The length of an oblique
+ * grid's column has lost its last bits; if a short decimal is that near, it was meant. */
+static double zoom_of(double spacing_mm)
+{
+    if ((double)(float)spacing_mm == spacing_mm) return spacing_mm;
+    const double unit = pow(10.0, floor(log10(spacing_mm)) - 5.0);
+    const double decimal = nearbyint(spacing_mm / unit) * unit;
+    const bool meant = fabs(decimal - spacing_mm) <= 2e-7 * spacing_mm;
+    return (double)(float)(meant ? decimal : spacing_mm);
+}
+
 /* nnU-Net's axes of the images' grid, before and after transposing. */
 static void set_axes(const fab_nnunet_plan *plan, fab_nnunet_case *c)
 {
@@ -129,7 +140,7 @@ static void set_axes(const fab_nnunet_plan *plan, fab_nnunet_case *c)
     for (int a = 0; a < 3; a++) {
         const int axis = c->axis_of[plan->transpose_forward[a]];
         c->whole[a] = c->grid.size[axis];
-        c->spacing_mm[a] = (double)(float)spacing[axis]; /* NIfTI's pixdim is float32 */
+        c->spacing_mm[a] = zoom_of(spacing[axis]);
     }
 }
 

@@ -1,10 +1,10 @@
 /* resample.c - nnU-Net's resampling of images, at the speed of memory.
  *
  * What scikit-image's resize (mode "edge") makes through scipy's zoom: every axis is continued by
- * 12 repeated samples, turned into cubic B-spline coefficients and evaluated at (k + 1/2) n/m - 1/2,
- * in float64; the result is clipped to the range of the input. A tensor-product spline is separable,
- * so each slice across one axis is resampled inside as soon as it is read, and what is left is one
- * pass along that axis:
+ * 12 repeated samples, turned into cubic B-spline coefficients and evaluated at
+ * (k + 1/2) n/m - 1/2, in float64; the result is clipped to the range of the input. A
+ * tensor-product spline is separable, so each slice across one axis is resampled inside as soon
+ * as it is read, and what is left is one pass along that axis:
  *
  *     slice s of the source --> lines along q --> lines along p --> [s][new p][new q] float64
  *     [s] columns --> lines along s --> result
@@ -218,6 +218,22 @@ static void store_slice(const resample_job *job, const double *slice, int k)
     }
 }
 
+/* Samples [*from, *end) of m take sample s of n. */
+static void taken_by(int s, int n, int m, int *from, int *end)
+{
+    int k = 0;
+    while (k < m && fab_nnunet_nearest(k, n, m) < s) k++;
+    *from = k;
+    while (k < m && fab_nnunet_nearest(k, n, m) == s) k++;
+    *end = k;
+}
+
+static void clip(double *v, size_t count, const float range[2])
+{
+    const double low = range[0], high = range[1];
+    for (size_t i = 0; i < count; i++) v[i] = v[i] < low ? low : v[i] > high ? high : v[i];
+}
+
 static void resample_slice(void *ctx, int64_t index, int worker)
 {
     const resample_job *job = ctx;
@@ -228,22 +244,15 @@ static void resample_slice(void *ctx, int64_t index, int worker)
     double *scratch = job->scratch + (size_t)worker * job->worker_doubles;
     double *half = scratch + job->half_at, *done = scratch + job->done_at;
     double *whole = job->between ? job->between + (size_t)s * made : scratch + job->whole_at;
-    int k = 0;
-    while (job->nearest && k < m && fab_nnunet_nearest(k, n, m) < s) k++;
-    if (job->nearest && (k == m || fab_nnunet_nearest(k, n, m) != s)) return;
+    int k = s, end = s + 1; /* where in the result the slice goes, if it is not kept */
+    if (job->nearest) taken_by(s, n, m, &k, &end);
+    if (k == end) return;
     job->from->plane(job->from->ctx, job->axis[0], s, plane);
     range_of(plane, read, job->range + 2 * (ptrdiff_t)s);
     along_rows(job, plane, scratch, done, half);
     along_columns(job, half, scratch, done, whole);
-    if (job->separate) {
-        const double low = job->range[2 * s], high = job->range[2 * s + 1];
-        for (size_t i = 0; i < made; i++)
-            whole[i] = whole[i] < low ? low : whole[i] > high ? high : whole[i];
-    }
-    if (job->between) return;
-    if (!job->nearest) store_slice(job, whole, s);
-    else
-        for (; k < m && fab_nnunet_nearest(k, n, m) == s; k++) store_slice(job, whole, k);
+    if (job->separate) clip(whole, made, job->range + 2 * (ptrdiff_t)s);
+    for (; !job->between && k < end; k++) store_slice(job, whole, k);
 }
 
 /* The pass along axis[0], one row of the slices at a time. */

@@ -185,7 +185,7 @@ static void copy_patch(const slide *s)
 {
     const int *patch = s->plan->patch, *size = s->c->size;
     float *to = s->patch;
-    for (int c = 0; c < s->plan->channels; c++)
+    for (int c = 0; c < s->c->channels; c++)
         for (int z = 0; z < patch[0]; z++)
             for (int y = 0; y < patch[1]; y++, to += patch[2]) {
                 const int gz = s->at[0] - s->low[0] + (s->flips & 1 ? patch[0] - 1 - z : z);
@@ -349,7 +349,7 @@ static fab_status make_memory(slide *s, fab_error *err)
         s->sum32 = fab_alloc_array(sums, sizeof *s->sum32);
         s->weight32 = fab_alloc_array(kept, sizeof *s->weight32);
     }
-    s->patch = fab_alloc_array((size_t)s->plan->channels * voxels, sizeof *s->patch);
+    s->patch = fab_alloc_array((size_t)s->c->channels * voxels, sizeof *s->patch);
     s->pitch = s->plan->head_count;
     s->share = 1.0f / (float)(1 << views);
     if (views)
