@@ -101,8 +101,10 @@ static void values_of_files(void)
     static const uint8_t bf16[] = {0x80, 0x3f, 0, 0xc0, 0x80, 0x7f};
     const double f64[] = {1.0 / 3, -2.5, 1e300, 1e-300};
     float out[7];
-    CHECK(fab_tensor_dtype_bytes(FAB_TENSOR_F32) == 4 && fab_tensor_dtype_bytes(FAB_TENSOR_F16) == 2);
-    CHECK(fab_tensor_dtype_bytes(FAB_TENSOR_BF16) == 2 && fab_tensor_dtype_bytes(FAB_TENSOR_F64) == 8);
+    CHECK(fab_tensor_dtype_bytes(FAB_TENSOR_F32) == 4);
+    CHECK(fab_tensor_dtype_bytes(FAB_TENSOR_F16) == 2);
+    CHECK(fab_tensor_dtype_bytes(FAB_TENSOR_BF16) == 2);
+    CHECK(fab_tensor_dtype_bytes(FAB_TENSOR_F64) == 8);
     fab_tensor_to_f32(FAB_TENSOR_F16, f16, out, 7);
     CHECK(out[0] == 1 && out[1] == 65504 && out[2] == 0x1p-24f && out[3] == 0 && signbit(out[3]));
     CHECK(isinf(out[4]) && isnan(out[5]) && out[6] == 1023 * 0x1p-24f);
