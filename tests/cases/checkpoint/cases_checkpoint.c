@@ -94,16 +94,16 @@ static void each_tensor(void)
 /* What the cases above are edits of; strides of an axis of length one mean nothing. */
 static void the_good_one(void)
 {
-    static const int64_t shape[] = {4, 6}, turned[] = {6, 4}, one[] = {1, 2};
+    static const int64_t shape[] = {4, 6}, turned[] = {6, 1, 4}, one[] = {1, 2};
     const pickle_tensor three[] = {
-        GOOD, {.numel = 24, .rank = 2, .shape = {6, 4}, .stride = {1, 6}},
+        GOOD, {.numel = 24, .rank = 3, .shape = {6, 1, 4}, .stride = {1, INT64_MAX, 6}},
         {.numel = 24, .offset = 22, .rank = 2, .shape = {1, 2}, .stride = {INT64_MAX, 1}}};
     const float *a = NULL, *b = NULL, *c = NULL;
     fab_tensors *t = NULL;
     for (int i = 0; i < 24; i++) values[i] = (float)i;
     CHECK_OK(read_tensors(build(three, 3, 96), &t));
     CHECK_OK(fab_tensors_get(t, "a", shape, 2, &a, &err));
-    CHECK_OK(fab_tensors_get(t, "b", turned, 2, &b, &err));
+    CHECK_OK(fab_tensors_get(t, "b", turned, 3, &b, &err));
     CHECK_OK(fab_tensors_get(t, "c", one, 2, &c, &err));
     for (int i = 0; i < 24; i++) CHECK(a[i] == (float)i && b[i % 6 * 4 + i / 6] == (float)i);
     CHECK(c == a + 22);
