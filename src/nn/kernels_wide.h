@@ -2,8 +2,8 @@
  *
  * The includer defines the type `wide`, the functions wide_load, wide_store, wide_splat, wide_fma
  * (a * b + c), wide_add, wide_sub, wide_mul, wide_max, wide_min, wide_power_of_two (of
- * n + NN_ROUND), and WIDE_KERNELS, WIDE_NAME. With 32 registers the convolution holds 12 voxels x 32 outputs (24 sums, 2 weights, 1 broadcast), or
- * 12 x 16 when there is one output block only.
+ * n + NN_ROUND), and WIDE_KERNELS, WIDE_NAME. With 32 registers the convolution holds 12 voxels x
+ * 32 outputs (24 sums, 2 weights, 1 broadcast), or 12 x 16 when there is one output block only.
  */
 #include "nn_internal.h"
 

@@ -53,7 +53,8 @@ static fab_status read_switches(const fab_json *o, switches *s, fab_error *err)
     if (s->norm)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED,
                  "bnorm is true: norms over the whole volume are not supported");
-    if (s->gelu) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "gelu is true: only ReLU and ELU are supported");
+    if (s->gelu)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "gelu is true: only ReLU and ELU are supported");
     return FAB_OK;
 }
 

@@ -167,8 +167,9 @@ static fab_status add_conv(fab_net_build *b, const char *prefix, const conv_shap
     return FAB_OK;
 }
 
-static fab_status add_stage(fab_net_build *b, const char *prefix, const fab_unet_stage *stage, int convs,
-                            const int stride[3], int level, int source0, int source1, int *tensor)
+static fab_status add_stage(fab_net_build *b, const char *prefix, const fab_unet_stage *stage,
+                            int convs, const int stride[3], int level, int source0, int source1,
+                            int *tensor)
 {
     for (int i = 0; i < convs; i++) {
         char name[128];
@@ -223,8 +224,8 @@ static fab_status add_block(fab_net_build *b, const char *prefix, const fab_unet
     return FAB_OK;
 }
 
-static fab_status add_up(fab_net_build *b, int index, const fab_unet_stage *below, int features, int level,
-                         int source, int *tensor)
+static fab_status add_up(fab_net_build *b, int index, const fab_unet_stage *below, int features,
+                         int level, int source, int *tensor)
 {
     char name[96], full[128];
     const float *values = NULL;

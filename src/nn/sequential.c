@@ -22,6 +22,20 @@ static bool name_ok(const char *name, size_t capacity, bool needed)
     return memchr(name, 0, capacity) && (name[0] || !needed);
 }
 
+/* Norm and activation. */
+static fab_status check_activation(const fab_sequential_layer *l, fab_error *err)
+{
+    if (l->norm[0] && !(l->norm_eps >= 0 && l->norm_eps <= 1))
+        FAB_FAIL(err, FAB_ERR_ARG, "the norm's epsilon %g is not from 0 to 1", l->norm_eps);
+    if (l->activation != FAB_ACTIVATION_LINEAR && l->activation != FAB_ACTIVATION_LEAKY_RELU &&
+        l->activation != FAB_ACTIVATION_ELU)
+        FAB_FAIL(err, FAB_ERR_ARG, "activation %d is not known", (int)l->activation);
+    const double most = l->activation == FAB_ACTIVATION_LEAKY_RELU ? 0.999 : 10;
+    if (l->activation != FAB_ACTIVATION_LINEAR && !(l->slope >= 0 && l->slope <= most))
+        FAB_FAIL(err, FAB_ERR_ARG, "the activation's slope %g is not from 0 to %g", l->slope, most);
+    return FAB_OK;
+}
+
 static fab_status check_layer(const fab_sequential_layer *l, fab_error *err)
 {
     if (!name_ok(l->conv, sizeof l->conv, true) || !name_ok(l->norm, sizeof l->norm, false))
@@ -35,15 +49,7 @@ static fab_status check_layer(const fab_sequential_layer *l, fab_error *err)
     if (!within(l->dilation, 1, FAB_SEQUENTIAL_MAX_DILATION, false))
         FAB_FAIL(err, FAB_ERR_LIMIT, "dilation %d x %d x %d: 1 to %d per axis is supported",
                  l->dilation[0], l->dilation[1], l->dilation[2], FAB_SEQUENTIAL_MAX_DILATION);
-    if (l->norm[0] && !(l->norm_eps >= 0 && l->norm_eps <= 1))
-        FAB_FAIL(err, FAB_ERR_ARG, "the norm's epsilon %g is not from 0 to 1", l->norm_eps);
-    if (l->activation != FAB_ACTIVATION_LINEAR && l->activation != FAB_ACTIVATION_LEAKY_RELU &&
-        l->activation != FAB_ACTIVATION_ELU)
-        FAB_FAIL(err, FAB_ERR_ARG, "activation %d is not known", (int)l->activation);
-    const double most = l->activation == FAB_ACTIVATION_LEAKY_RELU ? 0.999 : 10;
-    if (l->activation != FAB_ACTIVATION_LINEAR && !(l->slope >= 0 && l->slope <= most))
-        FAB_FAIL(err, FAB_ERR_ARG, "the activation's slope %g is not from 0 to %g", l->slope, most);
-    return FAB_OK;
+    return check_activation(l, err);
 }
 
 fab_status fab_nn_sequential_check(const fab_sequential_config *c, fab_error *err)

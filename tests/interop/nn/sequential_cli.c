@@ -1,6 +1,6 @@
-/* sequential_cli tfjs|meshnet MODEL WEIGHTS INPUT LABELS LOGITS|- Z Y X: a chain of convolutions over
- * one volume (raw fp32); the class of the largest logit of every voxel as bytes, and all logits,
- * classes first, if wanted. Prints time and memory. */
+/* sequential_cli tfjs|meshnet MODEL WEIGHTS INPUT LABELS LOGITS|- Z Y X: a chain of convolutions
+ * over one volume (raw fp32); the class of the largest logit of every voxel as bytes, and all
+ * logits, classes first, if wanted. Prints time and memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
