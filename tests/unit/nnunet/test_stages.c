@@ -497,7 +497,8 @@ static void finishes_as_written_down(void)
         {{7, 9, 11}, {12, 15, 20}, 5, 0, false, 1},     {{8, 8, 20}, {8, 8, 20}, 3, 0, false, 1},
         {{9, 14, 13}, {5, 6, 7}, 30, 0, false, 1},      {{6, 7, 8}, {13, 90, 9}, 4, 300, false, 1},
         {{7, 9, 11}, {12, 15, 20}, 6, 2, true, 1},      {{10, 9, 8}, {4, 17, 16}, 4, 0, false, 5},
-        {{1, 1, 1}, {3, 4, 5}, 2, 1, true, 1},          {{4, 30, 70}, {9, 45, 141}, 12, 0, false, 1},
+        {{1, 1, 1}, {3, 4, 5}, 2, 1, true, 1},
+        {{4, 30, 70}, {9, 45, 141}, 12, 0, false, 1},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int threads = 1; threads <= 3; threads += 2) {
