@@ -2,8 +2,10 @@
 
 import argparse
 import collections
+import io
 import json
 import pathlib
+import zipfile
 
 import numpy as np
 import torch
@@ -111,11 +113,38 @@ def expected(path):
     return out
 
 
+def write_seeds(folder):
+    """Pickles for tests/fuzz/fuzz_checkpoint.c, whose storage i holds 8 * (i + 1) bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    floats = {
+        "shared": [torch.ones(2)] * 3,
+        "views": [torch.ones(2).view(1, 2, 1), torch.ones(2, 2).t(), torch.ones(6)[1::2], torch.ones(8)[3:5]],
+        "types": [torch.ones(4).half(), torch.ones(8).bfloat16(), torch.ones(3).double(), torch.ones(4).long()],
+        "parameters": [torch.nn.Parameter(torch.ones(2))],
+    }
+    plain_values = nnunet()
+    del plain_values["network_weights"], plain_values["optimizer_state"]
+    contents = {k: {"w": collections.OrderedDict(zip("abcd", v)), "k": {"tuple": (1,)}} for k, v in floats.items()}
+    contents["plain"] = plain_values
+    for name, content in contents.items():
+        for protocol in (2, 4):
+            whole = io.BytesIO()
+            torch.save(content, whole, pickle_protocol=protocol)
+            with zipfile.ZipFile(whole) as z:
+                (folder / f"{name}{protocol}.pkl").write_bytes(z.read("archive/data.pkl"))
+            if name == "views" and protocol == 2:
+                (folder / "views.pth").write_bytes(whole.getvalue())
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("folder", type=pathlib.Path, help="e.g. tests/golden/checkpoint")
-    folder = ap.parse_args().folder
+    ap.add_argument("--seeds", type=pathlib.Path, help="for the fuzzer, e.g. tests/fuzz/corpus/fuzz_checkpoint")
+    args = ap.parse_args()
+    folder = args.folder
     folder.mkdir(parents=True, exist_ok=True)
+    if args.seeds:
+        write_seeds(args.seeds)
     torch.save(nnunet(), folder / "nnunet.pth")
     torch.save(nnunet(), folder / "protocol4.pth", pickle_protocol=4)
     torch.save(dtypes(), folder / "dtypes.pth")

@@ -35,6 +35,11 @@ typedef struct plan {
     float *values;
 } plan;
 
+static fab_pickle_text shown(const char *name)
+{
+    return fab_pickle_printable(name, strlen(name));
+}
+
 /* ---- one tensor ------------------------------------------------------------------------- */
 
 /* The strides of C order, where an axis of length 1 may have any. */
@@ -171,7 +176,7 @@ static fab_status take_views(plan *s, const fab_pickle_node *dict, fab_error *er
         v->name = name;
         const fab_status status = take_view(p, value, v, err);
         if (status < 0) {
-            fab_error_prefix(err, "tensor %s", fab_pickle_printable(name, key->count).text);
+            fab_error_prefix(err, "tensor %s", shown(name).text);
             return status;
         }
         name += key->count + 1;
@@ -207,8 +212,8 @@ static fab_status place_storages(plan *s, fab_error *err)
         if (before && same_storage(before, v)) {
             if (before->dtype != v->dtype || before->numel != v->numel)
                 FAB_FAIL(err, FAB_ERR_FORMAT, "tensor %s: claims another type or size of its "
-                         "storage than tensor %s", fab_pickle_printable(v->name, 100).text,
-                         fab_pickle_printable(before->name, 100).text);
+                         "storage than tensor %s", shown(v->name).text,
+                         shown(before->name).text);
             v->at = before->at;
             continue;
         }
@@ -266,7 +271,7 @@ static fab_status read_storages(plan *s, fab_error *err)
         if (i && same_storage(v - 1, v)) continue;
         const fab_status status = read_storage(s, v, err);
         if (status < 0) {
-            fab_error_prefix(err, "tensor %s", fab_pickle_printable(v->name, 100).text);
+            fab_error_prefix(err, "tensor %s", shown(v->name).text);
             return status;
         }
     }
@@ -300,7 +305,7 @@ static fab_status weigh_copies(plan *s, fab_error *err)
         s->copy_values += (size_t)s->views[i].count;
         if (s->copy_values > s->storage_values)
             FAB_FAIL(err, FAB_ERR_LIMIT, "tensor %s: more views that are not contiguous than "
-                     "values", fab_pickle_printable(s->views[i].name, 100).text);
+                     "values", shown(s->views[i].name).text);
     }
     return FAB_OK;
 }
