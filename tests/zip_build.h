@@ -11,6 +11,7 @@
 typedef struct zip_entry {
     const char *name;
     const char *text;          /* stored content; NULL: none */
+    size_t bytes;              /* of the content; 0: text ends with a zero */
     uint32_t unix_mode;        /* 0: made on DOS */
     uint16_t flags, method;    /* flags bit 0: encrypted */
     uint32_t claimed_size;     /* 0: the true one */
@@ -36,18 +37,26 @@ static inline void zip_put_text(zip_bytes *z, const void *text, size_t n)
 
 static inline uint32_t zip_crc(const char *text, size_t n)
 {
+    static uint32_t table[256];
     uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= (uint8_t)text[i];
-        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    for (uint32_t i = 0; !table[255] && i < 256; i++) {
+        uint32_t c = i;
+        for (int bit = 0; bit < 8; bit++) c = c >> 1 ^ (c & 1 ? 0xedb88320u : 0);
+        table[i] = c;
     }
+    for (size_t i = 0; i < n; i++) crc = crc >> 8 ^ table[(crc ^ (uint8_t)text[i]) & 255];
     return ~crc;
+}
+
+static inline size_t zip_content_bytes(const zip_entry *e)
+{
+    return e->bytes ? e->bytes : e->text ? strlen(e->text) : 0;
 }
 
 /* The fields that local and central headers share, from "version needed" to "extra length". */
 static inline void zip_put_common(zip_bytes *z, const zip_entry *e, const zip_entry *content)
 {
-    size_t n = content->text ? strlen(content->text) : 0;
+    size_t n = zip_content_bytes(content);
     uint32_t crc = content->text ? zip_crc(content->text, n) : 0;
     zip_put(z, 20, 2);
     zip_put(z, e->flags, 2);
@@ -71,7 +80,7 @@ static inline size_t zip_build(const zip_entry *e, size_t count, uint8_t *into)
         zip_put(&z, 0x04034b50, 4);
         zip_put_common(&z, &e[i], &e[i]);
         zip_put_text(&z, e[i].name, strlen(e[i].name));
-        if (e[i].text) zip_put_text(&z, e[i].text, strlen(e[i].text));
+        if (e[i].text) zip_put_text(&z, e[i].text, zip_content_bytes(&e[i]));
     }
     size_t start = z.size;
     for (size_t i = 0; i < count; i++) {

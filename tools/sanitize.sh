@@ -14,10 +14,12 @@ asan() {
     export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     export LSAN_OPTIONS=suppressions=$PWD/tools/lsan.supp:print_suppressions=0
+    export FAB_TEST_SLOWDOWN=4
     run asan address,undefined "$@"
 }
 tsan() {
     export TSAN_OPTIONS=halt_on_error=1:suppressions=$PWD/tools/tsan.supp
+    export FAB_TEST_SLOWDOWN=15
     run tsan thread "$@"
 }
 which=${1:-both}

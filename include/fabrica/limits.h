@@ -41,6 +41,16 @@
 #define FAB_NNUNET_MAX_PATCH 1024               /* voxels of a patch along one axis */
 #define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
 
+/* checkpoints */
+#define FAB_MAX_PICKLE_BYTES (64u << 20)        /* of data.pkl */
+#define FAB_MAX_PICKLE_STRING_BYTES (1u << 20)  /* one string or bytes value */
+#define FAB_MAX_PICKLE_NODES (1u << 23)         /* values in all */
+#define FAB_MAX_PICKLE_STACK (1u << 20)         /* values at once */
+#define FAB_MAX_PICKLE_MARKS 256                /* open at once: how deep values nest */
+#define FAB_MAX_PICKLE_MEMO (1u << 23)          /* entries */
+#define FAB_MAX_PICKLE_DEPTH 64                 /* of values given as JSON */
+#define FAB_MAX_CHECKPOINT_VALUES (1u << 20)    /* given as JSON at once */
+
 /* render */
 #define FAB_MAX_IMAGE_DIM 16384                 /* pixels along one side of a picture */
 #define FAB_MAX_FRAME_SAMPLES ((int64_t)1 << 28) /* of one 3D view, supersampled */

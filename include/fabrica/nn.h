@@ -34,10 +34,38 @@ const char *fab_nn_isa_name(fab_isa isa);
  * the time it took, the peak that convolutions are held against. */
 double fab_nn_isa_peak_flop(fab_isa isa, int64_t iterations);
 
-/* ---- weights (safetensors) -------------------------------------------------------------- */
+/* ---- weights ---------------------------------------------------------------------------- */
 
-/* Named fp32 tensors; immutable. */
+#define FAB_TENSOR_MAX_RANK 8
+
+/* Named fp32 tensors; immutable. Several names may share values. */
 typedef struct fab_tensors fab_tensors;
+/* One of them; values in C order, shape[i] >= 1; rank 0 is a single value. */
+typedef struct fab_tensor {
+    const char *name;
+    int rank;
+    int64_t shape[FAB_TENSOR_MAX_RANK];
+    const float *values;
+} fab_tensor;
+/* Named tensors from `count` items whose values all lie in the block values[0 .. value_count - 1]
+ * (from fab_alloc_array) and may overlap. Items and names are copied; the block is taken over and
+ * *values set to NULL on success only. `source` is the file's name in messages. A name twice or
+ * empty, values outside the block or not finite: FAB_ERR_FORMAT; FAB_MAX_TENSORS: FAB_ERR_LIMIT. */
+fab_status fab_tensors_make(const char *source, const fab_tensor *items, size_t count,
+                            float **values, size_t value_count, fab_tensors **out,
+                            fab_error *err);
+
+/* How files hold values; all become fp32. */
+typedef enum fab_tensor_dtype {
+    FAB_TENSOR_F32,
+    FAB_TENSOR_F16,
+    FAB_TENSOR_BF16,
+    FAB_TENSOR_F64 /* rounded to nearest; beyond fp32's range becomes infinite */
+} fab_tensor_dtype;
+size_t fab_tensor_dtype_bytes(fab_tensor_dtype dtype);
+/* Little-endian values to fp32; `from` need not be aligned and may not overlap `to`. */
+void fab_tensor_to_f32(fab_tensor_dtype dtype, const void *from, float *to, size_t count);
+
 /* Reads a safetensors file (8 bytes little-endian header length, JSON header, tensor bytes) and
  * bounds-checks everything: known dtype (F32, F16, BF16; all become F32), shape and size agree,
  * the data is covered without holes or overlap, every value is finite. Messages name the file and
@@ -46,6 +74,8 @@ fab_status fab_tensors_read_safetensors(const fab_reader *r, fab_tensors **out, 
 fab_tensors *fab_tensors_free(fab_tensors *t);
 FAB_DEFINE_AUTO(fab_tensors, fab_tensors_free)
 size_t fab_tensors_count(const fab_tensors *t);
+/* The index-th, sorted by name; borrowed from t. */
+const fab_tensor *fab_tensors_at(const fab_tensors *t, size_t index);
 const char *fab_tensors_source(const fab_tensors *t); /* the file's name in messages */
 /* Borrowed pointer to C-ordered values; FAB_ERR_NOTFOUND / FAB_ERR_FORMAT naming file and tensor
  * if it is missing or has another shape. */

@@ -2,9 +2,7 @@
  * files are written, and if anything goes wrong all of them are taken away again.
  *
  * Sizes in a zip are claims. What is weighed are the claims; while writing, an entry that turns out
- * longer than it claimed is stopped at once. The sum is held against the size of the zip itself,
- * not against the sizes its entries claim to be packed in: entries that share the same packed bytes
- * (Fifield 2019) are a bomb like any other.
+ * longer than it claimed is stopped at once.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +15,6 @@
 #include "archive_internal.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
-#define ZIP_LEAST_BYTES 22 /* the end record of an empty zip */
 
 typedef struct unpacking {
     zip_t *zip;
@@ -28,28 +25,6 @@ typedef struct unpacking {
     fab_archive_entry entry; /* the one at work */
     uint8_t block[BLOCK_BYTES];
 } unpacking;
-
-/* ---- weighing --------------------------------------------------------------------------- */
-
-static fab_status weigh(unpacking *u, fab_error *err)
-{
-    zip_int64_t count = zip_get_num_entries(u->zip, 0);
-    if (count > FAB_MAX_FILES)
-        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: %lld entries, more than %d", u->r->name,
-                 (long long)count, FAB_MAX_FILES);
-    for (zip_int64_t i = 0; i < count; i++) {
-        FAB_TRY(fab_archive_entry_read(u->zip, (uint64_t)i, u->r->name, &u->entry, err));
-        u->total += u->entry.size;
-        if (u->total > FAB_MAX_ZIP_TOTAL_BYTES)
-            FAB_FAIL(err, FAB_ERR_LIMIT, "%s: would unpack to more than %llu bytes", u->r->name,
-                     (unsigned long long)FAB_MAX_ZIP_TOTAL_BYTES);
-    }
-    if (u->total > FAB_MAX_ZIP_FREE_BYTES && u->total / FAB_MAX_ZIP_RATIO > u->r->size)
-        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: %llu bytes would unpack to %llu, more than %d to 1: "
-                 "refused as a bomb", u->r->name, (unsigned long long)u->r->size,
-                 (unsigned long long)u->total, FAB_MAX_ZIP_RATIO);
-    return FAB_OK;
-}
 
 static fab_status check_space(const unpacking *u, fab_error *err)
 {
@@ -103,18 +78,17 @@ static fab_status copy_content(unpacking *u, zip_file_t *from, int fd, fab_error
 {
     uint64_t size = 0;
     for (;;) {
-        zip_int64_t n = zip_fread(from, u->block, BLOCK_BYTES);
-        if (n < 0)
-            FAB_FAIL(err, FAB_ERR_FORMAT, "%s: entry \"%.100s\" is damaged (%s)", u->r->name,
-                     u->entry.name, zip_file_strerror(from));
-        size += (uint64_t)n;
+        size_t n = 0;
+        FAB_TRY(fab_archive_entry_fill(from, u->r->name, u->entry.name, u->block, BLOCK_BYTES, &n,
+                                       err));
+        size += n;
         if (size > u->entry.size || (n == 0 && size < u->entry.size))
             FAB_FAIL(err, FAB_ERR_FORMAT, "%s: entry \"%.100s\" is %s than the %llu bytes it "
                      "claims", u->r->name, u->entry.name, n ? "longer" : "shorter",
                      (unsigned long long)u->entry.size);
         if (n == 0) return FAB_OK;
-        FAB_TRY(write_block(u, fd, (size_t)n, err));
-        u->written += (uint64_t)n;
+        FAB_TRY(write_block(u, fd, n, err));
+        u->written += n;
         FAB_TRY(fab_progress_step(u->progress, "unpack",
                                   (double)u->written / (double)(u->total + 1), err));
     }
@@ -179,7 +153,7 @@ static fab_status each_in_folder(const char *folder, bool remove, int *count, fa
 static fab_status unpack_checked(unpacking *u, fab_error *err)
 {
     int left = 1;
-    FAB_TRY(weigh(u, err));
+    FAB_TRY(fab_archive_weigh(u->zip, u->r, &u->total, err));
     FAB_TRY(check_space(u, err));
     fab_status status = unpack_all(u, err);
     /* again until none is left: a folder read while it shrinks may pass over some */
@@ -194,13 +168,10 @@ fab_status fab_archive_unpack_from(const fab_reader *r, const char *folder,
     FAB_TRY(each_in_folder(folder, false, &count, err));
     if (count)
         FAB_FAIL(err, FAB_ERR_ARG, "%s: the folder to unpack into is not empty", folder);
-    if (r->size < ZIP_LEAST_BYTES)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: not a readable zip file: %llu bytes", r->name,
-                 (unsigned long long)r->size);
     FAB_AUTO_FREE unpacking *u = fab_malloc(sizeof *u);
     if (!u) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory to unpack it", r->name);
     *u = (unpacking){.r = r, .folder = folder, .progress = progress};
-    FAB_TRY(fab_archive_open(r, &u->zip, err));
+    FAB_TRY(fab_archive_zip_open(r, &u->zip, err));
     fab_status status = unpack_checked(u, err);
     zip_discard(u->zip);
     return status;

@@ -1,4 +1,4 @@
-/* entry.c - what one zip entry is, and whether it may be unpacked.
+/* entry.c - what one zip entry is, whether it may be unpacked or read, and its bytes.
  *
  * A name is taken apart at '/' (and '\', as some Windows programs write it). Parts "." and "" are
  * dropped; ".." and a leading '/' are refused: such a name would leave the folder ("zip slip").
@@ -97,5 +97,46 @@ fab_status fab_archive_entry_read(zip_t *zip, uint64_t index, const char *archiv
     FAB_TRY(check_kind(zip, index, out, archive, err));
     FAB_TRY(check_coding(&st, out, archive, err));
     out->size = out->is_folder ? 0 : st.size;
+    return FAB_OK;
+}
+
+/* The sum is held against the size of the zip itself, not against the sizes its entries claim to be
+ * packed in: entries that share the same packed bytes (Fifield 2019) are a bomb like any other. */
+fab_status fab_archive_weigh(zip_t *zip, const fab_reader *r, uint64_t *total, fab_error *err)
+{
+    fab_archive_entry entry;
+    uint64_t sum = 0;
+    zip_int64_t count = zip_get_num_entries(zip, 0);
+    if (count > FAB_MAX_FILES)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: %lld entries, more than %d", r->name, (long long)count,
+                 FAB_MAX_FILES);
+    for (zip_int64_t i = 0; i < count; i++) {
+        FAB_TRY(fab_archive_entry_read(zip, (uint64_t)i, r->name, &entry, err));
+        sum += entry.size;
+        if (sum > FAB_MAX_ZIP_TOTAL_BYTES)
+            FAB_FAIL(err, FAB_ERR_LIMIT, "%s: would unpack to more than %llu bytes", r->name,
+                     (unsigned long long)FAB_MAX_ZIP_TOTAL_BYTES);
+    }
+    if (sum > FAB_MAX_ZIP_FREE_BYTES && sum / FAB_MAX_ZIP_RATIO > r->size)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: %llu bytes would unpack to %llu, more than %d to 1: "
+                 "refused as a bomb", r->name, (unsigned long long)r->size,
+                 (unsigned long long)sum, FAB_MAX_ZIP_RATIO);
+    *total = sum;
+    return FAB_OK;
+}
+
+fab_status fab_archive_entry_fill(zip_file_t *from, const char *archive, const char *entry,
+                                  void *into, size_t count, size_t *got, fab_error *err)
+{
+    size_t done = 0;
+    while (done < count) {
+        zip_int64_t n = zip_fread(from, (uint8_t *)into + done, count - done);
+        if (n < 0)
+            FAB_FAIL(err, FAB_ERR_FORMAT, "%s: entry \"%.100s\" is damaged (%s)", archive, entry,
+                     zip_file_strerror(from));
+        if (n == 0) break;
+        done += (size_t)n;
+    }
+    *got = done;
     return FAB_OK;
 }

@@ -3,6 +3,8 @@
 
 #include "archive_internal.h"
 
+#define ZIP_LEAST_BYTES 22 /* the end record of an empty zip */
+
 typedef struct source {
     const fab_reader *r;
     uint64_t at;
@@ -62,9 +64,12 @@ static zip_int64_t source_call(void *ctx, void *data, zip_uint64_t length, zip_s
     }
 }
 
-fab_status fab_archive_open(const fab_reader *r, zip_t **out, fab_error *err)
+fab_status fab_archive_zip_open(const fab_reader *r, zip_t **out, fab_error *err)
 {
     zip_error_t error;
+    if (r->size < ZIP_LEAST_BYTES)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: not a readable zip file: %llu bytes", r->name,
+                 (unsigned long long)r->size);
     source *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory to open it", r->name);
     s->r = r;

@@ -22,34 +22,66 @@ typedef struct fab_nnunet_case {
     int size[3];            /* after resampling */
     int channels;
     float *data;            /* [channel][size]; owned */
-    int8_t *outside;        /* [size]: -1 outside the non-zero mask, 0 inside; owned; may be NULL */
 } fab_nnunet_case;
 void fab_nnunet_case_free(fab_nnunet_case *c);
+/* Where the crop's first voxel lies in the images, and how far apart its neighbours along each
+ * transposed axis are, in voxels. */
+void fab_nnunet_case_steps(const fab_nnunet_plan *plan, const fab_nnunet_case *c, int64_t *start,
+                           int64_t step[3]);
 
 /* images: plan->channels volumes on one grid. */
 fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
                               const fab_progress *progress, fab_nnunet_case *out, fab_error *err);
 
-/* resample.c: nnU-Net's resample_data_or_seg of one float32 channel. */
-fab_status fab_nnunet_resample(const float *from, const int size[3], const double spacing_mm[3],
-                               const double new_spacing_mm[3], const int new_size[3],
-                               const fab_nnunet_resampling *how, float *into, fab_error *err);
+/* ---- resample.c: nnU-Net's resample_data_or_seg ------------------------------------------- */
 
-/* A network on one patch: plan->channels x patch in, heads x patch out (fp32). */
-typedef fab_status (*fab_nnunet_patch_fn)(void *ctx, const float *patch, float *logits,
-                                          fab_error *err);
+/* Where the samples come from: slice `index` across `axis`, as [first other axis][second]. Called
+ * from several threads. */
+typedef struct fab_nnunet_source {
+    void (*plane)(const void *ctx, int axis, int index, float *into);
+    const void *ctx;
+} fab_nnunet_source;
+
+/* Which axis is resampled apart from the two others, -1 if none. */
+int fab_nnunet_separate_axis(const fab_nnunet_resampling *how, const double spacing_mm[3],
+                             const double new_spacing_mm[3]);
+/* Coordinate of sample k of m in an axis of n samples: ends of both axes meet. */
+double fab_nnunet_coordinate(int k, int n, int m);
+/* The sample a separate axis of order 0 takes there: halves go up. */
+int fab_nnunet_nearest(int k, int n, int m);
+/* One float32 channel: splines in float64, clipped to its own range (a separate axis: each slice
+ * to the slice's own). Equal sizes: copied. */
+fab_status fab_nnunet_resample(const fab_nnunet_source *from, const int size[3],
+                               const double spacing_mm[3], const double new_spacing_mm[3],
+                               const int new_size[3], const fab_nnunet_resampling *how,
+                               float *into, fab_error *err);
+
+/* ---- slide.c ------------------------------------------------------------------------------ */
+
+/* A network on one patch (case channels x patch, fp32): gives every voxel's logits to the sink
+ * once, as fab_net_session_run does. */
+typedef fab_status (*fab_nnunet_patch_fn)(void *ctx, const float *patch, fab_net_sink sink,
+                                          void *sink_ctx, fab_error *err);
 typedef struct fab_nnunet_slide_options {
     double step;          /* of the patch; nnU-Net's default 0.5 */
     bool mirror[3];       /* axes allowed for test-time mirroring */
     bool exact;           /* sums in fp16 as nnU-Net has them; else fp32 */
+    bool add;             /* to the logits of earlier folds; else they are written */
     const fab_progress *progress;
 } fab_nnunet_slide_options;
-/* Adds one fold's logits: `logits` is heads x size, as raw fp16 bits. */
+/* One fold: `logits` is heads x size, as raw fp16 bits. FAB_ERR_LIMIT where fp16 overflows, as in
+ * nnU-Net. */
 fab_status fab_nnunet_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                             const fab_nnunet_slide_options *o, fab_nnunet_patch_fn run, void *ctx,
                             uint16_t *logits, fab_error *err);
+/* The mean of `folds` added up: count fp16 values, in place. */
+void fab_nnunet_mean_of_folds(uint16_t *logits, int64_t count, int folds);
 /* importance[patch]: the Gaussian as fp16 bits. */
-void fab_nnunet_gaussian(const int patch[3], uint16_t *importance);
+fab_status fab_nnunet_gaussian(const int patch[3], uint16_t *importance, fab_error *err);
+/* Starts of the windows along an axis of size >= patch; returns how many. starts may be NULL. */
+int fab_nnunet_window_starts(int size, int patch, double step, int *starts);
+
+/* ---- finish.c ----------------------------------------------------------------------------- */
 
 /* Labels (U8, or U16 above 255) on the images' own grid. */
 fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case *c,

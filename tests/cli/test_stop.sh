@@ -11,6 +11,7 @@ cat >stop.py <<'PY'
 import os, signal, subprocess, sys, time
 fabrica, number, code, step, output = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]
 command = [fabrica, "twin", "patient/dicom", "--labels", "patient/truth/labels.nii.gz", "-o", output]
+limit = float(os.environ.get("FAB_TEST_SLOWDOWN", "1")) # seconds; sanitizers set it
 best = 1e9
 for attempt in range(5):
     p = subprocess.Popen(command + ["--progress", "json"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
@@ -24,10 +25,10 @@ for attempt in range(5):
     assert p.wait() == code, p.returncode
     best = min(best, time.monotonic() - began)
     assert not os.listdir("run"), os.listdir("run")
-    if best < 1:
+    if best < limit:
         break
 print(f"{1000 * best:.0f} ms")
-assert best < 1
+assert best < limit
 PY
 mkdir run
 # stop NAME SIGNAL CODE STEP: sends the signal when the step begins

@@ -31,8 +31,26 @@ static void unpacking(void)
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }
 
+static fab_status read_in_memory(void *ctx)
+{
+    FAB_AUTO(fab_archive_free) fab_archive *a = NULL;
+    fab_reader r;
+    char into[3];
+    fab_reader_from_memory(bytes, *(const size_t *)ctx, "torture.zip", &r);
+    FAB_TRY(fab_archive_open(&r, &a, &err));
+    CHECK(fab_archive_count(a) == 2);
+    return fab_archive_read(a, 1, into, &err);
+}
+
+static void reading_in_memory(void)
+{
+    static const zip_entry e[] = {{.name = "a/b", .text = "one"}, {.name = "c", .text = "two"}};
+    size_t size = zip_build(e, 2, bytes);
+    fab_test_torture(read_in_memory, &size);
+}
+
 int main(void)
 {
-    static const fab_test tests[] = {TEST(unpacking)};
+    static const fab_test tests[] = {TEST(unpacking), TEST(reading_in_memory)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

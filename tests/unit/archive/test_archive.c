@@ -121,11 +121,94 @@ static void an_empty_zip_is_no_files(void)
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }
 
+static fab_archive *open_zip(size_t size, fab_reader *r)
+{
+    fab_archive *a = NULL;
+    fab_reader_from_memory(bytes, size, "memory.zip", r);
+    CHECK_OK(fab_archive_open(r, &a, &err));
+    return a;
+}
+
+static void files_in_memory(void)
+{
+    static const zip_entry e[] = {
+        {.name = "study/", .unix_mode = S_IFDIR | 0755},
+        {.name = "study\\z", .text = "last"},
+        {.name = "study/./a", .text = "a\0b", .bytes = 3},
+        {.name = "study/empty", .text = ""},
+    };
+    fab_reader r;
+    char into[4];
+    size_t index = 99;
+    fab_archive *a = open_zip(zip_build(e, 4, bytes), &r);
+    CHECK(fab_archive_count(a) == 3);
+    CHECK(!strcmp(fab_archive_name(a, 0), "study/a") && fab_archive_bytes(a, 0) == 3);
+    CHECK(!strcmp(fab_archive_name(a, 1), "study/empty") && fab_archive_bytes(a, 1) == 0);
+    CHECK(!strcmp(fab_archive_name(a, 2), "study/z") && fab_archive_bytes(a, 2) == 4);
+    CHECK(!fab_archive_find(a, "study", &index) && !fab_archive_find(a, "z", &index));
+    CHECK(index == 99 && fab_archive_find(a, "study/z", &index) && index == 2);
+    for (int again = 0; again < 2; again++) {
+        CHECK_OK(fab_archive_read(a, 2, into, &err));
+        CHECK(!memcmp(into, "last", 4));
+        CHECK_OK(fab_archive_read(a, 0, into, &err));
+        CHECK(!memcmp(into, "a\0b", 3));
+        CHECK_OK(fab_archive_read(a, 1, into, &err));
+    }
+    fab_archive_free(a);
+}
+
+typedef struct blocks {
+    fab_buf bytes;
+    int count;
+    bool stop;
+} blocks;
+
+static fab_status take_block(void *ctx, const void *from, size_t count, fab_error *e)
+{
+    blocks *b = ctx;
+    CHECK(b->bytes.size % FAB_ARCHIVE_BLOCK_BYTES == 0 && count <= FAB_ARCHIVE_BLOCK_BYTES);
+    if (b->stop && b->count == 2) return fab_error_set(e, FAB_ERR_NOSPACE, "enough");
+    b->count++;
+    return fab_buf_append(&b->bytes, from, count, e);
+}
+
+/* Whole and in blocks, deflated: the same bytes; a failing writer ends it. */
+static void deflated_in_memory(void)
+{
+    char folder[FAB_MAX_PATH_BYTES], zip[FAB_MAX_PATH_BYTES];
+    const size_t size = 5 * FAB_ARCHIVE_BLOCK_BYTES + 100;
+    char *content = malloc(size), *whole = malloc(size);
+    fab_reader r;
+    fab_archive *a = NULL;
+    blocks b = {0};
+    fab_writer w = {.ctx = &b, .write = take_block};
+    CHECK(content && whole && fab_test_folder(folder));
+    for (size_t i = 0; i < size; i++) content[i] = (char)(i * i % 251);
+    CHECK_OK(fab_path_join(zip, sizeof zip, folder, "z.zip", &err));
+    make_deflated(zip, content, size);
+    CHECK_OK(fab_reader_open_file(zip, &r, &err));
+    CHECK(r.size < size);
+    CHECK_OK(fab_archive_open(&r, &a, &err));
+    CHECK_OK(fab_archive_read(a, 0, whole, &err));
+    CHECK_OK(fab_archive_copy(a, 0, &w, &err));
+    CHECK(!memcmp(whole, content, size) && b.count == 6 && w.written == size);
+    CHECK(b.bytes.size == size && !memcmp(b.bytes.data, content, size));
+    fab_buf_free(&b.bytes);
+    b = (blocks){.stop = true};
+    CHECK_FAILS(FAB_ERR_NOSPACE, "enough", fab_archive_copy(a, 0, &w, &err));
+    fab_buf_free(&b.bytes);
+    fab_archive_free(a);
+    fab_reader_close(&r);
+    free(content);
+    free(whole);
+    CHECK_OK(fab_path_remove_tree(folder, &err));
+}
+
 int main(void)
 {
     static const fab_test tests[] = {
-        TEST(names_and_folders), TEST(deflated_with_progress_and_cancel),
-        TEST(an_empty_zip_is_no_files),
+        TEST(files_in_memory), TEST(deflated_in_memory), TEST(names_and_folders),
+        TEST(deflated_with_progress_and_cancel), TEST(an_empty_zip_is_no_files),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,0 +1,297 @@
+/* finish.c - fp16 logits on the network's grid to a label map on the images' own grid.
+ *
+ * nnU-Net resamples every head to the cropped image, rounds to fp16 and takes the argmax: heads x
+ * native voxels, which for 118 heads is tens of gigabytes. Here one row of the result exists at a
+ * time. Linear interpolation stays between the eight logits around it, so in the row of cells
+ *
+ *          z1,y1 ---+----+----+      a head whose greatest corner lies below some other head's
+ *         /  |  cell| i  |    |      least corner cannot win there: only heads that can win
+ *     z0,y0 ---+----+----+           somewhere, and only from the first to the last such cell,
+ *                                    are interpolated at all. The result is the same.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "nnunet_internal.h"
+
+#define GROUP 8  /* rows of one cell row that are made together */
+#define CHUNK 32 /* slices between two looks at the progress */
+
+/* fp32 sigmoid(v) > 0.5 holds from this fp16 value on: exp(-2^-24) is 1 - 2^-24, and 1 + that
+ * rounds to 2. */
+#define REGION_FROM 0x1p-23f
+#define REGION_FROM_BITS 2
+
+typedef struct linear_axis {
+    int n, m;         /* logits, image */
+    int32_t *first, *second;
+    double *t;
+} linear_axis;
+
+typedef struct scratch {
+    double *mixed, *near, *far; /* [size2], [image2] twice */
+    float *best;                /* [GROUP][image2] */
+    int32_t *label;             /* [GROUP][image2] */
+    int16_t *low, *floor, *high; /* [size2], [size2], [heads][size2] */
+} scratch;
+
+typedef struct finish_job {
+    const fab_nnunet_plan *plan;
+    const fab_nnunet_case *c;
+    const fab_nnunet_kernels *kernels;
+    const uint16_t *logits;
+    linear_axis axis[3];
+    scratch *workers;
+    int first_slice;
+    int64_t start, step[3]; /* in the label map */
+    fab_dtype dtype;
+    void *labels;
+} finish_job;
+
+static void axis_free(linear_axis *a)
+{
+    fab_free(a->first);
+    fab_free(a->second);
+    fab_free(a->t);
+}
+
+static fab_status axis_make(int n, int m, int order, linear_axis *a, fab_error *err)
+{
+    a->n = n;
+    a->m = m;
+    a->first = fab_alloc_array((size_t)m, sizeof *a->first);
+    a->second = fab_alloc_array((size_t)m, sizeof *a->second);
+    a->t = fab_alloc_array((size_t)m, sizeof *a->t);
+    if (!a->first || !a->second || !a->t)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d weights", m);
+    for (int k = 0; k < m; k++) {
+        const double x = fmin(fmax(fab_nnunet_coordinate(k, n, m), 0.0), n - 1.0);
+        const int i = order == 0 ? fab_nnunet_nearest(k, n, m) : (int)floor(x);
+        a->first[k] = i;
+        a->second[k] = order > 0 && i + 1 < n ? i + 1 : i;
+        a->t[k] = order > 0 ? x - i : 0.0;
+    }
+    return FAB_OK;
+}
+
+/* ---- one row of cells ------------------------------------------------------------------- */
+
+typedef struct cell_row {
+    ptrdiff_t row[4]; /* of (z0, y0), (z0, y1), (z1, y0), (z1, y1) in one head's logits */
+    double z;
+    int from, count;  /* rows of the result, at most GROUP */
+} cell_row;
+
+static const uint16_t *head_logits(const finish_job *job, int head)
+{
+    const int *size = job->c->size;
+    return job->logits + (ptrdiff_t)head * size[0] * size[1] * size[2];
+}
+
+/* What a head must reach to matter, per cell, and what each head reaches. */
+static void find_floor(const finish_job *job, const cell_row *cells, scratch *s)
+{
+    const int width = job->c->size[2];
+    for (int i = 0; i < width; i++) s->floor[i] = job->plan->regions ? REGION_FROM_BITS : INT16_MIN;
+    for (int head = 0; head < job->plan->head_count; head++) {
+        const uint16_t *logits = head_logits(job, head);
+        const uint16_t *const row[4] = {logits + cells->row[0], logits + cells->row[1],
+                                        logits + cells->row[2], logits + cells->row[3]};
+        job->kernels->cell_range(row, s->low, s->high + (ptrdiff_t)head * width, width);
+        if (!job->plan->regions) job->kernels->raise(s->low, s->floor, width);
+    }
+}
+
+/* The result's samples whose cells are span[0]..span[1]: [*from, return). */
+static int samples_of(const linear_axis *a, const int span[2], int *from)
+{
+    int low = 0, high = a->m; /* first sample of a cell >= span[0] */
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (a->first[middle] < span[0]) low = middle + 1;
+        else high = middle;
+    }
+    *from = low;
+    for (high = a->m; low < high;) { /* first sample of a cell > span[1] */
+        const int middle = (low + high) / 2;
+        if (a->first[middle] <= span[1]) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static void add_head(const finish_job *job, const cell_row *cells, int head, const int span[2],
+                     scratch *s)
+{
+    const fab_nnunet_kernels *k = job->kernels;
+    const linear_axis *x = &job->axis[2];
+    const uint16_t *logits = head_logits(job, head);
+    int from;
+    const int count = samples_of(x, span, &from) - from;
+    if (count == 0) return;
+    const int low = span[0], width = (span[1] + 2 < x->n ? span[1] + 2 : x->n) - low;
+    k->mix_half(logits + cells->row[0] + low, logits + cells->row[2] + low, cells->z,
+                s->mixed + low, width);
+    k->spread(s->mixed, x->first + from, x->second + from, x->t + from, s->near, count);
+    k->mix_half(logits + cells->row[1] + low, logits + cells->row[3] + low, cells->z,
+                s->mixed + low, width);
+    k->spread(s->mixed, x->first + from, x->second + from, x->t + from, s->far, count);
+    const int32_t value = job->plan->head[head].value;
+    for (int r = 0; r < cells->count; r++) {
+        const double t = job->axis[1].t[cells->from + r];
+        const ptrdiff_t at = (ptrdiff_t)r * x->m + from;
+        if (job->plan->regions)
+            k->keep_above(s->near, s->far, t, value, REGION_FROM, s->label + at, count);
+        else
+            k->keep_best(s->near, s->far, t, value, s->best + at, s->label + at, count);
+    }
+}
+
+static void paste_row(const finish_job *job, int slice, int row, const int32_t *label)
+{
+    const int64_t at = job->start + slice * job->step[0] + row * job->step[1];
+    const int64_t step = job->step[2];
+    const int count = job->axis[2].m;
+    if (job->dtype == FAB_U8) {
+        uint8_t *to = (uint8_t *)job->labels + at;
+        for (int x = 0; x < count; x++) to[x * step] = (uint8_t)label[x];
+    } else {
+        uint16_t *to = (uint16_t *)job->labels + at;
+        for (int x = 0; x < count; x++) to[x * step] = (uint16_t)label[x];
+    }
+}
+
+static void make_rows(const finish_job *job, int slice, const cell_row *cells, scratch *s)
+{
+    const size_t count = (size_t)cells->count * (size_t)job->axis[2].m;
+    const int width = job->c->size[2];
+    memset(s->label, 0, count * sizeof *s->label);
+    for (size_t i = 0; i < count; i++) s->best[i] = -INFINITY;
+    find_floor(job, cells, s);
+    for (int head = 0; head < job->plan->head_count; head++) {
+        int span[2];
+        if (job->kernels->reaches(s->high + (ptrdiff_t)head * width, s->floor, width, span))
+            add_head(job, cells, head, span, s);
+    }
+    for (int r = 0; r < cells->count; r++)
+        paste_row(job, slice, cells->from + r, s->label + (ptrdiff_t)r * job->axis[2].m);
+}
+
+static void finish_slice(void *ctx, int64_t index, int worker)
+{
+    const finish_job *job = ctx;
+    const int slice = job->first_slice + (int)index, *size = job->c->size;
+    const linear_axis *z = &job->axis[0], *y = &job->axis[1];
+    for (int row = 0; row < y->m;) {
+        cell_row cells = {.z = z->t[slice], .from = row, .count = 1};
+        while (cells.count < GROUP && row + cells.count < y->m &&
+               y->first[row + cells.count] == y->first[row] &&
+               y->second[row + cells.count] == y->second[row])
+            cells.count++;
+        for (int corner = 0; corner < 4; corner++) {
+            const int at_z = (corner & 2 ? z->second : z->first)[slice];
+            const int at_y = (corner & 1 ? y->second : y->first)[row];
+            cells.row[corner] = ((ptrdiff_t)at_z * size[1] + at_y) * size[2];
+        }
+        make_rows(job, slice, &cells, &job->workers[worker]);
+        row += cells.count;
+    }
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static void workers_free(scratch *w, int count)
+{
+    for (int i = 0; w && i < count; i++) {
+        fab_free(w[i].mixed);
+        fab_free(w[i].near);
+        fab_free(w[i].far);
+        fab_free(w[i].best);
+        fab_free(w[i].label);
+        fab_free(w[i].low);
+        fab_free(w[i].floor);
+        fab_free(w[i].high);
+    }
+    fab_free(w);
+}
+
+static fab_status workers_make(finish_job *job, int count, fab_error *err)
+{
+    const size_t width = (size_t)job->axis[2].n, wide = (size_t)job->axis[2].m;
+    job->workers = fab_calloc((size_t)count, sizeof *job->workers);
+    for (int i = 0; job->workers && i < count; i++) {
+        scratch *s = &job->workers[i];
+        s->mixed = fab_alloc_array(width, sizeof *s->mixed);
+        s->near = fab_alloc_array(wide, sizeof *s->near);
+        s->far = fab_alloc_array(wide, sizeof *s->far);
+        s->best = fab_alloc_array(GROUP * wide, sizeof *s->best);
+        s->label = fab_alloc_array(GROUP * wide, sizeof *s->label);
+        s->low = fab_alloc_array(width, sizeof *s->low);
+        s->floor = fab_alloc_array(width, sizeof *s->floor);
+        s->high = fab_alloc_array((size_t)job->plan->head_count * width, sizeof *s->high);
+        if (!s->mixed || !s->near || !s->far || !s->best || !s->label || !s->low || !s->floor ||
+            !s->high)
+            FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for rows of %zu voxels", wide);
+    }
+    return job->workers ? FAB_OK : fab_error_set(err, FAB_ERR_NOMEM, "no memory for rows");
+}
+
+static fab_status make_axes(finish_job *job, fab_error *err)
+{
+    const fab_nnunet_plan *plan = job->plan;
+    const fab_nnunet_resampling *how = &plan->probabilities;
+    const int apart = fab_nnunet_separate_axis(how, plan->spacing_mm, job->c->spacing_mm);
+    for (int a = 0; a < 3; a++) {
+        const int order = a == apart ? how->order_z : how->order;
+        if (order > 1)
+            FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "the plan resamples logits by splines of order %d; "
+                     "0 and 1 are supported", order);
+        FAB_TRY(axis_make(job->c->size[a], job->c->box[a][1] - job->c->box[a][0], order,
+                          &job->axis[a], err));
+    }
+    return FAB_OK;
+}
+
+static fab_status run(finish_job *job, const fab_progress *progress, fab_volume *labels,
+                      fab_error *err)
+{
+    FAB_TRY(make_axes(job, err));
+    const int slices = job->axis[0].m, threads = fab_threads_get();
+    const fab_status status = workers_make(job, threads, err);
+    if (status < 0) {
+        workers_free(job->workers, threads);
+        return status;
+    }
+    job->labels = fab_volume_data_mut(labels);
+    memset(job->labels, 0, fab_volume_bytes(labels));
+    fab_status step = FAB_OK;
+    for (int z = 0; z < slices && step >= 0; z += CHUNK) {
+        step = fab_progress_step(progress, "finish", (double)z / slices, err);
+        if (step < 0) break;
+        job->first_slice = z;
+        fab_parallel_for(slices - z < CHUNK ? slices - z : CHUNK, finish_slice, job);
+    }
+    workers_free(job->workers, threads);
+    FAB_TRY(step);
+    return fab_progress_step(progress, "finish", 1.0, err);
+}
+
+fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                             const uint16_t *logits, const fab_progress *progress,
+                             fab_volume **labels, fab_error *err)
+{
+    FAB_AUTO(fab_volume_unref) fab_volume *out = NULL;
+    finish_job job = {.plan = plan, .c = c, .kernels = fab_nnunet_kernels_best(),
+                      .logits = logits, .dtype = FAB_U8};
+    for (int h = 0; h < plan->head_count; h++)
+        if (plan->head[h].value > 255) job.dtype = FAB_U16;
+    FAB_TRY(fab_volume_create(&c->grid, job.dtype, &out, err));
+    fab_nnunet_case_steps(plan, c, &job.start, job.step);
+    const fab_status status = run(&job, progress, out, err);
+    for (int a = 0; a < 3; a++) axis_free(&job.axis[a]);
+    FAB_TRY(status);
+    *labels = out;
+    out = NULL;
+    return FAB_OK;
+}

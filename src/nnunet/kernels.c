@@ -1,0 +1,277 @@
+/* kernels.c - the inner loops, written so that the compiler turns each into vectors. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define LANES FAB_SPLINE_LANES
+
+static inline uint32_t bits_of(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+static inline float float_of(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* ---- fp16 in software: selects instead of branches, so that loops vectorise ------------- */
+
+#define FLOAT_QUIET 0x00400000u
+#define FLOAT_INFINITY 0x7f800000u
+#define REBIAS 0x38000000u          /* exponent 127 - 15 */
+#define SMALLEST_NORMAL 0x38800000u /* 2^-14 */
+#define TOO_LARGE 0x477ff000u       /* 65520: rounds to infinity */
+
+static inline float from_half(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = (uint32_t)(h & 0x7fff);
+    const uint32_t shifted = magnitude << 13;
+    const uint32_t small = bits_of((float)(int32_t)magnitude * 0x1p-24f);
+    uint32_t u = magnitude < 0x0400 ? small : shifted + REBIAS;
+    u = magnitude >= 0x7c00 ? shifted | FLOAT_INFINITY : u;
+    u = magnitude > 0x7c00 ? u | FLOAT_QUIET : u;
+    return float_of(u | sign);
+}
+
+static inline uint16_t to_half(float f)
+{
+    const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
+    const uint32_t normal = (a + 0xfffu + (a >> 13 & 1u) - REBIAS) >> 13;
+    const uint32_t small = bits_of(float_of(a) + 0.5f) - bits_of(0.5f); /* 0.5 has ulp 2^-24 */
+    uint32_t h = a < SMALLEST_NORMAL ? small : normal;
+    h = a >= TOO_LARGE ? 0x7c00u : h;
+    h = a > FLOAT_INFINITY ? 0x7e00u | (a >> 13 & 0x3ffu) : h;
+    return (uint16_t)(h | (u >> 16 & 0x8000u));
+}
+
+/* fp16(f) as a float. */
+static inline float half_precision(float f)
+{
+    const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
+    const uint32_t normal = (a + 0xfffu + (a >> 13 & 1u)) & ~0x1fffu;
+    const uint32_t small = bits_of((float_of(a) + 0.5f) - 0.5f);
+    uint32_t r = a < SMALLEST_NORMAL ? small : normal;
+    r = a >= TOO_LARGE ? FLOAT_INFINITY : r;
+    r = a > FLOAT_INFINITY ? a : r;
+    return float_of(r | (u & 0x80000000u));
+}
+
+static void half_to_float(const uint16_t *restrict from, float *restrict to, int64_t count)
+{
+    int64_t i = 0;
+#ifdef __F16C__
+    for (; i + 8 <= count; i += 8)
+        _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + i))));
+#endif
+    for (; i < count; i++) to[i] = from_half(from[i]);
+}
+
+static void float_to_half(const float *restrict from, uint16_t *restrict to, int64_t count)
+{
+    int64_t i = 0;
+#ifdef __F16C__
+    for (; i + 8 <= count; i += 8)
+        _mm_storeu_si128((__m128i *)(to + i), _mm256_cvtps_ph(_mm256_loadu_ps(from + i), 0));
+#endif
+    for (; i < count; i++) to[i] = to_half(from[i]);
+}
+
+static void add_weighted(const float *restrict value, const float *restrict weight,
+                         uint16_t *restrict sum, int count)
+{
+    int i = 0;
+#ifdef __F16C__
+    for (; i + 8 <= count; i += 8) {
+        const __m256 product = _mm256_mul_ps(_mm256_loadu_ps(value + i),
+                                             _mm256_loadu_ps(weight + i));
+        const __m256 before = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(sum + i)));
+        _mm_storeu_si128((__m128i *)(sum + i),
+                         _mm256_cvtps_ph(_mm256_add_ps(before, product), 0));
+    }
+#endif
+    for (; i < count; i++) sum[i] = to_half(from_half(sum[i]) + value[i] * weight[i]);
+}
+
+/* ---- cubic splines ---------------------------------------------------------------------- */
+
+static void spline_filter(double *restrict lines, int n)
+{
+    const double pole = sqrt(3.0) - 2.0, pole_n = pow(pole, n);
+    const double gain = (1.0 - pole) * (1.0 - 1.0 / pole);
+    double first[LANES], start[LANES];
+    for (int64_t i = 0; i < (int64_t)n * LANES; i++) lines[i] *= gain;
+    const double *last = lines + (ptrdiff_t)(n - 1) * LANES;
+    for (int l = 0; l < LANES; l++) {
+        first[l] = lines[l];
+        start[l] = lines[l] + pole_n * last[l];
+    }
+    double power = pole;
+    for (int i = 1; i < n && power != 0.0; i++, power *= pole) {
+        const double *a = lines + (ptrdiff_t)i * LANES, *b = lines + (ptrdiff_t)(n - 1 - i) * LANES;
+        for (int l = 0; l < LANES; l++) start[l] += power * (a[l] + pole_n * b[l]);
+        if (fabs(power) < 1e-30) break; /* nothing a double can still see */
+    }
+    for (int l = 0; l < LANES; l++)
+        lines[l] = start[l] * (pole / (1.0 - pole_n * pole_n)) + first[l];
+    for (int i = 1; i < n; i++) {
+        double *c = lines + (ptrdiff_t)i * LANES;
+        for (int l = 0; l < LANES; l++) c[l] += pole * c[l - LANES];
+    }
+    double *end = lines + (ptrdiff_t)(n - 1) * LANES;
+    for (int l = 0; l < LANES; l++) end[l] *= pole / (pole - 1.0);
+    for (int i = n - 2; i >= 0; i--) {
+        double *c = lines + (ptrdiff_t)i * LANES;
+        for (int l = 0; l < LANES; l++) c[l] = pole * (c[l + LANES] - c[l]);
+    }
+}
+
+static void combine(const double *restrict lines, const int32_t *restrict first,
+                    const double *restrict weight, int taps, int count, double *restrict to)
+{
+    for (int k = 0; k < count; k++, to += LANES) {
+        const double *from = lines + (ptrdiff_t)first[k] * LANES;
+        const double *w = weight + (ptrdiff_t)k * taps;
+        if (taps == 4)
+            for (int l = 0; l < LANES; l++)
+                to[l] = from[l] * w[0] + from[l + LANES] * w[1] + from[l + 2 * LANES] * w[2] +
+                        from[l + 3 * LANES] * w[3];
+        else
+            for (int l = 0; l < LANES; l++) to[l] = from[l] * w[0] + from[l + LANES] * w[1];
+    }
+}
+
+/* ---- logits to labels ------------------------------------------------------------------- */
+
+#define RUN 64 /* values of a row at a time: loops over one width of number become vectors */
+
+/* fp16(a (1 - t) + b t) as floats, rounded once: the low 29 bits that a float has no room for go
+ * into its last bit ("round to odd"), so that the second rounding still knows them. */
+static inline void mixed_halves(const double *restrict a, const double *restrict b, double t,
+                                float *restrict v, int count)
+{
+    const uint64_t lost = 0x1fffffffu;
+    double odd[RUN];
+    for (int i = 0; i < count; i++) {
+        const double d = a[i] * (1.0 - t) + b[i] * t;
+        uint64_t w;
+        memcpy(&w, &d, sizeof w);
+        w = (w | ((w & lost) + lost)) & ~lost;
+        memcpy(&odd[i], &w, sizeof w);
+    }
+    for (int i = 0; i < count; i++) v[i] = (float)odd[i];
+    for (int i = 0; i < count; i++) v[i] = half_precision(v[i]);
+}
+
+static inline int16_t ordered(uint16_t half)
+{
+    return (int16_t)(half & 0x8000 ? ~half ^ 0x8000 : half);
+}
+
+static inline int16_t least(int16_t a, int16_t b) { return a < b ? a : b; }
+static inline int16_t most(int16_t a, int16_t b) { return a > b ? a : b; }
+
+static void cell_range(const uint16_t *const row[4], int16_t *restrict low,
+                       int16_t *restrict high, int count)
+{
+    const uint16_t *restrict a = row[0], *restrict b = row[1], *restrict c = row[2],
+                   *restrict d = row[3];
+    for (int i = 0; i < count; i++) {
+        const int16_t va = ordered(a[i]), vb = ordered(b[i]), vc = ordered(c[i]),
+                      vd = ordered(d[i]);
+        low[i] = least(least(va, vb), least(vc, vd));
+        high[i] = most(most(va, vb), most(vc, vd));
+    }
+    for (int i = 0; i + 1 < count; i++) {
+        low[i] = least(low[i], low[i + 1]);
+        high[i] = most(high[i], high[i + 1]);
+    }
+}
+
+static void raise_floor(const int16_t *restrict low, int16_t *restrict floor_, int count)
+{
+    for (int i = 0; i < count; i++) floor_[i] = most(low[i], floor_[i]);
+}
+
+static bool reaches(const int16_t *high, const int16_t *floor_, int count, int span[2])
+{
+    int first = 0, last = count - 1;
+    while (first < count && high[first] < floor_[first] - 1) first++;
+    if (first == count) return false;
+    while (high[last] < floor_[last] - 1) last--;
+    span[0] = first;
+    span[1] = last;
+    return true;
+}
+
+static void mix_half(const uint16_t *restrict a, const uint16_t *restrict b, double t,
+                     double *restrict to, int count)
+{
+    float fa[RUN], fb[RUN];
+    for (int i = 0; i < count; i += RUN) {
+        const int n = count - i < RUN ? count - i : RUN;
+        half_to_float(a + i, fa, n);
+        half_to_float(b + i, fb, n);
+        for (int k = 0; k < n; k++) to[i + k] = (double)fa[k] * (1.0 - t) + (double)fb[k] * t;
+    }
+}
+
+static void spread(const double *restrict row, const int32_t *restrict first,
+                   const int32_t *restrict second, const double *restrict t, double *restrict to,
+                   int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = row[first[i]] * (1.0 - t[i]) + row[second[i]] * t[i];
+}
+
+static void keep_best(const double *restrict a, const double *restrict b, double t, int32_t value,
+                      float *restrict best, int32_t *restrict label, int count)
+{
+    float v[RUN];
+    for (int at = 0; at < count; at += RUN, best += RUN, label += RUN) {
+        const int n = count - at < RUN ? count - at : RUN;
+        mixed_halves(a + at, b + at, t, v, n);
+        for (int i = 0; i < n; i++) label[i] = v[i] > best[i] ? value : label[i];
+        for (int i = 0; i < n; i++) best[i] = v[i] > best[i] ? v[i] : best[i];
+    }
+}
+
+static void keep_above(const double *restrict a, const double *restrict b, double t, int32_t value,
+                       float from, int32_t *restrict label, int count)
+{
+    float v[RUN];
+    for (int at = 0; at < count; at += RUN, label += RUN) {
+        const int n = count - at < RUN ? count - at : RUN;
+        mixed_halves(a + at, b + at, t, v, n);
+        for (int i = 0; i < n; i++) label[i] = v[i] >= from ? value : label[i];
+    }
+}
+
+#define NAME_TEXT_(x) #x
+#define NAME_TEXT(x) NAME_TEXT_(x)
+const fab_nnunet_kernels JOIN(fab_nnunet_kernels_, FAB_NNUNET_ISA) = {
+    .name = NAME_TEXT(FAB_NNUNET_ISA),
+    .half_to_float = half_to_float,
+    .float_to_half = float_to_half,
+    .add_weighted = add_weighted,
+    .spline_filter = spline_filter,
+    .combine = combine,
+    .cell_range = cell_range,
+    .raise = raise_floor,
+    .reaches = reaches,
+    .mix_half = mix_half,
+    .spread = spread,
+    .keep_best = keep_best,
+    .keep_above = keep_above,
+};
