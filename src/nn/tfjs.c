@@ -3,8 +3,8 @@
  *
  * Each Keras layer is a row of `classes`. A convolution starts a layer of ours; the batch norm and
  * the activation after it complete it, in that order. Weights lie in the file as the manifest lists
- * them; kernels are [z][y][x][in][out] and become torch's [out][in][z][y][x], put into a
- * safetensors image in memory so that fab_tensors is filled and checked in one place.
+ * them; kernels are [z][y][x][in][out] and become torch's [out][in][z][y][x]. Tensors keep their
+ * layer's name: conv/kernel is conv.weight, norm/moving_mean norm.running_mean.
  */
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +12,9 @@
 
 #include "nn_internal.h"
 
-#define MAX_MANIFEST (4 * FAB_SEQUENTIAL_MAX_LAYERS + 16)
+/* A layer has a kernel, a bias, and four of a norm. */
+#define MAX_TENSORS (6 * FAB_SEQUENTIAL_MAX_LAYERS)
+#define MAX_MANIFEST (6 * FAB_SEQUENTIAL_MAX_LAYERS + 16)
 
 typedef enum progress { PART_CONV, PART_NORM, PART_ACTIVATION } progress;
 
@@ -329,131 +331,118 @@ static fab_status read_manifest(const fab_json *model, manifest *m, fab_error *e
     return FAB_OK;
 }
 
-/* The safetensors image under construction. */
-typedef struct image {
+/* The tensors under construction: `values` holds the whole file. */
+typedef struct bundle {
     const manifest *manifest;
-    const fab_reader *data;
-    fab_buf header, values;
     const char *model_name;
-} image;
+    float *values;
+    fab_tensor items[MAX_TENSORS];
+    char names[MAX_TENSORS][FAB_MAX_NAME_BYTES + 16];
+    size_t count;
+} bundle;
 
-static fab_status find_entry(const image *im, const char *layer, const char *part,
+static fab_status read_data(const fab_reader *data, float *values, fab_error *err)
+{
+    uint8_t chunk[8192];
+    const size_t bytes = (size_t)data->size;
+    for (size_t at = 0; at < bytes;) {
+        const size_t n = bytes - at < sizeof chunk ? bytes - at : sizeof chunk;
+        FAB_TRY(fab_reader_read(data, at, chunk, n, err));
+        fab_tensor_to_f32(FAB_TENSOR_F32, chunk, values + at / 4, n / 4);
+        at += n;
+    }
+    return FAB_OK;
+}
+
+static fab_status find_entry(const bundle *b, const char *layer, const char *part,
                              const int64_t *shape, int rank, const entry **out, fab_error *err)
 {
     char name[FAB_MAX_NAME_BYTES + 32];
     snprintf(name, sizeof name, "%s/%s", layer, part);
-    for (size_t i = 0; i < im->manifest->count; i++) {
-        const entry *e = &im->manifest->entries[i];
+    for (size_t i = 0; i < b->manifest->count; i++) {
+        const entry *e = &b->manifest->entries[i];
         if (strcmp(e->name, name) != 0) continue;
         bool same = e->rank == rank;
         for (int a = 0; same && a < rank; a++) same = e->shape[a] == shape[a];
         if (!same)
             FAB_FAIL(err, FAB_ERR_FORMAT, "%s: weightsManifest: %s has another shape than its "
-                     "layer needs", im->model_name, name);
+                     "layer needs", b->model_name, name);
         *out = e;
         return FAB_OK;
     }
-    FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: weightsManifest: %s is missing", im->model_name, name);
+    FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: weightsManifest: %s is missing", b->model_name, name);
 }
 
-static fab_status read_values(const image *im, const entry *e, float **out, fab_error *err)
+static void put(bundle *b, const char *layer, const char *name, const int64_t *shape, int rank,
+                const entry *e)
 {
-    FAB_AUTO_FREE uint8_t *bytes = fab_malloc((size_t)e->count * 4);
-    FAB_AUTO_FREE float *values = fab_alloc_array((size_t)e->count, sizeof *values);
-    if (!bytes || !values)
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %lld weights", (long long)e->count);
-    FAB_TRY(fab_reader_read(im->data, e->offset, bytes, (size_t)e->count * 4, err));
-    for (int64_t i = 0; i < e->count; i++) {
-        const uint8_t *b = bytes + 4 * i;
-        const uint32_t bits = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-                              (uint32_t)b[3] << 24;
-        memcpy(values + i, &bits, sizeof bits);
-        if (!isfinite(values[i]))
-            FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %.100s: value %lld is not a finite number",
-                     im->data->name, e->name, (long long)i);
-    }
-    *out = values;
-    values = NULL;
-    return FAB_OK;
+    fab_tensor *t = &b->items[b->count];
+    snprintf(b->names[b->count], sizeof b->names[0], "%s.%s", layer, name);
+    *t = (fab_tensor){b->names[b->count], rank, {0}, b->values + e->offset / 4};
+    memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
+    b->count++;
 }
 
-static fab_status put(image *im, int layer, const char *name, const int64_t *shape, int rank,
-                      const float *values, int64_t count, fab_error *err)
+static fab_status put_vector(bundle *b, const char *layer, const char *part, const char *name,
+                             int outputs, bool wanted, fab_error *err)
 {
-    const size_t begin = im->values.size, end = begin + (size_t)count * 4;
-    FAB_TRY(fab_buf_appendf(&im->header, err, "%s\"layers.%d.%s\":{\"dtype\":\"F32\",\"shape\":[",
-                            im->header.size ? "," : "{", layer, name));
-    for (int a = 0; a < rank; a++)
-        FAB_TRY(fab_buf_appendf(&im->header, err, "%s%lld", a ? "," : "", (long long)shape[a]));
-    FAB_TRY(fab_buf_appendf(&im->header, err, "],\"data_offsets\":[%zu,%zu]}", begin, end));
-    return fab_buf_append(&im->values, values, (size_t)count * 4, err);
-}
-
-static fab_status put_vector(image *im, int layer, const char *keras_layer, const char *part,
-                             const char *name, int outputs, bool wanted, fab_error *err)
-{
-    FAB_AUTO_FREE float *values = NULL;
     const entry *e = NULL;
     const int64_t shape[1] = {outputs};
     if (!wanted) return FAB_OK;
-    FAB_TRY(find_entry(im, keras_layer, part, shape, 1, &e, err));
-    FAB_TRY(read_values(im, e, &values, err));
-    return put(im, layer, name, shape, 1, values, e->count, err);
+    FAB_TRY(find_entry(b, layer, part, shape, 1, &e, err));
+    put(b, layer, name, shape, 1, e);
+    return FAB_OK;
 }
 
-/* [z][y][x][in][out] to [out][in][z][y][x]. */
-static fab_status put_kernel(image *im, int layer, const fab_sequential_layer *l, int inputs,
-                             fab_error *err)
+/* [z][y][x][in][out] becomes [out][in][z][y][x] where it lies. */
+static fab_status put_kernel(bundle *b, const fab_sequential_layer *l, int inputs, fab_error *err)
 {
-    FAB_AUTO_FREE float *values = NULL;
     const entry *e = NULL;
     const int *k = l->kernel;
     const int64_t from[5] = {k[0], k[1], k[2], inputs, l->outputs};
     const int64_t to[5] = {l->outputs, inputs, k[0], k[1], k[2]};
-    FAB_TRY(find_entry(im, l->conv, "kernel", from, 5, &e, err));
-    FAB_TRY(read_values(im, e, &values, err));
-    FAB_AUTO_FREE float *turned = fab_alloc_array((size_t)e->count, sizeof *turned);
-    if (!turned) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %lld weights", (long long)e->count);
+    FAB_TRY(find_entry(b, l->conv, "kernel", from, 5, &e, err));
+    float *values = b->values + e->offset / 4;
+    FAB_AUTO_FREE float *copy = fab_alloc_array((size_t)e->count, sizeof *copy);
+    if (!copy) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %lld weights", (long long)e->count);
+    memcpy(copy, values, (size_t)e->count * sizeof *copy);
     const int64_t taps = from[0] * from[1] * from[2], pairs = (int64_t)inputs * l->outputs;
     for (int64_t t = 0; t < taps; t++)
         for (int64_t i = 0; i < pairs; i++)
-            turned[(i % l->outputs * inputs + i / l->outputs) * taps + t] = values[t * pairs + i];
-    return put(im, layer, "weight", to, 5, turned, e->count, err);
-}
-
-static fab_status put_layer(image *im, int i, int inputs, fab_sequential_layer *l, fab_error *err)
-{
-    FAB_TRY(put_kernel(im, i, l, inputs, err));
-    FAB_TRY(put_vector(im, i, l->conv, "bias", "bias", l->outputs, l->bias, err));
-    snprintf(l->conv, sizeof l->conv, "layers.%d", i);
-    if (!l->norm[0]) return FAB_OK;
-    FAB_TRY(put_vector(im, i, l->norm, "gamma", "norm.weight", l->outputs, l->norm_weight, err));
-    FAB_TRY(put_vector(im, i, l->norm, "beta", "norm.bias", l->outputs, l->norm_bias, err));
-    FAB_TRY(put_vector(im, i, l->norm, "moving_mean", "norm.running_mean", l->outputs, true, err));
-    FAB_TRY(put_vector(im, i, l->norm, "moving_variance", "norm.running_var", l->outputs, true,
-                       err));
-    snprintf(l->norm, sizeof l->norm, "layers.%d.norm", i);
+            values[(i % l->outputs * inputs + i / l->outputs) * taps + t] = copy[t * pairs + i];
+    put(b, l->conv, "weight", to, 5, e);
     return FAB_OK;
 }
 
-static fab_status make_tensors(image *im, fab_sequential_config *c, fab_tensors **out,
-                               fab_error *err)
+static fab_status put_layer(bundle *b, int inputs, const fab_sequential_layer *l, fab_error *err)
 {
-    FAB_AUTO_BUF fab_buf file = {0};
-    uint8_t size[8];
-    fab_reader r = {0};
+    const int n = l->outputs;
+    FAB_TRY(put_kernel(b, l, inputs, err));
+    FAB_TRY(put_vector(b, l->conv, "bias", "bias", n, l->bias, err));
+    if (!l->norm[0]) return FAB_OK;
+    FAB_TRY(put_vector(b, l->norm, "gamma", "weight", n, l->norm_weight, err));
+    FAB_TRY(put_vector(b, l->norm, "beta", "bias", n, l->norm_bias, err));
+    FAB_TRY(put_vector(b, l->norm, "moving_mean", "running_mean", n, true, err));
+    return put_vector(b, l->norm, "moving_variance", "running_var", n, true, err);
+}
+
+static fab_status make_tensors(const manifest *m, const fab_reader *model, const fab_reader *data,
+                               const fab_sequential_config *c, fab_tensors **out, fab_error *err)
+{
+    const size_t count = (size_t)(m->bytes / 4);
+    FAB_AUTO_FREE bundle *b = fab_calloc(1, sizeof *b);
+    FAB_AUTO_FREE float *values = fab_alloc_array(count + 1, sizeof *values);
+    if (!b || !values) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory for its weights", data->name);
+    b->manifest = m;
+    b->model_name = model->name;
+    b->values = values;
+    FAB_TRY(read_data(data, values, err));
     for (int i = 0; i < c->layer_count; i++)
-        FAB_TRY(put_layer(im, i, i ? c->layers[i - 1].outputs : c->input_channels, &c->layers[i],
+        FAB_TRY(put_layer(b, i ? c->layers[i - 1].outputs : c->input_channels, &c->layers[i],
                           err));
-    FAB_TRY(fab_buf_append(&im->header, "}", 1, err));
-    for (int i = 0; i < 8; i++) size[i] = (uint8_t)((uint64_t)im->header.size >> (8 * i));
-    FAB_TRY(fab_buf_append(&file, size, sizeof size, err));
-    FAB_TRY(fab_buf_append(&file, im->header.data, im->header.size, err));
-    FAB_TRY(fab_buf_append(&file, im->values.data, im->values.size, err));
-    fab_reader_from_memory(file.data, file.size, im->data->name, &r);
-    const fab_status status = fab_tensors_read_safetensors(&r, out, err);
-    fab_reader_close(&r);
-    return status;
+    if (fab_tensors_make(data->name, b->items, b->count, &values, count, out, err) < 0)
+        return fab_error_prefix(err, "%s", data->name);
+    return FAB_OK;
 }
 
 fab_status fab_sequential_read_tfjs(const fab_reader *model, const fab_reader *data,
@@ -472,11 +461,7 @@ fab_status fab_sequential_read_tfjs(const fab_reader *model, const fab_reader *d
         FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %llu bytes, weightsManifest of %s needs %llu",
                  data->name, (unsigned long long)data->size, model->name,
                  (unsigned long long)m->bytes);
-    image im = {.manifest = m, .data = data, .model_name = model->name};
-    const fab_status status = make_tensors(&im, c, weights, err);
-    fab_buf_free(&im.header);
-    fab_buf_free(&im.values);
-    FAB_TRY(status);
+    FAB_TRY(make_tensors(m, model, data, c, weights, err));
     *config = *c;
     return FAB_OK;
 }
