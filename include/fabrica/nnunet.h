@@ -71,6 +71,44 @@ fab_status fab_nnunet_plan_read(const fab_json *plans, const char *plans_name,
                                 const fab_json *dataset, const char *dataset_name,
                                 const char *configuration, fab_nnunet_plan *out, fab_error *err);
 
+/* ---- a trained network ------------------------------------------------------------------ */
+
+typedef struct fab_nnunet fab_nnunet; /* immutable; shared by threads */
+
+typedef struct fab_nnunet_load_options {
+    const char *configuration; /* NULL: 3d_fullres, else the only one there is */
+    int fold_count;            /* 0: all that are there */
+    int fold[FAB_NNUNET_MAX_FOLDS];
+    const char *checkpoint;    /* NULL: checkpoint_final.pth */
+} fab_nnunet_load_options;
+
+/* path: a result folder (TRAINER__PLANS__CONFIGURATION with plans.json, dataset.json and
+ * fold_N/checkpoint_final.pth) or a data set's folder that holds such. options may be NULL.
+ * Messages name the file and the field. Weights are read once and repacked: about their size in
+ * memory, per fold. */
+fab_status fab_nnunet_load(const char *path, const fab_nnunet_load_options *options,
+                           fab_nnunet **out, fab_error *err);
+fab_nnunet *fab_nnunet_free(fab_nnunet *m);
+FAB_DEFINE_AUTO(fab_nnunet, fab_nnunet_free)
+const fab_nnunet_plan *fab_nnunet_plan_of(const fab_nnunet *m);
+const char *fab_nnunet_folder(const fab_nnunet *m);
+const char *fab_nnunet_weights_sha256(const fab_nnunet *m); /* over the folds' files, in order */
+int fab_nnunet_folds(const fab_nnunet *m);
+
+typedef struct fab_nnunet_options {
+    double step;       /* of the patch; 0: nnU-Net's 0.5 */
+    bool no_mirroring; /* else the axes the checkpoint allows */
+    bool exact;        /* fp16 sums as nnU-Net's, for parity; else fp32 */
+    const fab_progress *progress;
+} fab_nnunet_options;
+
+/* Segments images (plan->channels of them, on one grid) to labels (U8, or U16 above 255) on their
+ * own grid. patches, if wanted: network evaluations. options may be NULL. A cascade's second
+ * stage needs the first one's labels on the same grid in `previous` (else NULL). */
+fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *images,
+                              const fab_volume *previous, const fab_nnunet_options *options,
+                              fab_volume **labels, int *patches, fab_error *err);
+
 #ifdef __cplusplus
 }
 #endif

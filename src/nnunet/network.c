@@ -63,8 +63,10 @@ static fab_status get_stages(const fab_json *o, const char *kernels, const char 
 static fab_status get_convs(const fab_json *o, const char *encoder, const char *decoder,
                             fab_unet_config *c, fab_error *err)
 {
+    const int most = c->residual ? FAB_UNET_MAX_BLOCKS : FAB_UNET_MAX_CONVS;
     for (int s = 0; s < c->stage_count; s++)
-        FAB_TRY(get_entry(o, encoder, (size_t)s, 1, FAB_UNET_MAX_CONVS, &c->stages[s].convs, err));
+        FAB_TRY(get_entry(o, encoder, (size_t)s, 1, most,
+                          c->residual ? &c->blocks[s] : &c->stages[s].convs, err));
     for (int s = 0; s + 1 < c->stage_count; s++)
         FAB_TRY(get_entry(o, decoder, (size_t)s, 1, FAB_UNET_MAX_CONVS, &c->decoder_convs[s],
                           err));
@@ -89,8 +91,8 @@ static void set_defaults(fab_unet_config *c)
 static fab_status get_class(const char *name, fab_unet_config *c, fab_error *err)
 {
     const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
-    (void)c;
-    if (strcmp(last, "PlainConvUNet") == 0) return FAB_OK;
+    c->residual = strcmp(last, "ResidualEncoderUNet") == 0;
+    if (c->residual || strcmp(last, "PlainConvUNet") == 0) return FAB_OK;
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "network class \"%.80s\" is not run", name);
 }
 
@@ -165,7 +167,8 @@ static fab_status read_kwargs(const fab_json *o, fab_unet_config *c, fab_error *
         FAB_TRY(get_entry(o, "features_per_stage", (size_t)s, 1, FAB_UNET_MAX_FEATURES,
                           &c->stages[s].features, err));
     FAB_TRY(get_stages(o, "kernel_sizes", "strides", c, err));
-    FAB_TRY(get_convs(o, "n_conv_per_stage", "n_conv_per_stage_decoder", c, err));
+    FAB_TRY(get_convs(o, c->residual ? "n_blocks_per_stage" : "n_conv_per_stage",
+                      "n_conv_per_stage_decoder", c, err));
     return get_layers(o, c, err);
 }
 

@@ -135,6 +135,19 @@ static void regions_in_the_file_s_order(void)
     free(p);
 }
 
+static void residual_encoder(void)
+{
+    char *a = changed(new_plans, "unet.PlainConvUNet", "unet.ResidualEncoderUNet");
+    char *b = changed(a, "\"n_conv_per_stage\": [2, 2, 3]", "\"n_blocks_per_stage\": [1, 3, 4]");
+    fab_nnunet_plan *p = read_good(b, two_channels, "3d_fullres");
+    CHECK(p->net.residual && p->net.blocks[2] == 4 && p->net.decoder_convs[0] == 2);
+    CHECK_FAILS(FAB_ERR_FORMAT, "n_blocks_per_stage[0]",
+                read_texts(a, two_channels, "3d_fullres", p));
+    free(p);
+    free(a);
+    free(b);
+}
+
 /* The second stage of a cascade sees one more channel for each label of the first. */
 static void cascade_adds_channels(void)
 {
@@ -261,6 +274,7 @@ static void real_plans(void)
 int main(void)
 {
     fab_test tests[] = {TEST(newer_format), TEST(older_format), TEST(regions_in_the_file_s_order),
+                        TEST(residual_encoder),
                         TEST(cascade_adds_channels), TEST(lies_are_named), TEST(labels_that_lie),
                         TEST(real_plans)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);

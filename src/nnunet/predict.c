@@ -1,0 +1,87 @@
+/* predict.c - images to labels: prepare once, slide once a fold, finish once.
+ *
+ * Every fold's logits are rounded to fp16 and summed in fp16, as nnU-Net does, then divided by the
+ * number of folds.
+ */
+#include "model_internal.h"
+#include "nnunet_internal.h"
+
+typedef struct runner {
+    fab_net_session *session;
+    int evaluations;
+} runner;
+
+static fab_status run_patch(void *ctx, const float *patch, fab_net_sink sink, void *sink_ctx,
+                            fab_error *err)
+{
+    runner *r = ctx;
+    r->evaluations++;
+    return fab_net_session_run(r->session, patch, sink, sink_ctx, err);
+}
+
+static fab_status run_folds(const fab_nnunet *m, const fab_nnunet_case *c,
+                            fab_nnunet_slide_options *o, uint16_t *logits, int *patches,
+                            fab_error *err)
+{
+    for (int fold = 0; fold < m->fold_count; fold++) {
+        FAB_AUTO(fab_net_session_free) fab_net_session *session = NULL;
+        FAB_TRY(fab_net_session_create(m->net[fold], m->plan.patch, &session, err));
+        runner r = {.session = session};
+        o->add = fold > 0;
+        FAB_TRY(fab_nnunet_slide(&m->plan, c, o, run_patch, &r, logits, err));
+        *patches += r.evaluations;
+    }
+    int64_t count = m->plan.head_count;
+    for (int a = 0; a < 3; a++) count *= c->size[a];
+    if (m->fold_count > 1) fab_nnunet_mean_of_folds(logits, count, m->fold_count);
+    return FAB_OK;
+}
+
+static fab_status check_images(const fab_nnunet_plan *p, const fab_volume *const *images,
+                               const fab_volume *previous, fab_error *err)
+{
+    const fab_grid *grid = fab_volume_grid(images[0]);
+    for (int i = 1; i < p->channels; i++)
+        if (!fab_grid_equal(grid, fab_volume_grid(images[i]), 1e-3))
+            FAB_FAIL(err, FAB_ERR_GEOMETRY, "channel %d is not on the first channel's grid", i);
+    if (!p->previous_stage[0] != !previous)
+        FAB_FAIL(err, FAB_ERR_ARG, p->previous_stage[0]
+                     ? "configuration %s needs the labels of %s"
+                     : "configuration %s is no cascade%s",
+                 p->configuration, p->previous_stage);
+    if (previous && !fab_grid_equal(grid, fab_volume_grid(previous), 1e-3))
+        FAB_FAIL(err, FAB_ERR_GEOMETRY, "the labels of %s are not on the images' grid",
+                 p->previous_stage);
+    return FAB_OK;
+}
+
+static fab_status predict(const fab_nnunet *m, fab_nnunet_case *c, const fab_nnunet_options *o,
+                          fab_volume **labels, int *patches, fab_error *err)
+{
+    fab_nnunet_slide_options so = {.step = o->step > 0 ? o->step : 0.5, .exact = o->exact,
+                                   .progress = o->progress};
+    for (int a = 0; a < 3; a++) so.mirror[a] = m->mirror[a] && !o->no_mirroring;
+    size_t count = (size_t)m->plan.head_count;
+    for (int a = 0; a < 3; a++) count *= (size_t)c->size[a];
+    FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
+    if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
+    FAB_TRY(run_folds(m, c, &so, logits, patches, err));
+    return fab_nnunet_finish(&m->plan, c, logits, o->progress, labels, err);
+}
+
+fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *images,
+                              const fab_volume *previous, const fab_nnunet_options *options,
+                              fab_volume **labels, int *patches, fab_error *err)
+{
+    fab_nnunet_options o = {0};
+    fab_nnunet_case c = {0};
+    int evaluations = 0;
+    if (options) o = *options;
+    FAB_TRY(check_images(&m->plan, images, previous, err));
+    if (previous) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "cascades are not run yet");
+    fab_status status = fab_nnunet_prepare(&m->plan, images, o.progress, &c, err);
+    if (status == FAB_OK) status = predict(m, &c, &o, labels, &evaluations, err);
+    fab_nnunet_case_free(&c);
+    if (status == FAB_OK && patches) *patches = evaluations;
+    return status;
+}
