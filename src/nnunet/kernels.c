@@ -56,17 +56,10 @@ static inline uint16_t to_half(float f)
     return (uint16_t)(h | (u >> 16 & 0x8000u));
 }
 
-/* fp16(d) as a float, rounded once: the low 29 bits that a float has no room for go into its last
- * bit ("round to odd"), so that the second rounding still knows them. */
-static inline float round_to_half(double d)
+/* fp16(f) as a float. */
+static inline float half_precision(float f)
 {
-    const uint64_t lost = 0x1fffffffu;
-    uint64_t w;
-    memcpy(&w, &d, sizeof w);
-    w = (w | ((w & lost) + lost)) & ~lost;
-    double odd;
-    memcpy(&odd, &w, sizeof odd);
-    const uint32_t u = bits_of((float)odd), a = u & 0x7fffffffu;
+    const uint32_t u = bits_of(f), a = u & 0x7fffffffu;
     const uint32_t normal = (a + 0xfffu + (a >> 13 & 1u)) & ~0x1fffu;
     const uint32_t small = bits_of((float_of(a) + 0.5f) - 0.5f);
     uint32_t r = a < SMALLEST_NORMAL ? small : normal;
@@ -161,6 +154,26 @@ static void combine(const double *restrict lines, const int32_t *restrict first,
 
 /* ---- logits to labels ------------------------------------------------------------------- */
 
+#define RUN 64 /* values of a row at a time: loops over one width of number become vectors */
+
+/* fp16(a (1 - t) + b t) as floats, rounded once: the low 29 bits that a float has no room for go
+ * into its last bit ("round to odd"), so that the second rounding still knows them. */
+static inline void mixed_halves(const double *restrict a, const double *restrict b, double t,
+                                float *restrict v, int count)
+{
+    const uint64_t lost = 0x1fffffffu;
+    double odd[RUN];
+    for (int i = 0; i < count; i++) {
+        const double d = a[i] * (1.0 - t) + b[i] * t;
+        uint64_t w;
+        memcpy(&w, &d, sizeof w);
+        w = (w | ((w & lost) + lost)) & ~lost;
+        memcpy(&odd[i], &w, sizeof w);
+    }
+    for (int i = 0; i < count; i++) v[i] = (float)odd[i];
+    for (int i = 0; i < count; i++) v[i] = half_precision(v[i]);
+}
+
 static inline int16_t ordered(uint16_t half)
 {
     return (int16_t)(half & 0x8000 ? ~half ^ 0x8000 : half);
@@ -205,7 +218,6 @@ static bool reaches(const int16_t *high, const int16_t *floor_, int count, int s
 static void mix_half(const uint16_t *restrict a, const uint16_t *restrict b, double t,
                      double *restrict to, int count)
 {
-    enum { RUN = 64 };
     float fa[RUN], fb[RUN];
     for (int i = 0; i < count; i += RUN) {
         const int n = count - i < RUN ? count - i : RUN;
@@ -226,20 +238,23 @@ static void spread(const double *restrict row, const int32_t *restrict first,
 static void keep_best(const double *restrict a, const double *restrict b, double t, int32_t value,
                       float *restrict best, int32_t *restrict label, int count)
 {
-    for (int i = 0; i < count; i++) {
-        const float v = round_to_half(a[i] * (1.0 - t) + b[i] * t);
-        const bool above = v > best[i];
-        best[i] = above ? v : best[i];
-        label[i] = above ? value : label[i];
+    float v[RUN];
+    for (int at = 0; at < count; at += RUN, best += RUN, label += RUN) {
+        const int n = count - at < RUN ? count - at : RUN;
+        mixed_halves(a + at, b + at, t, v, n);
+        for (int i = 0; i < n; i++) label[i] = v[i] > best[i] ? value : label[i];
+        for (int i = 0; i < n; i++) best[i] = v[i] > best[i] ? v[i] : best[i];
     }
 }
 
 static void keep_above(const double *restrict a, const double *restrict b, double t, int32_t value,
                        float from, int32_t *restrict label, int count)
 {
-    for (int i = 0; i < count; i++) {
-        const float v = round_to_half(a[i] * (1.0 - t) + b[i] * t);
-        label[i] = v >= from ? value : label[i];
+    float v[RUN];
+    for (int at = 0; at < count; at += RUN, label += RUN) {
+        const int n = count - at < RUN ? count - at : RUN;
+        mixed_halves(a + at, b + at, t, v, n);
+        for (int i = 0; i < n; i++) label[i] = v[i] >= from ? value : label[i];
     }
 }
 

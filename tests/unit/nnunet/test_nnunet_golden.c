@@ -1,5 +1,6 @@
 /* test_nnunet_golden.c - every stage against what nnU-Net's own code made of four small cases
  * (golden_nnunet of the shared development data; skipped without it). */
+#include "fabrica/checkpoint.h"
 #include "fabrica/nifti.h"
 #include "nnunet_internal.h"
 #include "npy_read.h"
@@ -152,6 +153,97 @@ static void check_finished(const golden *g)
     npy_free(&logits);
 }
 
+/* ---- the network itself ----------------------------------------------------------------- */
+
+static void open_network(const golden *g, fab_net **net, fab_net_session **session)
+{
+    char file[FAB_MAX_PATH_BYTES];
+    fab_reader r = {0};
+    fab_checkpoint *checkpoint = NULL;
+    fab_tensors *weights = NULL;
+    snprintf(file, sizeof file, "%s/fold_0/checkpoint_final.pth",
+             fab_json_text(fab_json_find(g->meta, "model_folder")));
+    CHECK_OK(fab_reader_open_file(below(g, file), &r, &err));
+    CHECK_OK(fab_checkpoint_read(&r, &checkpoint, &err));
+    CHECK_OK(fab_checkpoint_tensors(checkpoint, "network_weights", &weights, &err));
+    fab_checkpoint_free(checkpoint);
+    fab_reader_close(&r);
+    CHECK_OK(fab_net_create_unet(&g->plan.net, weights, fab_nn_isa_best(), net, &err));
+    fab_tensors_free(weights);
+    CHECK_OK(fab_net_session_create(*net, g->plan.patch, session, &err));
+}
+
+static void check_one_patch(const golden *g, fab_net_session *session)
+{
+    npy input = npz_read(below(g, "expected/one_patch.npz"), "input"),
+        expected = npz_read(below(g, "expected/one_patch.npz"), "logits");
+    const size_t voxels = (size_t)g->plan.patch[0] * (size_t)g->plan.patch[1] *
+                          (size_t)g->plan.patch[2];
+    float *logits = fab_alloc_array(voxels * (size_t)g->plan.head_count, sizeof *logits);
+    CHECK(logits && (size_t)expected.count <= voxels * (size_t)g->plan.head_count);
+    CHECK((size_t)input.count == voxels * (size_t)g->plan.channels);
+    CHECK_OK(fab_net_session_logits(session, input.data, logits, &err));
+    const float *e = expected.data; /* the first heads */
+    double difference = 0, sum = 0;
+    for (int64_t i = 0; i < expected.count; i++) {
+        const double d = (double)logits[i] - (double)e[i];
+        difference += d * d;
+        sum += (double)e[i] * (double)e[i];
+    }
+    printf("  one patch: relative RMS %.3g\n", sqrt(difference / sum));
+    CHECK(sqrt(difference / sum) <= 1e-5);
+    fab_free(logits);
+    npy_free(&input);
+    npy_free(&expected);
+}
+
+static fab_status run_session(void *ctx, const float *patch, fab_net_sink sink, void *sink_ctx,
+                              fab_error *e)
+{
+    return fab_net_session_run(ctx, patch, sink, sink_ctx, e);
+}
+
+/* Sums of 4e-6 relative noise in fp16: most logits equal, some far off at the volume's edges. */
+static void compare_logits(const golden *g, const uint16_t *logits)
+{
+    npy expected = npz_read(below(g, "expected/logits.npz"), "logits");
+    const uint16_t *e = expected.data;
+    int64_t different = 0;
+    for (int64_t i = 0; i < expected.count; i++) different += e[i] != logits[i];
+    const double share = (double)different / (double)expected.count;
+    printf("  logits: %.2f %% differ\n", 100 * share);
+    CHECK(share <= 0.05);
+    npy_free(&expected);
+}
+
+static void check_slide(const char *name)
+{
+    golden g;
+    fab_net *net = NULL;
+    fab_net_session *session = NULL;
+    load(name, &g);
+    open_network(&g, &net, &session);
+    check_one_patch(&g, session);
+    fab_nnunet_slide_options o = {.step = 0.5, .exact = true};
+    const fab_json *axes = fab_json_find(g.meta, "allowed_mirroring_axes");
+    for (size_t i = 0; i < fab_json_count(axes); i++) o.mirror[(int)number_at(axes, i, -1)] = true;
+    const size_t count = (size_t)g.plan.head_count * (size_t)g.c.size[0] * (size_t)g.c.size[1] *
+                         (size_t)g.c.size[2];
+    uint16_t *logits = fab_alloc_array(count, sizeof *logits);
+    CHECK(logits);
+    CHECK_OK(fab_nnunet_slide(&g.plan, &g.c, &o, run_session, session, logits, &err));
+    compare_logits(&g, logits);
+    fab_volume *labels = NULL;
+    CHECK_OK(fab_nnunet_finish(&g.plan, &g.c, logits, NULL, &labels, &err));
+    CHECK((double)labels_different(&g, labels) <=
+          2e-4 * (double)fab_grid_voxels(fab_volume_grid(labels)));
+    fab_volume_unref(labels);
+    fab_free(logits);
+    fab_net_session_free(session);
+    fab_net_free(net);
+    drop(&g);
+}
+
 static void check_case(const char *name)
 {
     golden g;
@@ -169,8 +261,16 @@ static void aniso_mr(void) { check_case("aniso_mr"); }
 static void crop_transpose(void) { check_case("crop_transpose"); }
 static void reorient_ct(void) { check_case("reorient_ct"); }
 
-int main(void)
+static void slide_plain_ct(void) { check_slide("plain_ct"); }
+static void slide_aniso_mr(void) { check_slide("aniso_mr"); }
+static void slide_crop_transpose(void) { check_slide("crop_transpose"); }
+static void slide_reorient_ct(void) { check_slide("reorient_ct"); }
+
+int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], "slide"))
+        return fab_test_run((fab_test[]){TEST(slide_plain_ct), TEST(slide_aniso_mr),
+                                         TEST(slide_crop_transpose), TEST(slide_reorient_ct)}, 4);
     return fab_test_run((fab_test[]){TEST(plain_ct), TEST(aniso_mr), TEST(crop_transpose),
                                      TEST(reorient_ct)}, 4);
 }

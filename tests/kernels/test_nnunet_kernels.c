@@ -1,0 +1,175 @@
+/* test_nnunet_kernels.c - every build of nnunet's inner loops against the plain one: the same
+ * bits, for any length. The time each takes is printed. */
+#include "kernels.h"
+#include "harness.h"
+
+#define MOST 700
+#define LANES FAB_SPLINE_LANES
+
+static const fab_nnunet_kernels *plain;
+static fab_rng rng;
+
+static uint16_t halves[4][MOST];
+static float floats[3][MOST];
+static double doubles[3][MOST];
+static int32_t places[2][MOST];
+
+static void fill(void)
+{
+    for (int i = 0; i < MOST; i++) {
+        for (int k = 0; k < 4; k++) { /* any bits but infinities and NaNs, often near each other */
+            const uint32_t bits = fab_rng_u32(&rng);
+            halves[k][i] = (uint16_t)(bits & 1 ? 0x3c00 + (bits >> 1 & 7) : bits >> 8 & 0xfbff);
+            if ((halves[k][i] & 0x7c00) == 0x7c00) halves[k][i] = 0;
+        }
+        for (int k = 0; k < 3; k++) {
+            floats[k][i] = (float)(fab_rng_normal(&rng) * pow(10, fab_rng_range(&rng, -7, 4)));
+            doubles[k][i] = fab_rng_normal(&rng) * pow(10, fab_rng_range(&rng, -7, 4));
+        }
+        doubles[2][i] = fab_rng_uniform(&rng);
+        places[0][i] = (int32_t)(fab_rng_u32(&rng) % MOST);
+        places[1][i] = (int32_t)(fab_rng_u32(&rng) % MOST);
+    }
+}
+
+static void check_halves(const fab_nnunet_kernels *k)
+{
+    static uint16_t all[0x10000], a16[0x10000], b16[0x10000];
+    static float a[0x10000], b[0x10000];
+    for (int i = 0; i < 0x10000; i++) all[i] = (uint16_t)i;
+    plain->half_to_float(all, a, 0x10000);
+    k->half_to_float(all, b, 0x10000);
+    CHECK(memcmp(a, b, sizeof a) == 0);
+    plain->float_to_half(a, a16, 0x10000);
+    for (int i = 0; i < 0x10000; i++) /* there and back; NaNs become quiet */
+        CHECK(a16[i] == i || ((i & 0x7fff) > 0x7c00 && a16[i] == (i | 0x200)));
+    for (int step = -1; step <= 1; step++) { /* the floats between two halves */
+        for (int i = 0; i < 0x10000; i++) {
+            uint32_t bits;
+            memcpy(&bits, &a[i], 4);
+            bits += 0x1000u + (uint32_t)step;
+            memcpy(&b[i], &bits, 4);
+        }
+        plain->float_to_half(b, a16, 0x10000);
+        k->float_to_half(b, b16, 0x10000);
+        CHECK(memcmp(a16, b16, sizeof a16) == 0);
+    }
+}
+
+static void check_sums(const fab_nnunet_kernels *k, int n)
+{
+    uint16_t a[MOST], b[MOST];
+    memcpy(a, halves[0], sizeof a);
+    memcpy(b, halves[0], sizeof b);
+    plain->add_weighted(floats[0], floats[1], a, n);
+    k->add_weighted(floats[0], floats[1], b, n);
+    CHECK(memcmp(a, b, sizeof a) == 0);
+}
+
+static void check_splines(const fab_nnunet_kernels *k, int n)
+{
+    static double a[MOST * LANES], b[MOST * LANES], to_a[MOST * LANES], to_b[MOST * LANES];
+    double weight[4 * MOST];
+    int32_t first[MOST];
+    const size_t bytes = (size_t)n * LANES * sizeof *a;
+    for (int i = 0; i < n * LANES; i++) a[i] = b[i] = fab_rng_normal(&rng);
+    plain->spline_filter(a, n);
+    k->spline_filter(b, n);
+    CHECK(memcmp(a, b, bytes) == 0);
+    for (int i = 0; i < n; i++) first[i] = (int32_t)(fab_rng_u32(&rng) % (uint32_t)(n - 3));
+    for (int i = 0; i < 4 * n; i++) weight[i] = doubles[0][i % MOST];
+    for (int taps = 2; taps <= 4; taps += 2) {
+        plain->combine(a, first, weight, taps, n, to_a);
+        k->combine(a, first, weight, taps, n, to_b);
+        CHECK(memcmp(to_a, to_b, bytes) == 0);
+    }
+}
+
+static void check_cells(const fab_nnunet_kernels *k, int n)
+{
+    const uint16_t *const row[4] = {halves[0], halves[1], halves[2], halves[3]};
+    int16_t low[2][MOST], high[2][MOST];
+    int span[2][2] = {{0}};
+    plain->cell_range(row, low[0], high[0], n);
+    k->cell_range(row, low[1], high[1], n);
+    CHECK(memcmp(low[0], low[1], (size_t)n * 2) == 0);
+    CHECK(memcmp(high[0], high[1], (size_t)n * 2) == 0);
+    plain->raise(high[0], low[0], n / 2);
+    k->raise(high[1], low[1], n / 2);
+    CHECK(memcmp(low[0], low[1], (size_t)n * 2) == 0);
+    for (int i = 0; i < n; i++) high[0][i] = (int16_t)(low[0][i] < -32000 ? low[0][i]
+                                                                          : low[0][i] - 2);
+    for (int i = n / 3; i < n / 2; i++) high[0][i] = low[0][i];
+    const bool a = plain->reaches(high[0], low[0], n, span[0]);
+    CHECK(k->reaches(high[0], low[0], n, span[1]) == a);
+    CHECK(memcmp(span[0], span[1], sizeof span[0]) == 0);
+}
+
+static void check_labels(const fab_nnunet_kernels *k, int n)
+{
+    double a[MOST], b[MOST];
+    float best[2][MOST];
+    int32_t label[2][MOST] = {{0}};
+    plain->mix_half(halves[0], halves[1], 0.3, a, n);
+    k->mix_half(halves[0], halves[1], 0.3, b, n);
+    CHECK(memcmp(a, b, (size_t)n * sizeof *a) == 0);
+    plain->spread(doubles[0], places[0], places[1], doubles[2], a, n);
+    k->spread(doubles[0], places[0], places[1], doubles[2], b, n);
+    CHECK(memcmp(a, b, (size_t)n * sizeof *a) == 0);
+    memcpy(best[0], floats[0], sizeof best[0]);
+    memcpy(best[1], floats[0], sizeof best[1]);
+    plain->keep_best(doubles[0], doubles[1], 0.7, 3, best[0], label[0], n);
+    k->keep_best(doubles[0], doubles[1], 0.7, 3, best[1], label[1], n);
+    plain->keep_above(doubles[1], doubles[0], 0.2, 4, 0x1p-23f, label[0], n);
+    k->keep_above(doubles[1], doubles[0], 0.2, 4, 0x1p-23f, label[1], n);
+    CHECK(memcmp(best[0], best[1], sizeof best[0]) == 0);
+    CHECK(memcmp(label[0], label[1], sizeof label[0]) == 0);
+}
+
+static void time_of(const fab_nnunet_kernels *k)
+{
+    enum { ROUNDS = 20000, N = 512 };
+    static double lines[536 * LANES];
+    float best[N] = {0};
+    int32_t label[N] = {0};
+    uint16_t sum[N] = {0};
+    double t[4];
+    t[0] = fab_time_wall_s();
+    for (int i = 0; i < ROUNDS; i++) k->add_weighted(floats[0], floats[1], sum, N);
+    t[1] = fab_time_wall_s();
+    for (int i = 0; i < ROUNDS; i++) k->keep_best(doubles[0], doubles[1], 0.3, i, best, label, N);
+    t[2] = fab_time_wall_s();
+    for (int i = 0; i < ROUNDS / 50; i++) k->spline_filter(lines, 536);
+    t[3] = fab_time_wall_s();
+    printf("  %-7s add_weighted %.2f, keep_best %.2f, spline_filter %.2f ns a value\n", k->name,
+           (t[1] - t[0]) * 1e9 / ROUNDS / N, (t[2] - t[1]) * 1e9 / ROUNDS / N,
+           (t[3] - t[2]) * 1e9 / (ROUNDS / 50) / (536 * LANES));
+}
+
+static void every_build_gives_the_same_bits(void)
+{
+    static const int lengths[] = {4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 127, 512, 699};
+    plain = fab_nnunet_kernels_at(0);
+    for (int set = 0; set < FAB_NNUNET_KERNEL_SETS; set++) {
+        const fab_nnunet_kernels *k = fab_nnunet_kernels_at(set);
+        if (!k) {
+            printf("  set %d does not run on this machine: not checked\n", set);
+            continue;
+        }
+        fab_rng_seed(&rng, 82, (uint64_t)set);
+        check_halves(k);
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            fill();
+            check_sums(k, lengths[i]);
+            check_splines(k, lengths[i]);
+            check_cells(k, lengths[i]);
+            check_labels(k, lengths[i]);
+        }
+        time_of(k);
+    }
+}
+
+int main(void)
+{
+    return fab_test_run((fab_test[]){TEST(every_build_gives_the_same_bits)}, 1);
+}
