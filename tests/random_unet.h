@@ -115,13 +115,26 @@ static inline void random_decoder(random_unet *u, const fab_unet_config *c, int 
     random_tensor(u, name, &c->classes, 1, 0, 0.3);
 }
 
+/* The file of what has been put into u, which it frees. */
+static inline void random_finish(random_unet *u, fab_buf *out)
+{
+    fab_error err;
+    uint8_t size[8];
+    fab_status s = fab_buf_appendf(&u->header, &err, "}");
+    for (int i = 0; i < 8; i++) size[i] = (uint8_t)((uint64_t)u->header.size >> (8 * i));
+    s |= fab_buf_append(out, size, sizeof size, &err);
+    s |= fab_buf_append(out, u->header.data, u->header.size, &err);
+    s |= fab_buf_append(out, u->data.data, u->data.size, &err);
+    if (s != FAB_OK) abort();
+    fab_buf_free(&u->header);
+    fab_buf_free(&u->data);
+}
+
 /* A whole safetensors file in *out (free with fab_buf_free). */
 static inline void random_unet_file(const fab_unet_config *c, uint64_t seed, fab_buf *out)
 {
     random_unet u = {0};
-    fab_error err;
     char name[64];
-    uint8_t size[8];
     fab_rng_seed(&u.rng, seed, 1);
     if (c->residual) random_residual_encoder(&u, c);
     for (int s = 0; s < c->stage_count && !c->residual; s++) {
@@ -130,31 +143,58 @@ static inline void random_unet_file(const fab_unet_config *c, uint64_t seed, fab
                      c->stages[s].convs);
     }
     for (int t = 0; t + 1 < c->stage_count; t++) random_decoder(&u, c, t);
-    fab_status s = fab_buf_appendf(&u.header, &err, "}");
-    for (int i = 0; i < 8; i++) size[i] = (uint8_t)((uint64_t)u.header.size >> (8 * i));
-    s |= fab_buf_append(out, size, sizeof size, &err);
-    s |= fab_buf_append(out, u.header.data, u.header.size, &err);
-    s |= fab_buf_append(out, u.data.data, u.data.size, &err);
-    if (s != FAB_OK) abort();
-    fab_buf_free(&u.header);
-    fab_buf_free(&u.data);
+    random_finish(&u, out);
 }
 
-static inline fab_tensors *random_unet_tensors(const fab_unet_config *c, uint64_t seed)
+/* Tensors of a file, which it frees. */
+static inline fab_tensors *random_read(fab_buf *file)
 {
-    fab_buf file = {0};
     fab_error err = {0};
     fab_reader r = {0};
     fab_tensors *t = NULL;
-    random_unet_file(c, seed, &file);
-    fab_reader_from_memory(file.data, file.size, "random.safetensors", &r);
+    fab_reader_from_memory(file->data, file->size, "random.safetensors", &r);
     if (fab_tensors_read_safetensors(&r, &t, &err) != FAB_OK) {
         fprintf(stderr, "%s\n", err.message);
         abort();
     }
     fab_reader_close(&r);
-    fab_buf_free(&file);
+    fab_buf_free(file);
     return t;
+}
+
+static inline fab_tensors *random_unet_tensors(const fab_unet_config *c, uint64_t seed)
+{
+    fab_buf file = {0};
+    random_unet_file(c, seed, &file);
+    return random_read(&file);
+}
+
+/* Tensors for a chain of convolutions; variances of batch norms are positive. */
+static inline fab_tensors *random_sequential_tensors(const fab_sequential_config *c, uint64_t seed)
+{
+    random_unet u = {0};
+    fab_buf file = {0};
+    char name[FAB_MAX_NAME_BYTES + 16];
+    int in = c->input_channels;
+    fab_rng_seed(&u.rng, seed, 1);
+    for (int i = 0; i < c->layer_count; i++) {
+        const fab_sequential_layer *l = &c->layers[i];
+        const int *k = l->kernel;
+        snprintf(name, sizeof name, "%s.weight", l->conv);
+        random_tensor(&u, name, (int[]){l->outputs, in, k[0], k[1], k[2]}, 5, 0,
+                      sqrt(2.0 / (in * k[0] * k[1] * k[2])));
+        snprintf(name, sizeof name, "%s.bias", l->conv);
+        if (l->bias) random_tensor(&u, name, &l->outputs, 1, 0, 0.3);
+        in = l->outputs;
+        if (!l->norm[0]) continue;
+        static const char *const parts[] = {"running_mean", "running_var", "weight", "bias"};
+        for (int p = 0; p < 4; p++) {
+            snprintf(name, sizeof name, "%s.%s", l->norm, parts[p]);
+            random_tensor(&u, name, &l->outputs, 1, p == 1 ? 2 : p == 2, p == 1 ? 0.2 : 0.3);
+        }
+    }
+    random_finish(&u, &file);
+    return random_read(&file);
 }
 
 #endif

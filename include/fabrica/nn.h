@@ -137,13 +137,62 @@ int fab_net_logit_pitch(const fab_net *net);
 /* Multiply-adds times two that one patch costs. */
 double fab_net_patch_flop(const fab_net *net, const int patch[3]);
 
+/* ---- chains of convolutions (MeshNet's kind) --------------------------------------------- */
+
+#define FAB_SEQUENTIAL_MAX_LAYERS 64
+#define FAB_SEQUENTIAL_MAX_DILATION 128
+
+typedef enum fab_activation {
+    FAB_ACTIVATION_LINEAR,
+    FAB_ACTIVATION_LEAKY_RELU, /* x >= 0: x, else slope * x; slope 0 is ReLU */
+    FAB_ACTIVATION_ELU         /* x >= 0: x, else slope * (exp(x) - 1) */
+} fab_activation;
+
+/* Convolution with stride 1, zero padded by dilation * (kernel / 2) so that sizes stay; then, if
+ * `norm` names one, batch norm as in inference; then the activation. */
+typedef struct fab_sequential_layer {
+    char conv[FAB_MAX_NAME_BYTES]; /* tensors <conv>.weight [out][in][z][y][x], <conv>.bias */
+    char norm[FAB_MAX_NAME_BYTES]; /* <norm>.{running_mean,running_var}, .{weight,bias}; "": none */
+    int outputs, kernel[3], dilation[3]; /* kernel 1 or 3 per axis */
+    bool bias, norm_weight, norm_bias;
+    double norm_eps;
+    fab_activation activation;
+    double slope; /* 0..10; leaky ReLU: below 1 */
+} fab_sequential_layer;
+
+typedef struct fab_sequential_config {
+    int input_channels, layer_count; /* the last layer's outputs are the classes */
+    fab_sequential_layer layers[FAB_SEQUENTIAL_MAX_LAYERS];
+} fab_sequential_config;
+
+/* A TensorFlow.js layers model that is a chain of Conv3D (channels last, padding "same"),
+ * BatchNormalization, Activation (linear, relu, elu), ReLU, LeakyReLU, ELU and dropout (nothing at
+ * inference): its model.json and its one weight file, float32. Anything else, quantised weights
+ * too, is refused by name. *weights: the caller frees. */
+fab_status fab_sequential_read_tfjs(const fab_reader *model, const fab_reader *data,
+                                    fab_sequential_config *config, fab_tensors **weights,
+                                    fab_error *err);
+/* brainchop's own description of a MeshNet: {"bnorm", "elu", "gelu", "bias", "dropout_p",
+ * "layers": [{"in_channels", "out_channels", "kernel_size", "padding", "stride", "dilation"}]}; its
+ * weights are safetensors with torch's names ("model.0.weight"). Networks with norms over the
+ * volume (bnorm) and GELU are refused. */
+fab_status fab_sequential_read_meshnet(const fab_reader *model, fab_sequential_config *config,
+                                       fab_error *err);
+/* As fab_net_create_unet. A session of such a net takes any patch, the whole volume as a rule,
+ * and streams it plane by plane along z: it holds 2 * dilation + 1 planes of each layer's input,
+ * never a layer's whole output, and the result is the whole volume's, bit for bit. */
+fab_status fab_net_create_sequential(const fab_sequential_config *c, const fab_tensors *weights,
+                                     fab_isa isa, fab_net **out, fab_error *err);
+
+/* ---- running a net ------------------------------------------------------------------------ */
+
 /* A session holds the memory for one patch shape; one fab_session_run at a time. The net must
  * outlive it. */
 typedef struct fab_net_session fab_net_session;
 /* Bytes a session of this shape takes with the present number of threads; 0 if the shape is
  * refused by fab_net_session_create. */
 size_t fab_net_session_bytes(const fab_net *net, const int patch[3]);
-/* patch must be a multiple of the divisor on every axis. */
+/* patch must be a multiple of the divisor on every axis (U-Nets). */
 fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_net_session **out,
                                   fab_error *err);
 fab_net_session *fab_net_session_free(fab_net_session *s);

@@ -1,7 +1,7 @@
 /* isa.c - which kernels run here: found by running them, never by asking CPUID.
  *
  * Hypervisors hide features that work and advertise features that do not. Each variant runs a
- * small convolution, a normalisation, a sum and a row's statistics on known data under a SIGILL
+ * small convolution, normalisations, a sum and a row's statistics on known data under a SIGILL
  * guard; it counts only if it gives the reference's bits.
  */
 #include <pthread.h>
@@ -54,6 +54,7 @@ static void probe_run(const fab_nn_kernels *k, probe_data *d)
                         .pair_out = PROBE_VOXELS * FAB_NN_BLOCK};
     k->conv(&row);
     k->norm(&(fab_norm_row){d->out, d->out, d->weights, d->weights + 7, 0.01f, PROBE_VOXELS});
+    k->elu(&(fab_norm_row){d->out, d->out, d->weights, d->weights + 5, 1.0f, PROBE_VOXELS});
     k->add(&(fab_add_row){d->out, d->in, d->out, d->weights, d->weights + 7, d->weights + 14,
                           d->weights + 21, 0.01f, 0.5f, PROBE_VOXELS});
     fab_stats_row stats = {.src = d->out, .count = PROBE_VOXELS};

@@ -150,6 +150,40 @@ static void norm(const fab_norm_row *r)
         }
 }
 
+INLINE __m256 expm1_negative(__m256 x)
+{
+    static const float c[] = {NN_EXPM1_COEFFICIENTS};
+    const __m256 one = _mm256_set1_ps(1.0f), magic = _mm256_set1_ps(NN_ROUND);
+    const __m256 low = _mm256_max_ps(x, _mm256_set1_ps(NN_EXP_LEAST));
+    const __m256 shifted = _mm256_fmadd_ps(low, _mm256_set1_ps(NN_LOG2_E), magic);
+    const __m256 n = _mm256_sub_ps(shifted, magic);
+    const __m256 part = _mm256_fmadd_ps(n, _mm256_set1_ps(-NN_LN2_HIGH), low);
+    const __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-NN_LN2_LOW), part);
+    const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    const __m256 power =
+        _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(NN_ONE_BITS)));
+    __m256 p = _mm256_set1_ps(c[0]);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < sizeof c / sizeof *c; i++)
+        p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c[i]));
+    return _mm256_fmadd_ps(_mm256_fmadd_ps(_mm256_mul_ps(r, r), p, r), power,
+                           _mm256_sub_ps(power, one));
+}
+
+static void elu(const fab_norm_row *r)
+{
+    const __m256 slope = _mm256_set1_ps(r->slope), zero = _mm256_setzero_ps();
+    const __m256 scale[2] = {_mm256_loadu_ps(r->scale), _mm256_loadu_ps(r->scale + 8)};
+    const __m256 shift[2] = {_mm256_loadu_ps(r->shift), _mm256_loadu_ps(r->shift + 8)};
+    for (int v = 0; v < r->count; v++)
+        for (int h = 0; h < 2; h++) {
+            const ptrdiff_t at = v * FAB_NN_BLOCK + h * 8;
+            const __m256 y = _mm256_fmadd_ps(_mm256_loadu_ps(r->src + at), scale[h], shift[h]);
+            const __m256 below = expm1_negative(_mm256_min_ps(y, zero));
+            _mm256_storeu_ps(r->dst + at, _mm256_fmadd_ps(slope, below, _mm256_max_ps(y, zero)));
+        }
+}
+
 INLINE __m256 leaky(__m256 y, __m256 slope)
 {
     return _mm256_max_ps(y, _mm256_mul_ps(y, slope));
@@ -241,4 +275,4 @@ static double peak(int64_t iterations)
     return 12.0 * 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, add, stats, peak};
+const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats, peak};

@@ -10,6 +10,10 @@ typedef __m512 wide;
 #define wide_sub(a, b) _mm512_sub_ps((a), (b))
 #define wide_mul(a, b) _mm512_mul_ps((a), (b))
 #define wide_max(a, b) _mm512_max_ps((a), (b))
+#define wide_min(a, b) _mm512_min_ps((a), (b))
+#define wide_power_of_two(a)                                                                      \
+    _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(a), 23),           \
+                                         _mm512_set1_epi32(NN_ONE_BITS)))
 #define WIDE_KEEP(a) __asm__ volatile("" : "+v"(a))
 #define WIDE_KERNELS fab_nn_kernels_avx512
 #define WIDE_NAME "avx512"

@@ -5,6 +5,7 @@
  * (AArch64) the compiler vectorises these loops; elsewhere they are slow and right.
  */
 #include <math.h>
+#include <string.h>
 
 #include "nn_internal.h"
 
@@ -41,6 +42,38 @@ static void norm(const fab_norm_row *r)
         int c = i % FAB_NN_BLOCK;
         float y = fmaf(r->src[i], r->scale[c], r->shift[c]), low = y * r->slope;
         r->dst[i] = y > low ? y : low;
+    }
+}
+
+/* 2^n of n + NN_ROUND, n a whole number from -126 to 127: it lies in the low bits. */
+static float power_of_two(float n)
+{
+    uint32_t bits;
+    memcpy(&bits, &n, sizeof bits);
+    bits = (bits << 23) + NN_ONE_BITS;
+    memcpy(&n, &bits, sizeof bits);
+    return n;
+}
+
+/* exp(x) - 1 for x <= 0 as nn_internal.h states it. */
+static float expm1_negative(float x)
+{
+    static const float c[] = {NN_EXPM1_COEFFICIENTS};
+    const float low = x > NN_EXP_LEAST ? x : NN_EXP_LEAST;
+    const float shifted = fmaf(low, NN_LOG2_E, NN_ROUND), n = shifted - NN_ROUND;
+    const float r = fmaf(n, -NN_LN2_LOW, fmaf(n, -NN_LN2_HIGH, low));
+    const float power = power_of_two(shifted);
+    float p = c[0];
+    for (size_t i = 1; i < sizeof c / sizeof *c; i++) p = fmaf(p, r, c[i]);
+    return fmaf(fmaf(r * r, p, r), power, power - 1.0f);
+}
+
+static void elu(const fab_norm_row *r)
+{
+    for (int i = 0; i < r->count * FAB_NN_BLOCK; i++) {
+        const int c = i % FAB_NN_BLOCK;
+        const float y = fmaf(r->src[i], r->scale[c], r->shift[c]);
+        r->dst[i] = fmaf(r->slope, expm1_negative(y < 0.0f ? y : 0.0f), y > 0.0f ? y : 0.0f);
     }
 }
 
@@ -89,4 +122,4 @@ static double peak(int64_t iterations)
     return 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, add, stats, peak};
+const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats, peak};

@@ -1,9 +1,9 @@
 /* kernels_wide.h - kernels for 16-float vectors; a template, included by one file an ISA.
  *
  * The includer defines the type `wide`, the functions wide_load, wide_store, wide_splat, wide_fma
- * (a * b + c), wide_add, wide_sub, wide_mul, wide_max, and WIDE_KERNELS, WIDE_NAME. With 32
- * registers the convolution holds 12 voxels x 32 outputs (24 sums, 2 weights, 1 broadcast), or
- * 12 x 16 when there is one output block only.
+ * (a * b + c), wide_add, wide_sub, wide_mul, wide_max, wide_min, wide_power_of_two (of
+ * n + NN_ROUND), and WIDE_KERNELS, WIDE_NAME. With 32 registers the convolution holds 12 voxels x
+ * 32 outputs (24 sums, 2 weights, 1 broadcast), or 12 x 16 when there is one output block only.
  */
 #include "nn_internal.h"
 
@@ -89,6 +89,31 @@ static void norm(const fab_norm_row *r)
     }
 }
 
+INLINE wide expm1_negative(wide x)
+{
+    static const float c[] = {NN_EXPM1_COEFFICIENTS};
+    const wide low = wide_max(x, wide_splat(NN_EXP_LEAST)), magic = wide_splat(NN_ROUND);
+    const wide shifted = wide_fma(low, wide_splat(NN_LOG2_E), magic);
+    const wide n = wide_sub(shifted, magic);
+    const wide r = wide_fma(n, wide_splat(-NN_LN2_LOW), wide_fma(n, wide_splat(-NN_LN2_HIGH), low));
+    const wide power = wide_power_of_two(shifted);
+    wide p = wide_splat(c[0]);
+#pragma GCC unroll 8
+    for (size_t i = 1; i < sizeof c / sizeof *c; i++) p = wide_fma(p, r, wide_splat(c[i]));
+    return wide_fma(wide_fma(wide_mul(r, r), p, r), power, wide_sub(power, wide_splat(1.0f)));
+}
+
+static void elu(const fab_norm_row *r)
+{
+    const wide slope = wide_splat(r->slope), zero = wide_splat(0.0f);
+    const wide scale = wide_load(r->scale), shift = wide_load(r->shift);
+    for (int v = 0; v < r->count; v++) {
+        const wide y = wide_fma(wide_load(r->src + v * FAB_NN_BLOCK), scale, shift);
+        const wide below = expm1_negative(wide_min(y, zero));
+        wide_store(r->dst + v * FAB_NN_BLOCK, wide_fma(slope, below, wide_max(y, zero)));
+    }
+}
+
 INLINE wide leaky(wide y, wide slope)
 {
     return wide_max(y, wide_mul(y, slope));
@@ -166,4 +191,4 @@ static double peak(int64_t iterations)
     return 12.0 * 32.0 * (double)iterations;
 }
 
-const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, add, stats, peak};
+const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats, peak};

@@ -5,6 +5,8 @@
  */
 #include <immintrin.h>
 
+#include "nn_internal.h"
+
 typedef struct wide {
     __m256 low, high;
 } wide;
@@ -18,6 +20,7 @@ WIDE_BINARY(add, _mm256_add_ps)
 WIDE_BINARY(sub, _mm256_sub_ps)
 WIDE_BINARY(mul, _mm256_mul_ps)
 WIDE_BINARY(max, _mm256_max_ps)
+WIDE_BINARY(min, _mm256_min_ps)
 
 static inline wide wide_load(const float *p)
 {
@@ -38,6 +41,17 @@ static inline wide wide_splat(float s)
 static inline wide wide_fma(wide a, wide b, wide c)
 {
     return (wide){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+
+static inline __m256 half_power_of_two(__m256 a)
+{
+    const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(a), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(NN_ONE_BITS)));
+}
+
+static inline wide wide_power_of_two(wide a)
+{
+    return (wide){half_power_of_two(a.low), half_power_of_two(a.high)};
 }
 
 #define WIDE_KEEP(a) __asm__ volatile("" : "+x"((a).low), "+x"((a).high))

@@ -17,12 +17,6 @@
 
 #include "nn_internal.h"
 
-typedef struct build {
-    fab_net *net;
-    const fab_tensors *weights;
-    fab_error *err;
-} build;
-
 int fab_net_tensor_channels(const fab_net *net, int tensor)
 {
     return tensor == 0 ? net->config.input_channels : net->ops[tensor - 1].outputs;
@@ -38,7 +32,7 @@ int fab_net_tensor_level(const fab_net *net, int tensor)
     return tensor == 0 ? 0 : net->ops[tensor - 1].level;
 }
 
-static float *alloc_floats(build *b, size_t count)
+float *fab_nn_alloc_floats(fab_net_build *b, size_t count)
 {
     float *p = count <= FAB_MAX_ALLOC_BYTES / sizeof *p
                    ? fab_alloc_aligned(64, count * sizeof *p) : NULL;
@@ -51,28 +45,26 @@ static float *alloc_floats(build *b, size_t count)
     return p;
 }
 
-/* `values` padded with zeros to whole blocks. */
-static fab_status pad_vector(build *b, const float *values, int count, float **out)
+fab_status fab_nn_pad_vector(fab_net_build *b, const float *values, int count, float **out)
 {
-    float *p = alloc_floats(b, (size_t)fab_nn_blocks(count) * FAB_NN_BLOCK);
+    float *p = fab_nn_alloc_floats(b, (size_t)fab_nn_blocks(count) * FAB_NN_BLOCK);
     if (!p) return FAB_ERR_NOMEM;
     memcpy(p, values, (size_t)count * sizeof *p);
     *out = p;
     return FAB_OK;
 }
 
-static fab_status get_vector(build *b, const char *prefix, const char *name, int count,
+static fab_status get_vector(fab_net_build *b, const char *prefix, const char *name, int count,
                              float **out)
 {
     char full[160];
     const float *values = NULL;
     snprintf(full, sizeof full, "%s.%s", prefix, name);
     FAB_TRY(fab_tensors_get(b->weights, full, (int64_t[]){count}, 1, &values, b->err));
-    return out ? pad_vector(b, values, count, out) : FAB_OK;
+    return out ? fab_nn_pad_vector(b, values, count, out) : FAB_OK;
 }
 
-/* The channel counts of an operation's input blocks: every source starts a new block. */
-static fab_status list_channels(build *b, fab_net_op *op)
+fab_status fab_nn_list_channels(fab_net_build *b, fab_net_op *op)
 {
     op->blocks = 0;
     for (int s = 0; s < op->sources; s++)
@@ -94,15 +86,12 @@ static int input_channels(const fab_net_op *op)
     return sum;
 }
 
-/* [out][in][tap] (or [in][out][tap] if `transposed`) to [position][out block][block][tap][c][16].
- * A convolution has one position and op->taps taps; a transposed one as many positions as its
- * kernel has taps, with one tap each. */
-static fab_status repack(build *b, fab_net_op *op, const float *from, int kernel_taps,
+fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, int kernel_taps,
                          bool transposed)
 {
     const int positions = kernel_taps / op->taps, inputs = input_channels(op);
     op->weights_stride = (ptrdiff_t)op->taps * inputs * FAB_NN_BLOCK;
-    op->weights = alloc_floats(b, (size_t)positions * (size_t)op->out_blocks *
+    op->weights = fab_nn_alloc_floats(b, (size_t)positions * (size_t)op->out_blocks *
                                       (size_t)op->weights_stride);
     if (!op->weights) return FAB_ERR_NOMEM;
     float *to = op->weights;
@@ -121,8 +110,7 @@ static fab_status repack(build *b, fab_net_op *op, const float *from, int kernel
     return FAB_OK;
 }
 
-/* The next free operation, reading source[0] (and source[1] if it is not negative). */
-static fab_net_op *next_op(build *b, fab_op_kind kind, int level, int outputs, int source0,
+fab_net_op *fab_nn_next_op(fab_net_build *b, fab_op_kind kind, int level, int outputs, int source0,
                            int source1)
 {
     fab_net_op *op = &b->net->ops[b->net->op_count];
@@ -154,22 +142,22 @@ typedef struct conv_shape {
 } conv_shape;
 
 /* conv + norm; returns through *tensor the tensor it makes. */
-static fab_status add_conv(build *b, const char *prefix, const conv_shape *s, int source0,
+static fab_status add_conv(fab_net_build *b, const char *prefix, const conv_shape *s, int source0,
                            int source1, int *tensor)
 {
     char conv[144], norm[144];
     const float *values = NULL;
-    fab_net_op *op = next_op(b, FAB_OP_CONV, s->level, s->features, source0, source1);
+    fab_net_op *op = fab_nn_next_op(b, FAB_OP_CONV, s->level, s->features, source0, source1);
     memcpy(op->kernel, s->kernel, sizeof op->kernel);
     memcpy(op->stride, s->stride, sizeof op->stride);
     op->taps = product(op->kernel);
     op->linear = s->linear;
-    FAB_TRY(list_channels(b, op));
+    FAB_TRY(fab_nn_list_channels(b, op));
     snprintf(conv, sizeof conv, "%s.conv.weight", prefix);
     const int64_t shape[5] = {op->outputs, input_channels(op), op->kernel[0], op->kernel[1],
                               op->kernel[2]};
     FAB_TRY(fab_tensors_get(b->weights, conv, shape, 5, &values, b->err));
-    FAB_TRY(repack(b, op, values, op->taps, false));
+    FAB_TRY(fab_nn_repack(b, op, values, op->taps, false));
     snprintf(conv, sizeof conv, "%s.conv", prefix);
     if (s->bias) FAB_TRY(get_vector(b, conv, "bias", op->outputs, NULL));
     snprintf(norm, sizeof norm, "%s.norm", prefix);
@@ -179,8 +167,9 @@ static fab_status add_conv(build *b, const char *prefix, const conv_shape *s, in
     return FAB_OK;
 }
 
-static fab_status add_stage(build *b, const char *prefix, const fab_unet_stage *stage, int convs,
-                            const int stride[3], int level, int source0, int source1, int *tensor)
+static fab_status add_stage(fab_net_build *b, const char *prefix, const fab_unet_stage *stage,
+                            int convs, const int stride[3], int level, int source0, int source1,
+                            int *tensor)
 {
     for (int i = 0; i < convs; i++) {
         char name[128];
@@ -197,7 +186,7 @@ static fab_status add_stage(build *b, const char *prefix, const fab_unet_stage *
 /* What a residual block adds to its second convolution's result: the block's input, pooled where
  * it is strided, projected where the width changes. The projection's place in torch's
  * nn.Sequential, and so its name, depends on whether there is a pool. */
-static fab_status add_skip(build *b, const char *prefix, const fab_unet_stage *stage,
+static fab_status add_skip(fab_net_build *b, const char *prefix, const fab_unet_stage *stage,
                            const int stride[3], int level, int source, int *tensor)
 {
     char name[128];
@@ -205,7 +194,7 @@ static fab_status add_skip(build *b, const char *prefix, const fab_unet_stage *s
     const int inputs = fab_net_tensor_channels(b->net, source);
     *tensor = source;
     if (strided) {
-        fab_net_op *op = next_op(b, FAB_OP_POOL, level, inputs, source, -1);
+        fab_net_op *op = fab_nn_next_op(b, FAB_OP_POOL, level, inputs, source, -1);
         memcpy(op->kernel, stride, sizeof op->kernel);
         memcpy(op->stride, stride, sizeof op->stride);
         *tensor = b->net->op_count;
@@ -217,7 +206,7 @@ static fab_status add_skip(build *b, const char *prefix, const fab_unet_stage *s
 }
 
 /* BasicBlockD; *tensor is its input and becomes its output. */
-static fab_status add_block(build *b, const char *prefix, const fab_unet_stage *stage,
+static fab_status add_block(fab_net_build *b, const char *prefix, const fab_unet_stage *stage,
                             const int stride[3], int level, int *tensor)
 {
     char name[128];
@@ -230,47 +219,47 @@ static fab_status add_block(build *b, const char *prefix, const fab_unet_stage *
     snprintf(name, sizeof name, "%s.conv2", prefix);
     const conv_shape second = {stage->features, level, stage->kernel, one, bias, true};
     FAB_TRY(add_conv(b, name, &second, sum, -1, &sum));
-    next_op(b, FAB_OP_ADD, level, stage->features, sum, skip);
+    fab_nn_next_op(b, FAB_OP_ADD, level, stage->features, sum, skip);
     *tensor = b->net->op_count;
     return FAB_OK;
 }
 
-static fab_status add_up(build *b, int index, const fab_unet_stage *below, int features, int level,
-                         int source, int *tensor)
+static fab_status add_up(fab_net_build *b, int index, const fab_unet_stage *below, int features,
+                         int level, int source, int *tensor)
 {
     char name[96], full[128];
     const float *values = NULL;
-    fab_net_op *op = next_op(b, FAB_OP_UP, level, features, source, -1);
+    fab_net_op *op = fab_nn_next_op(b, FAB_OP_UP, level, features, source, -1);
     memcpy(op->kernel, below->stride, sizeof op->kernel);
     memcpy(op->stride, below->stride, sizeof op->stride);
-    FAB_TRY(list_channels(b, op));
+    FAB_TRY(fab_nn_list_channels(b, op));
     snprintf(name, sizeof name, "decoder.transpconvs.%d", index);
     snprintf(full, sizeof full, "%s.weight", name);
     const int64_t shape[5] = {input_channels(op), features, op->kernel[0], op->kernel[1],
                               op->kernel[2]};
     FAB_TRY(fab_tensors_get(b->weights, full, shape, 5, &values, b->err));
-    FAB_TRY(repack(b, op, values, product(op->kernel), true));
+    FAB_TRY(fab_nn_repack(b, op, values, product(op->kernel), true));
     if (b->net->config.conv_bias) FAB_TRY(get_vector(b, name, "bias", features, &op->bias));
     *tensor = b->net->op_count;
     return FAB_OK;
 }
 
-static fab_status add_head(build *b, int source)
+static fab_status add_head(fab_net_build *b, int source)
 {
     char name[96], full[128];
     const float *values = NULL;
     const fab_unet_config *c = &b->net->config;
-    fab_net_op *op = next_op(b, FAB_OP_HEAD, 0, c->classes, source, -1);
-    FAB_TRY(list_channels(b, op));
+    fab_net_op *op = fab_nn_next_op(b, FAB_OP_HEAD, 0, c->classes, source, -1);
+    FAB_TRY(fab_nn_list_channels(b, op));
     snprintf(name, sizeof name, "decoder.seg_layers.%d", c->stage_count - 2);
     snprintf(full, sizeof full, "%s.weight", name);
     const int64_t shape[5] = {c->classes, input_channels(op), 1, 1, 1};
     FAB_TRY(fab_tensors_get(b->weights, full, shape, 5, &values, b->err));
-    FAB_TRY(repack(b, op, values, 1, false));
+    FAB_TRY(fab_nn_repack(b, op, values, 1, false));
     return get_vector(b, name, "bias", c->classes, &op->bias);
 }
 
-static fab_status build_encoder(build *b, int skip[FAB_UNET_MAX_STAGES])
+static fab_status build_encoder(fab_net_build *b, int skip[FAB_UNET_MAX_STAGES])
 {
     const fab_unet_config *c = &b->net->config;
     char name[96];
@@ -283,7 +272,7 @@ static fab_status build_encoder(build *b, int skip[FAB_UNET_MAX_STAGES])
     return FAB_OK;
 }
 
-static fab_status build_residual_encoder(build *b, int skip[FAB_UNET_MAX_STAGES])
+static fab_status build_residual_encoder(fab_net_build *b, int skip[FAB_UNET_MAX_STAGES])
 {
     const fab_unet_config *c = &b->net->config;
     int tensor = 0;
@@ -300,7 +289,7 @@ static fab_status build_residual_encoder(build *b, int skip[FAB_UNET_MAX_STAGES]
     return FAB_OK;
 }
 
-static fab_status build_unet(build *b)
+static fab_status build_unet(fab_net_build *b)
 {
     const fab_unet_config *c = &b->net->config;
     int skip[FAB_UNET_MAX_STAGES];
@@ -318,18 +307,26 @@ static fab_status build_unet(build *b)
     return add_head(b, tensor);
 }
 
-fab_status fab_net_create_unet(const fab_unet_config *c, const fab_tensors *weights, fab_isa isa,
-                               fab_net **out, fab_error *err)
+fab_status fab_nn_new_net(fab_isa isa, fab_net **out, fab_error *err)
 {
     if (!fab_nn_isa_runs(isa))
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s kernels do not run on this machine",
                  fab_nn_isa_name(isa));
-    FAB_AUTO(fab_net_free) fab_net *net = fab_calloc(1, sizeof *net);
+    fab_net *net = fab_calloc(1, sizeof *net);
     if (!net) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network");
-    net->config = *c;
     net->isa = isa;
     net->kernels = fab_nn_kernels_of(isa);
-    FAB_TRY(build_unet(&(build){net, weights, err}));
+    *out = net;
+    return FAB_OK;
+}
+
+fab_status fab_net_create_unet(const fab_unet_config *c, const fab_tensors *weights, fab_isa isa,
+                               fab_net **out, fab_error *err)
+{
+    FAB_AUTO(fab_net_free) fab_net *net = NULL;
+    FAB_TRY(fab_nn_new_net(isa, &net, err));
+    net->config = *c;
+    FAB_TRY(build_unet(&(fab_net_build){net, weights, err}));
     *out = net;
     net = NULL;
     return FAB_OK;

@@ -67,11 +67,25 @@ typedef struct fab_stats_row {
     float mean[FAB_NN_BLOCK], m2[FAB_NN_BLOCK];
 } fab_stats_row;
 
+/* exp(x) - 1 for x <= 0, the same bits everywhere: x is held at NN_EXP_LEAST, where the result is
+ * -1 already; n = x / ln 2 rounded to even by adding and subtracting NN_ROUND; r = x - n ln 2 in
+ * two parts; q = r + r^2 (1/2 + r/6 + ... + r^5/5040), below half a unit in the last place off;
+ * 2^n from the bits of n; the result is q 2^n + (2^n - 1). Every product and sum is fused. */
+#define NN_EXP_LEAST (-30.0f)
+#define NN_ROUND 12582912.0f /* 1.5 * 2^23 */
+#define NN_LOG2_E 1.44269504088896341f
+#define NN_LN2_HIGH 0.693359375f
+#define NN_LN2_LOW (-2.12194440e-4f)
+#define NN_ONE_BITS 0x3f800000 /* of 1.0f */
+#define NN_EXPM1_COEFFICIENTS                                                                     \
+    1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2
+
 /* One instruction set: a table row and a file. */
 typedef struct fab_nn_kernels {
     const char *name;
     void (*conv)(const fab_conv_row *row);
     void (*norm)(const fab_norm_row *row);
+    void (*elu)(const fab_norm_row *row); /* slope is alpha; as norm, with ELU */
     void (*add)(const fab_add_row *row);
     void (*stats)(fab_stats_row *row);
     double (*peak)(int64_t iterations);
@@ -102,15 +116,19 @@ typedef struct fab_net_op {
     int blocks;                 /* of all sources together */
     int taps;                   /* CONV, HEAD: of the kernel; UP: 1 */
     bool linear;                /* CONV: no activation after its norm: a term of a sum */
+    int dilation[3];            /* chains only, as the next two */
+    fab_activation activation;
+    float slope;
     int32_t *channels;          /* of each input block; ADD, POOL: NULL */
     float *weights;             /* [UP: position][out block][block][tap][c][16] */
     ptrdiff_t weights_stride;   /* floats per out block */
-    float *bias;                /* UP, HEAD: padded to 16; CONV: NULL, it cancels in the norm */
-    float *gamma, *beta;        /* CONV: padded with zeros */
+    float *bias;                /* padded to 16, or NULL; CONV of a U-Net: cancels in the norm */
+    float *gamma, *beta;        /* CONV: padded with zeros; chains: scale and shift */
 } fab_net_op;
 
 struct fab_net {
-    fab_unet_config config;
+    fab_unet_config config;     /* chains: input_channels and classes only */
+    bool sequential;            /* a chain of convolutions, run by stream.c */
     fab_isa isa;
     const fab_nn_kernels *kernels;
     int op_count;
@@ -122,6 +140,44 @@ struct fab_net {
 int fab_net_tensor_channels(const fab_net *net, int tensor);
 bool fab_net_tensor_raw(const fab_net *net, int tensor);
 int fab_net_tensor_level(const fab_net *net, int tensor);
+
+/* ---- building (net.c; chains: sequential.c) ----------------------------------------------- */
+
+typedef struct fab_net_build {
+    fab_net *net;
+    const fab_tensors *weights;
+    fab_error *err;
+} fab_net_build;
+
+/* An empty net for `isa`, which must run here. */
+fab_status fab_nn_new_net(fab_isa isa, fab_net **out, fab_error *err);
+/* The next free operation, reading source0 (and source1 if it is not negative). */
+fab_net_op *fab_nn_next_op(fab_net_build *b, fab_op_kind kind, int level, int outputs, int source0,
+                           int source1);
+/* The channel counts of an operation's input blocks: every source starts a new block. */
+fab_status fab_nn_list_channels(fab_net_build *b, fab_net_op *op);
+/* Zeros; NULL with the error set if there is no memory. */
+float *fab_nn_alloc_floats(fab_net_build *b, size_t count);
+/* `values` padded with zeros to whole blocks. */
+fab_status fab_nn_pad_vector(fab_net_build *b, const float *values, int count, float **out);
+/* [out][in][tap] (or [in][out][tap] if `transposed`) to [position][out block][block][tap][c][16].
+ * A convolution has one position and op->taps taps; a transposed one as many positions as its
+ * kernel has taps, with one tap each. */
+fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, int kernel_taps,
+                         bool transposed);
+/* Every field of a chain's description, whoever filled it. */
+fab_status fab_nn_sequential_check(const fab_sequential_config *c, fab_error *err);
+
+/* ---- chains: the whole volume, plane by plane (stream.c) ---------------------------------- */
+
+typedef struct fab_stream fab_stream;
+size_t fab_stream_bytes(const fab_net *net, const int size[3]); /* 0 if it would be refused */
+fab_status fab_stream_create(const fab_net *net, const int size[3], fab_stream **out,
+                             fab_error *err);
+fab_stream *fab_stream_free(fab_stream *s);
+FAB_DEFINE_AUTO(fab_stream, fab_stream_free)
+fab_status fab_stream_run(fab_stream *s, const float *input, fab_net_sink sink, void *sink_ctx,
+                          fab_error *err);
 
 /* ---- a plan: where everything lies for one patch shape ---------------------------------- */
 
@@ -157,6 +213,7 @@ typedef struct fab_tile_stats {
 
 struct fab_net_session {
     const fab_net *net;
+    fab_stream *stream;     /* chains: does it all */
     fab_net_plan plan;
     int workers;
     float *arena, *scratch;

@@ -373,6 +373,10 @@ size_t fab_net_session_bytes(const fab_net *net, const int patch[3])
 {
     fab_net_plan plan;
     size_t offset[FAB_NN_MAX_OPS + 1];
+    if (net->sequential) {
+        const size_t bytes = fab_stream_bytes(net, patch);
+        return bytes ? sizeof(fab_net_session) + bytes : 0;
+    }
     if (fab_net_plan_make(net, patch, &plan, NULL) < 0) return 0;
     return sizeof(fab_net_session) + plan.partials * sizeof(fab_tile_stats) +
            (plan.arena + plan.scratch * (size_t)fab_threads_get() + affine_floats(net, offset)) *
@@ -386,6 +390,7 @@ fab_net_session *fab_net_session_free(fab_net_session *s)
     fab_free(s->scratch);
     fab_free(s->partials);
     fab_free(s->affine);
+    fab_stream_free(s->stream);
     return fab_free(s);
 }
 
@@ -403,21 +408,32 @@ static fab_status fit_workers(fab_net_session *s, fab_error *err)
     return FAB_OK;
 }
 
+static fab_status create_arena(fab_net_session *s, const int patch[3], fab_error *err)
+{
+    FAB_TRY(fab_net_plan_make(s->net, patch, &s->plan, err));
+    s->plan.scratch = (s->plan.scratch + 15) / 16 * 16;
+    s->arena = fab_alloc_aligned(64, s->plan.arena * sizeof *s->arena);
+    s->partials = fab_alloc_array(s->plan.partials, sizeof *s->partials);
+    s->affine = fab_alloc_array(affine_floats(s->net, s->affine_offset), sizeof *s->affine);
+    if (!s->arena || !s->partials || !s->affine)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a patch of %d x %d x %d voxels (%zu MiB)",
+                 patch[0], patch[1], patch[2], fab_net_session_bytes(s->net, patch) >> 20);
+    return fit_workers(s, err);
+}
+
+static fab_status create_stream(fab_net_session *s, const int size[3], fab_error *err)
+{
+    memcpy(s->plan.size[0], size, sizeof s->plan.size[0]);
+    return fab_stream_create(s->net, size, &s->stream, err);
+}
+
 fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_net_session **out,
                                   fab_error *err)
 {
     FAB_AUTO(fab_net_session_free) fab_net_session *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network session");
     s->net = net;
-    FAB_TRY(fab_net_plan_make(net, patch, &s->plan, err));
-    s->plan.scratch = (s->plan.scratch + 15) / 16 * 16;
-    s->arena = fab_alloc_aligned(64, s->plan.arena * sizeof *s->arena);
-    s->partials = fab_alloc_array(s->plan.partials, sizeof *s->partials);
-    s->affine = fab_alloc_array(affine_floats(net, s->affine_offset), sizeof *s->affine);
-    if (!s->arena || !s->partials || !s->affine)
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a patch of %d x %d x %d voxels (%zu MiB)",
-                 patch[0], patch[1], patch[2], fab_net_session_bytes(net, patch) >> 20);
-    FAB_TRY(fit_workers(s, err));
+    FAB_TRY(net->sequential ? create_stream(s, patch, err) : create_arena(s, patch, err));
     *out = s;
     s = NULL;
     return FAB_OK;
@@ -429,6 +445,7 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
     static void (*const tasks[])(void *, int64_t, int) = {
         [FAB_OP_CONV] = conv_task, [FAB_OP_UP] = up_task, [FAB_OP_HEAD] = head_task,
         [FAB_OP_POOL] = pool_task, [FAB_OP_ADD] = add_task};
+    if (s->stream) return fab_stream_run(s->stream, input, sink, ctx, err);
     FAB_TRY(fit_workers(s, err));
     s->input = input;
     s->sink = sink;
