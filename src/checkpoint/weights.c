@@ -23,6 +23,7 @@ typedef struct view {
     int rank;
     int64_t shape[FAB_TENSOR_MAX_RANK], stride[FAB_TENSOR_MAX_RANK];
     bool copied;                   /* not in C order */
+    size_t file;                   /* of the storage, in the archive */
     size_t at;                     /* of the storage, then of the values, in the block */
 } view;
 
@@ -202,25 +203,53 @@ static bool same_storage(const view *a, const view *b)
            memcmp(a->key->as.text, b->key->as.text, a->key->count) == 0;
 }
 
-/* Places each storage in the block; what they claim of one storage must agree. */
+/* Finds a storage's file; it has the size that is claimed. */
+static fab_status find_storage(const plan *s, view *v, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    const int n = snprintf(path, sizeof path, "%sdata/%.*s", s->c->prefix, (int)v->key->count,
+                           v->key->as.text);
+    if (n < 0 || (size_t)n >= sizeof path || !fab_archive_find(s->c->archive, path, &v->file))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "its storage data/%s is missing",
+                 fab_pickle_printable(v->key->as.text, v->key->count).text);
+    const uint64_t bytes = fab_archive_bytes(s->c->archive, v->file);
+    if (bytes != (uint64_t)v->numel * fab_tensor_dtype_bytes(v->dtype))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "its storage has %llu bytes, not %lld values of %zu",
+                 (unsigned long long)bytes, (long long)v->numel,
+                 fab_tensor_dtype_bytes(v->dtype));
+    return FAB_OK;
+}
+
+/* Gives v's storage a place in the block, that of the view before it if that is on the same one;
+ * what they claim of it must agree. */
+static fab_status place_storage(plan *s, view *v, const view *before, fab_error *err)
+{
+    if (before && same_storage(before, v)) {
+        if (before->dtype != v->dtype || before->numel != v->numel)
+            FAB_FAIL(err, FAB_ERR_FORMAT, "claims another type or size of its storage than "
+                     "tensor %s", shown(before->name).text);
+        v->at = before->at;
+        return FAB_OK;
+    }
+    FAB_TRY(find_storage(s, v, err));
+    v->at = s->storage_values;
+    s->storage_values += (size_t)v->numel;
+    if (s->storage_values > (size_t)FAB_MAX_WEIGHTS)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "more than %lld values", (long long)FAB_MAX_WEIGHTS);
+    return FAB_OK;
+}
+
+/* All of this before memory is taken: a file cannot ask for more than it holds. */
 static fab_status place_storages(plan *s, fab_error *err)
 {
     qsort(s->views, s->count, sizeof *s->views, by_storage);
     for (size_t i = 0; i < s->count; i++) {
         view *v = &s->views[i];
-        const view *before = i ? v - 1 : NULL;
-        if (before && same_storage(before, v)) {
-            if (before->dtype != v->dtype || before->numel != v->numel)
-                FAB_FAIL(err, FAB_ERR_FORMAT, "tensor %s: claims another type or size of its "
-                         "storage than tensor %s", shown(v->name).text,
-                         shown(before->name).text);
-            v->at = before->at;
-            continue;
+        const fab_status status = place_storage(s, v, i ? v - 1 : NULL, err);
+        if (status < 0) {
+            fab_error_prefix(err, "tensor %s", shown(v->name).text);
+            return status;
         }
-        v->at = s->storage_values;
-        s->storage_values += (size_t)v->numel;
-        if (s->storage_values > (size_t)FAB_MAX_WEIGHTS)
-            FAB_FAIL(err, FAB_ERR_LIMIT, "more than %lld values", (long long)FAB_MAX_WEIGHTS);
     }
     return FAB_OK;
 }
@@ -244,24 +273,11 @@ static fab_status convert_block(void *ctx, const void *bytes, size_t count, fab_
 
 static fab_status read_storage(const plan *s, const view *v, fab_error *err)
 {
-    char path[FAB_MAX_PATH_BYTES];
-    const fab_archive *archive = s->c->archive;
-    size_t index = 0;
-    const int n = snprintf(path, sizeof path, "%sdata/%.*s", s->c->prefix, (int)v->key->count,
-                           v->key->as.text);
-    if (n < 0 || (size_t)n >= sizeof path || !fab_archive_find(archive, path, &index))
-        FAB_FAIL(err, FAB_ERR_FORMAT, "its storage data/%s is missing",
-                 fab_pickle_printable(v->key->as.text, v->key->count).text);
-    const uint64_t bytes = fab_archive_bytes(archive, index);
-    if (bytes != (uint64_t)v->numel * fab_tensor_dtype_bytes(v->dtype))
-        FAB_FAIL(err, FAB_ERR_FORMAT, "its storage has %llu bytes, not %lld values of %zu",
-                 (unsigned long long)bytes, (long long)v->numel,
-                 fab_tensor_dtype_bytes(v->dtype));
     if (v->dtype == FAB_TENSOR_F32)
-        return fab_archive_read(archive, index, s->values + v->at, err);
+        return fab_archive_read(s->c->archive, v->file, s->values + v->at, err);
     converter to = {v->dtype, s->values + v->at};
     fab_writer w = {.ctx = &to, .write = convert_block};
-    return fab_archive_copy(archive, index, &w, err);
+    return fab_archive_copy(s->c->archive, v->file, &w, err);
 }
 
 static fab_status read_storages(plan *s, fab_error *err)

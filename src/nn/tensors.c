@@ -33,14 +33,17 @@ static void f32_from_bf16(const uint8_t *from, float *to, size_t count)
     }
 }
 
+/* IEC 60559 binary16 to binary32, which holds all of its values. */
 static float half_value(unsigned bits)
 {
-    const int exponent = (int)(bits >> 10 & 31);
-    const float mantissa = (float)(bits & 1023);
-    float value = exponent == 31  ? (mantissa > 0 ? NAN : INFINITY)
-                  : exponent == 0 ? ldexpf(mantissa, -24)
-                                  : ldexpf(mantissa + 1024.0f, exponent - 25);
-    return bits & 0x8000 ? -value : value;
+    const uint32_t sign = (uint32_t)(bits & 0x8000) << 16;
+    const uint32_t exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    uint32_t to = (exponent == 31 ? 255 : exponent + 112) << 23 | mantissa << 13;
+    float value = (float)mantissa * 0x1p-24f;
+    if (exponent == 0) memcpy(&to, &value, sizeof to);
+    to |= sign;
+    memcpy(&value, &to, sizeof value);
+    return value;
 }
 
 static void f32_from_f16(const uint8_t *from, float *to, size_t count)

@@ -5,7 +5,7 @@
 #include "fabrica/checkpoint.h"
 
 static fab_error err;
-static uint8_t body[1 << 20], bytes[4 << 20];
+static uint8_t body[1 << 20], bytes[20 << 20];
 static float values[1024];
 
 static fab_status read_tensors(size_t size, fab_tensors **out)
@@ -67,9 +67,9 @@ static const struct {
     {"storage of 2^62 values",
      {.key = "1", .numel = HUGE_COUNT, .rank = 1, .shape = {2}, .stride = {1}}, FAB_ERR_LIMIT,
      "tensor b: a storage of 4611686018427387904 values, at most 1073741824"},
-    {"storages too large together",
-     {.key = "1", .numel = FAB_MAX_WEIGHTS, .rank = 1, .shape = {2}, .stride = {1}}, FAB_ERR_LIMIT,
-     "more than 1073741824 values"},
+    {"a missing storage of 4 GB",
+     {.key = "1", .numel = FAB_MAX_WEIGHTS, .rank = 1, .shape = {2}, .stride = {1}},
+     FAB_ERR_FORMAT, "tensor b: its storage data/1 is missing"},
 };
 
 static size_t build(const pickle_tensor *tensors, size_t count, size_t storage_bytes)
@@ -94,19 +94,40 @@ static void each_tensor(void)
 /* What the cases above are edits of; strides of an axis of length one mean nothing. */
 static void the_good_one(void)
 {
-    static const int64_t shape[] = {4, 6}, turned[] = {6, 4}, one[] = {1, 2};
+    static const int64_t shape[] = {4, 6}, turned[] = {6, 1, 4}, one[] = {1, 2};
     const pickle_tensor three[] = {
-        GOOD, {.numel = 24, .rank = 2, .shape = {6, 4}, .stride = {1, 6}},
+        GOOD, {.numel = 24, .rank = 3, .shape = {6, 1, 4}, .stride = {1, INT64_MAX, 6}},
         {.numel = 24, .offset = 22, .rank = 2, .shape = {1, 2}, .stride = {INT64_MAX, 1}}};
     const float *a = NULL, *b = NULL, *c = NULL;
     fab_tensors *t = NULL;
     for (int i = 0; i < 24; i++) values[i] = (float)i;
     CHECK_OK(read_tensors(build(three, 3, 96), &t));
     CHECK_OK(fab_tensors_get(t, "a", shape, 2, &a, &err));
-    CHECK_OK(fab_tensors_get(t, "b", turned, 2, &b, &err));
+    CHECK_OK(fab_tensors_get(t, "b", turned, 3, &b, &err));
     CHECK_OK(fab_tensors_get(t, "c", one, 2, &c, &err));
     for (int i = 0; i < 24; i++) CHECK(a[i] == (float)i && b[i % 6 * 4 + i / 6] == (float)i);
     CHECK(c == a + 22);
+    fab_tensors_free(t);
+}
+
+/* What newer versions of PyTorch put beside the rest. */
+static void further_files_are_passed_over(void)
+{
+    pickle p = {body, 0};
+    const pickle_tensor good[] = {GOOD};
+    fab_tensors *t = NULL;
+    pickle_state_dict(&p, good, 1);
+    const zip_entry e[] = {
+        {.name = "m/data.pkl", .text = (const char *)p.data, .bytes = p.size},
+        {.name = "m/.format_version", .text = "1"},
+        {.name = "m/.storage_alignment", .text = "64"},
+        {.name = "m/byteorder", .text = "little"},
+        {.name = "m/data/0", .text = (const char *)values, .bytes = 96},
+        {.name = "m/version", .text = "3\n"},
+        {.name = "m/.data/serialization_id", .text = "0123456789"},
+    };
+    CHECK_OK(read_tensors(zip_build(e, sizeof e / sizeof *e, bytes), &t));
+    CHECK(fab_tensors_count(t) == 1);
     fab_tensors_free(t);
 }
 
@@ -256,12 +277,36 @@ static void a_pickle_too_large(void)
                 read_tensors(zip_build(e, 3, bytes), &t));
 }
 
+/* Three storages of 2 GB, in a zip large enough not to be a bomb: refused before memory is
+ * taken. */
+static void storages_too_large_together(void)
+{
+    static char filler[17 << 20];
+    pickle p = {body, 0};
+    pickle_tensor three[3];
+    zip_entry e[6] = {{.name = "m/version", .text = "3\n"},
+                      {.name = "m/filler", .text = filler, .bytes = sizeof filler}};
+    static const char *const keys[] = {"0", "1", "2"}, *const names[] = {"m/data/0", "m/data/1",
+                                                                        "m/data/2"};
+    for (int i = 0; i < 3; i++) {
+        three[i] = (pickle_tensor){.key = keys[i], .numel = 1 << 29, .rank = 1, .shape = {2},
+                                   .stride = {1}};
+        e[2 + i] = (zip_entry){.name = names[i], .text = "x", .claimed_size = 2u << 30};
+    }
+    pickle_state_dict(&p, three, 3);
+    e[5] = (zip_entry){.name = "m/data.pkl", .text = (const char *)p.data, .bytes = p.size};
+    fab_tensors *t = NULL;
+    CHECK_FAILS(FAB_ERR_LIMIT, "tensor c: more than 1073741824 values",
+                read_tensors(zip_build(e, 6, bytes), &t));
+}
+
 int main(void)
 {
     static const fab_test tests[] = {
-        TEST(the_good_one), TEST(each_tensor), TEST(storage_of_another_size), TEST(not_finite),
+        TEST(the_good_one), TEST(further_files_are_passed_over), TEST(each_tensor),
+        TEST(storage_of_another_size), TEST(not_finite),
         TEST(a_name_twice), TEST(more_copies_than_values), TEST(each_zip), TEST(cut_anywhere),
-        TEST(a_pickle_too_large),
+        TEST(a_pickle_too_large), TEST(storages_too_large_together),
     };
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -261,6 +261,8 @@ static const struct {
     {"a dtype", OPS("cnumpy\ndtype\nX\2\0\0\0f8\x89\x88\x87R"), FAB_ERR_UNSUPPORTED,
      "a numpy.dtype is no plain value"},
     {"a list as a key", OPS("}]Ns"), FAB_ERR_UNSUPPORTED, "k: a dict with a list as a key"},
+    {"a key set again: the last counts", OPS("NsX\1\0\0\0kctorch\nSize\n"), FAB_ERR_UNSUPPORTED,
+     "k: global torch.Size is no plain value"},
     {"a zero in a string", OPS("X\3\0\0\0a\0b"), FAB_ERR_UNSUPPORTED,
      "k: a str that holds a zero byte"},
 };
