@@ -12,7 +12,8 @@ static fab_error err;
 
 static const char good_json[] =
     "{\"type\": \"ResidualEncoderUNet\", \"input_channels\": 1, \"classes\": 2, "
-    "\"stages\": [" STAGE("3", "1", "1") ", " STAGE("5", "2", "2") "], \"decoder_convs\": [1], \"conv_bias\": true, "
+    "\"stages\": [" STAGE("3", "1", "1") ", " STAGE("5", "2", "2") "], "
+    "\"decoder_convs\": [1], \"conv_bias\": true, "
     "\"norm\": {\"type\": \"instance\", \"eps\": 1e-5, \"affine\": true}, "
     "\"activation\": {\"type\": \"leaky_relu\", \"slope\": 0.01}}";
 
