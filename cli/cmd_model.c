@@ -174,8 +174,8 @@ static const char *const examples[] = {
 const cli_command cli_model = {
     "model", "list|show|verify|add [NAME|PATH]", "list, describe, verify and add networks", 0, 2,
     "Model packages are looked for in --models, else in $FABRICA_MODELS (folders separated by "
-    "colons), ~/.local/share/fabrica/models, models/ of the source tree and share/fabrica/models "
-    "of the installation. NAME may also be a package's folder. add takes an nnU-Net result folder, a "
-    "folder of data sets as TotalSegmentator keeps them, or a zip of these; the package goes to "
-    "--models or ~/.local/share/fabrica/models.",
+    "colons), ~/.local/share/fabrica/models, models/ of the source tree and "
+    "share/fabrica/models of the installation. NAME may also be a package's folder. add takes an "
+    "nnU-Net result folder, a folder of data sets as TotalSegmentator keeps them, or a zip of "
+    "these; the package goes to --models or ~/.local/share/fabrica/models.",
     examples, options, run};

@@ -26,7 +26,7 @@ typedef struct adding {
     int count;
     bool totalseg;
     fab_json *parts, *labels;
-    char modality[16];
+    const char *modality;
     fab_sha256 hash;
 } adding;
 
@@ -211,14 +211,14 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     FAB_TRY(fab_nnunet_load(target, NULL, &whole, err));
     FAB_TRY(fab_path_join(relative, sizeof relative, own, base_name(from), err));
     a->totalseg = a->totalseg && strstr(own, "TotalSeg");
-    if (fab_nnunet_plan_of(whole)->channel[0].norm != FAB_NNUNET_CT) strcpy(a->modality, "MR");
+    if (fab_nnunet_plan_of(whole)->channel[0].norm != FAB_NNUNET_CT) a->modality = "MR";
     return add_part(a, relative, whole, err);
 }
 
 static fab_status add_datasets(adding *a, fab_error *err)
 {
     a->totalseg = true;
-    strcpy(a->modality, "CT");
+    a->modality = "CT";
     a->parts = fab_json_array();
     a->labels = fab_json_array();
     if (!a->parts || !a->labels) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
