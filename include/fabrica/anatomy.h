@@ -43,6 +43,11 @@ size_t fab_anatomy_count(void);
 const fab_anatomy *fab_anatomy_at(size_t index);
 /* NULL if the name is not known; callers then carry the free name without a code and say so. */
 const fab_anatomy *fab_anatomy_find(const char *name);
+/* TotalSegmentator's numbers of its 117 CT structures (task "total", version 2): the name of value
+ * 1..117 or NULL; the value of a name or 0. */
+#define FAB_TOTAL_STRUCTURES 117
+const char *fab_total_name(int value);
+int fab_total_value(const char *name);
 /* The modifier code of a side (SCT 7771000 / 24028007); NULL members for FAB_SIDE_NONE. */
 fab_code fab_anatomy_side_code(fab_laterality side);
 /* D50 CIELab of an sRGB colour scaled as DICOM wants it (PS3.3 C.10.7.1.1). */

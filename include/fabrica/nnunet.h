@@ -80,6 +80,7 @@ typedef struct fab_nnunet_load_options {
     int fold_count;            /* 0: all that are there */
     int fold[FAB_NNUNET_MAX_FOLDS];
     const char *checkpoint;    /* NULL: checkpoint_final.pth */
+    bool plan_only;            /* no weights: such a model cannot predict */
 } fab_nnunet_load_options;
 
 /* path: a result folder (TRAINER__PLANS__CONFIGURATION with plans.json, dataset.json and

@@ -101,6 +101,8 @@ static void find_floor(const finish_job *job, const cell_row *cells, scratch *s)
         job->kernels->cell_range(row, s->low, s->high + (ptrdiff_t)head * width, width);
         if (!job->plan->regions) job->kernels->raise(s->low, s->floor, width);
     }
+    for (int i = 0; i < width; i++)
+        if (s->floor[i] > INT16_MIN) s->floor[i]--; /* -0 ties with 0 */
 }
 
 /* The result's samples whose cells are span[0]..span[1]: [*from, return). */

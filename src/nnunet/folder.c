@@ -209,7 +209,7 @@ fab_status fab_nnunet_load(const char *path, const fab_nnunet_load_options *opti
     if (!m) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a model");
     FAB_TRY(find_result(path, o.configuration, m->folder, sizeof m->folder, err));
     FAB_TRY(load_plan(m, o.configuration, err));
-    FAB_TRY(load_folds(m, &o, err));
+    if (!o.plan_only) FAB_TRY(load_folds(m, &o, err));
     *out = m;
     m = NULL;
     return FAB_OK;

@@ -204,12 +204,24 @@ static void raise_floor(const int16_t *restrict low, int16_t *restrict floor_, i
     for (int i = 0; i < count; i++) floor_[i] = most(low[i], floor_[i]);
 }
 
+static bool any_reaches(const int16_t *high, const int16_t *floor_, int count)
+{
+    int16_t any = 0;
+    for (int i = 0; i < count; i++) any |= (int16_t)(high[i] >= floor_[i]);
+    return any != 0;
+}
+
 static bool reaches(const int16_t *high, const int16_t *floor_, int count, int span[2])
 {
+    enum { BLOCK = 64 };
     int first = 0, last = count - 1;
-    while (first < count && high[first] < floor_[first] - 1) first++;
+    while (first + BLOCK <= count && !any_reaches(high + first, floor_ + first, BLOCK))
+        first += BLOCK;
+    while (first < count && high[first] < floor_[first]) first++;
     if (first == count) return false;
-    while (high[last] < floor_[last] - 1) last--;
+    while (last >= BLOCK && !any_reaches(high + last - BLOCK + 1, floor_ + last - BLOCK + 1, BLOCK))
+        last -= BLOCK;
+    while (high[last] < floor_[last]) last--;
     span[0] = first;
     span[1] = last;
     return true;

@@ -29,7 +29,7 @@ typedef struct fab_nnunet_kernels {
     void (*cell_range)(const uint16_t *const row[4], int16_t *low, int16_t *high, int count);
     /* floor = the greater of both */
     void (*raise)(const int16_t *low, int16_t *floor, int count);
-    /* Whether some high[i] is at least floor[i] - 1; span: the first and the last such i. */
+    /* Whether some high[i] is at least floor[i]; span: the first and the last such i. */
     bool (*reaches)(const int16_t *high, const int16_t *floor, int count, int span[2]);
     /* to = a (1 - t) + b t, from fp16 */
     void (*mix_half)(const uint16_t *a, const uint16_t *b, double t, double *to, int count);

@@ -77,6 +77,7 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
     fab_nnunet_case c = {0};
     int evaluations = 0;
     if (options) o = *options;
+    if (m->fold_count == 0) FAB_FAIL(err, FAB_ERR_ARG, "%s was loaded without weights", m->folder);
     FAB_TRY(check_images(&m->plan, images, previous, err));
     if (previous) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "cascades are not run yet");
     fab_status status = fab_nnunet_prepare(&m->plan, images, o.progress, &c, err);

@@ -100,8 +100,12 @@ static ptrdiff_t plane_row(const slide *s, int head, int z, int y)
 static void add_run(const slide *s, const float *value, const float *weight, ptrdiff_t at,
                     int count)
 {
-    if (s->sum16) s->kernels->add_weighted(value, weight, s->sum16 + at, count);
-    else
+    if (s->sum16) {
+        /* The heads' rows are far apart and short: the next ones are asked for in time. */
+        for (int i = 0; i < count + 31; i += 32)
+            __builtin_prefetch(s->sum16 + at + s->c->size[2] + i, 1);
+        s->kernels->add_weighted(value, weight, s->sum16 + at, count);
+    } else
         for (int i = 0; i < count; i++) s->sum32[at + i] += value[i] * weight[i];
 }
 

@@ -9,6 +9,8 @@ static void all_117_are_there(void)
 {
     for (size_t i = 0; i < NAMES117; i++) {
         const fab_anatomy *row = fab_anatomy_find(names117[i]);
+        CHECK(fab_total_value(names117[i]) == (int)i + 1);
+        CHECK(strcmp(fab_total_name((int)i + 1), names117[i]) == 0);
         if (!row) fprintf(stderr, "missing: %s\n", names117[i]);
         CHECK(row && !strcmp(row->name, names117[i]));
     }

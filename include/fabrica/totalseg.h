@@ -1,0 +1,58 @@
+/* fabrica/totalseg.h - layer 3: TotalSegmentator's networks as it publishes them.
+ *
+ * Wasserthal et al., TotalSegmentator, Radiology AI 5 (2023). Its weights are nnU-Net result
+ * folders (DatasetNNN_...), several of which together make one task. Around nnU-Net it resamples
+ * the image to the networks' spacing itself and the labels back; that is this module. No
+ * arithmetic of networks is here, and no network is shipped: a user brings the weights.
+ */
+#ifndef FABRICA_TOTALSEG_H
+#define FABRICA_TOTALSEG_H
+
+#include "fabrica/anatomy.h"
+#include "fabrica/volume.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FAB_TOTALSEG_MAX_PARTS 16
+
+typedef enum fab_totalseg_quality {
+    FAB_TOTALSEG_BEST,   /* the finest spacing there is (1.5 mm) */
+    FAB_TOTALSEG_FAST,   /* 3 mm */
+    FAB_TOTALSEG_FASTEST /* 6 mm */
+} fab_totalseg_quality;
+
+/* The data sets of one task and spacing; holds plans and names, weights only while they run. */
+typedef struct fab_totalseg fab_totalseg;
+
+/* folder: where data set folders lie (or one of them). All of one spacing are joined, in the order
+ * of their numbers; a structure's value is TotalSegmentator's own where all names are among its
+ * 117, else the names are numbered in the order of the parts. FAB_ERR_NOTFOUND says which
+ * spacings there are. */
+fab_status fab_totalseg_load(const char *folder, fab_totalseg_quality quality, fab_totalseg **out,
+                             fab_error *err);
+fab_totalseg *fab_totalseg_free(fab_totalseg *t);
+FAB_DEFINE_AUTO(fab_totalseg, fab_totalseg_free)
+int fab_totalseg_parts(const fab_totalseg *t);
+const char *fab_totalseg_part_folder(const fab_totalseg *t, int part);
+double fab_totalseg_spacing_mm(const fab_totalseg *t);
+const fab_label_set *fab_totalseg_labels(const fab_totalseg *t); /* borrowed */
+
+typedef struct fab_totalseg_options {
+    const char *const *structures; /* NULL-terminated: only these, and only parts that have some */
+    double step;                   /* of the patch; 0: 0.8 as TotalSegmentator takes for "total" */
+    bool exact;                    /* nnU-Net's fp16 sums */
+    const fab_progress *progress;
+} fab_totalseg_options;
+
+/* Labels (U8, or U16 above 255) on the image's own grid; any orientation. parts_run and patches
+ * may be NULL. */
+fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
+                            const fab_totalseg_options *options, fab_volume **labels,
+                            int *parts_run, int *patches, fab_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,22 @@
+/* totalseg_internal.h - what load.c fills and run.c uses. */
+#ifndef FAB_TOTALSEG_INTERNAL_H
+#define FAB_TOTALSEG_INTERNAL_H
+
+#include "fabrica/nnunet.h"
+#include "fabrica/totalseg.h"
+
+typedef struct fab_totalseg_part {
+    int number;                               /* of the data set */
+    char folder[FAB_MAX_PATH_BYTES];
+    int heads;
+    uint16_t value_of[FAB_UNET_MAX_CLASSES];  /* a head's value in the task; 0: background */
+} fab_totalseg_part;
+
+struct fab_totalseg {
+    double spacing_mm;
+    int part_count;
+    fab_totalseg_part part[FAB_TOTALSEG_MAX_PARTS];
+    fab_label_set set;
+};
+
+#endif

@@ -1,0 +1,74 @@
+/* torture_nnunet.c - preparing, sliding and finishing a small case with every allocation failing
+ * once. */
+#include "nnunet_internal.h"
+#include "harness.h"
+
+static fab_error err;
+static fab_nnunet_plan plan;
+static fab_volume *images[2];
+
+static fab_status run_patch(void *ctx, const float *patch, fab_net_sink sink, void *sink_ctx,
+                            fab_error *e)
+{
+    float logits[8 * 3];
+    (void)ctx;
+    (void)e;
+    for (int z = 0; z < 4; z++)
+        for (int y = 0; y < 6; y++) {
+            for (int i = 0; i < 24; i++)
+                logits[i] = patch[(z * 6 + y) * 8 + i / 3] * (float)(i % 3);
+            sink(sink_ctx, z, y, 0, 8, logits, 3);
+        }
+    return FAB_OK;
+}
+
+static fab_status whole_case(void *ctx)
+{
+    const bool exact = *(const bool *)ctx;
+    fab_nnunet_case c = {0};
+    FAB_TRY(fab_nnunet_prepare(&plan, (const fab_volume *const *)images, NULL, &c, &err));
+    uint16_t logits[3 * 16 * 16 * 16];
+    fab_volume *labels = NULL;
+    fab_nnunet_slide_options o = {.step = 0.5, .exact = exact, .mirror = {true, false, true}};
+    fab_status status = FAB_ERR_LIMIT;
+    if (c.size[0] <= 16 && c.size[1] <= 16 && c.size[2] <= 16)
+        status = fab_nnunet_slide(&plan, &c, &o, run_patch, NULL, logits, &err);
+    o.add = true;
+    if (status == FAB_OK)
+        status = fab_nnunet_slide(&plan, &c, &o, run_patch, NULL, logits, &err);
+    if (status == FAB_OK) status = fab_nnunet_finish(&plan, &c, logits, NULL, &labels, &err);
+    if (status < 0) CHECK(labels == NULL);
+    fab_volume_unref(labels);
+    fab_nnunet_case_free(&c);
+    return status;
+}
+
+static void every_allocation_of_a_case(void)
+{
+    plan = (fab_nnunet_plan){.channels = 2, .transpose_forward = {0, 1, 2},
+                             .transpose_backward = {0, 1, 2}, .spacing_mm = {1, 1.4, 0.8},
+                             .patch = {4, 6, 8}, .data = {3, 0, -1}, .probabilities = {1, 0, -1},
+                             .ignore_value = -1, .head_count = 3};
+    plan.channel[0].norm = FAB_NNUNET_RESCALE_01;
+    plan.channel[1] = (fab_nnunet_channel){.norm = FAB_NNUNET_ZSCORE, .use_mask = true};
+    for (int h = 0; h < 3; h++) plan.head[h].value = h;
+    fab_grid g = {.size = {9, 10, 8}};
+    for (int a = 0; a < 3; a++) g.world_from_voxel.m[a][a] = 1.1;
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(fab_volume_create(&g, FAB_I16, &images[i], &err));
+        int16_t *v = fab_volume_data_mut(images[i]);
+        for (int k = 0; k < 720; k++) v[k] = (int16_t)(k % 7 == 0 ? 0 : k * 13 % 101);
+    }
+    bool exact = true;
+    fab_test_torture(whole_case, &exact);
+    exact = false;
+    fab_test_torture(whole_case, &exact);
+    fab_volume_unref(images[0]);
+    fab_volume_unref(images[1]);
+}
+
+int main(void)
+{
+    fab_threads_set(2);
+    return fab_test_run((fab_test[]){TEST(every_allocation_of_a_case)}, 1);
+}
