@@ -108,6 +108,10 @@ void cli_table_print(cli_table *t, FILE *to); /* and frees */
 
 /* --models, $FABRICA_MODELS, models/ of the source tree, share/fabrica/models; NULL-terminated. */
 const char *const *cli_model_folders(const cli_call *call);
+/* Where this person's own models go; NULL if there is no home. */
+const char *cli_own_models(void);
+/* --fast, --fastest. */
+fab_totalseg_quality cli_quality(const cli_call *call);
 
 /* ---- stopping --------------------------------------------------------------------------- */
 

@@ -1,10 +1,12 @@
-/* cmd_model.c - fabrica model list, show and verify. */
+/* cmd_model.c - fabrica model list, show, verify and add. */
 #include <string.h>
 
 #include "cli.h"
 
 static const cli_option options[] = {
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
+    {"name", 0, CLI_TEXT, "NAME", "add: what to call it; default: the path's last part"},
+    {"replace", 0, CLI_FLAG, NULL, "add: in place of a model of that name"},
     {"json", 0, CLI_FLAG, NULL, "print JSON"},
     {0}};
 
@@ -82,7 +84,7 @@ static int verify(const cli_call *call, const fab_json *models, const char *fold
         const fab_json *m = fab_json_at(models, i);
         fab_error err = {0};
         if (folder && strcmp(text_of(m, "folder"), folder) != 0) continue;
-        fab_status status = fab_model_verify(text_of(m, "folder"), &err);
+        fab_status status = fab_models_verify(text_of(m, "folder"), &err);
         if (status == FAB_OK)
             cli_say(call, "%s %s: ok\n", text_of(m, "name"), text_of(m, "version"));
         else fprintf(stderr, "fabrica model: %s\n", err.message);
@@ -94,8 +96,31 @@ static int verify(const cli_call *call, const fab_json *models, const char *fold
     return CLI_EXIT_REFUSED;
 }
 
-enum { LIST, SHOW, VERIFY, ACTION_COUNT };
-static const char *const actions[] = {"list", "show", "verify"};
+static int add(const cli_call *call, const char *path)
+{
+    FAB_AUTO(fab_json_free) fab_json *card = NULL;
+    fab_error err = {0};
+    const char *const *where = cli_model_folders(call);
+    const char *own = cli_own_models();
+    const fab_model_add o = {.path = path, .name = cli_text(call, "name", NULL),
+                             .models = cli_text(call, "models", own ? own : where[0]),
+                             .replace = cli_has(call, "replace")};
+    if (!path) return cli_usage_error(call, "model add: which folder or zip?");
+    if (!o.models) return cli_usage_error(call, "model add: no place for models; give --models");
+    fab_status status = fab_models_add(&o, &card, &err);
+    if (status < 0) {
+        fprintf(stderr, "fabrica model: %s\n", err.message);
+        return cli_exit_code(status);
+    }
+    if (cli_has(call, "json")) return cli_print_json(card);
+    cli_say(call, "added %s to %s: %zu part(s), %zu structures\n", text_of(card, "name"), o.models,
+            fab_json_count(fab_json_find(card, "parts")),
+            fab_json_count(fab_json_find(card, "labels")));
+    return CLI_EXIT_OK;
+}
+
+enum { LIST, SHOW, VERIFY, ADD, ACTION_COUNT };
+static const char *const actions[] = {"list", "show", "verify", "add"};
 
 static int find_action(const cli_call *call)
 {
@@ -103,7 +128,7 @@ static int find_action(const cli_call *call)
     for (int i = 0; i < ACTION_COUNT; i++)
         if (strcmp(action, actions[i]) == 0) return i;
     const char *near = cli_nearest(action, actions, ACTION_COUNT);
-    cli_usage_error(call, "list, show or verify, not \"%s\"%s%s", action,
+    cli_usage_error(call, "list, show, verify or add, not \"%s\"%s%s", action,
                     near ? "; did you mean " : "", near ? near : "");
     return ACTION_COUNT;
 }
@@ -129,6 +154,7 @@ static int run(const cli_call *call)
     fab_error err = {0};
     int which = find_action(call);
     if (which == ACTION_COUNT) return CLI_EXIT_USAGE;
+    if (which == ADD) return add(call, name);
     fab_status status = find_models(call, which, name, folder, sizeof folder, &models, &err);
     if (status < 0) {
         fprintf(stderr, "fabrica model: %s\n", err.message);
@@ -141,11 +167,15 @@ static int run(const cli_call *call)
 
 static const char *const examples[] = {
     "what is there", "fabrica model list", "the card of one", "fabrica model show NAME",
-    "are the weights those of the card", "fabrica model verify", NULL};
+    "are the weights those of the card", "fabrica model verify",
+    "TotalSegmentator's networks, as downloaded", "fabrica model add Dataset297_x.zip --name total",
+    NULL};
 
 const cli_command cli_model = {
-    "model", "list|show|verify [NAME]", "list, describe and verify networks", 0, 2,
+    "model", "list|show|verify|add [NAME|PATH]", "list, describe, verify and add networks", 0, 2,
     "Model packages are looked for in --models, else in $FABRICA_MODELS (folders separated by "
-    "colons), models/ of the source tree and share/fabrica/models of the installation. NAME may "
-    "also be a package's folder.",
+    "colons), ~/.local/share/fabrica/models, models/ of the source tree and "
+    "share/fabrica/models of the installation. NAME may also be a package's folder. add takes an "
+    "nnU-Net result folder, a folder of data sets as TotalSegmentator keeps them, or a zip of "
+    "these; the package goes to --models or ~/.local/share/fabrica/models.",
     examples, options, run};

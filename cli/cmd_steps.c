@@ -21,6 +21,9 @@ static const cli_option segment_options[] = {
     {"series", 0, CLI_TEXT, "N|UID", "which series; default: the usable one with most slices"},
     {"model", 'm', CLI_TEXT, "NAME", "which network; default: the newest for the modality"},
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
+    {"fast", 0, CLI_FLAG, NULL, "TotalSegmentator: its 3 mm network"},
+    {"fastest", 0, CLI_FLAG, NULL, "TotalSegmentator: its 6 mm network"},
+    {"roi-subset", 0, CLI_TEXT, "LIST", "TotalSegmentator: only these structures, by commas"},
     {"max-memory", 0, CLI_SIZE, "SIZE", "refuse to start if the network needs more, e.g. 2G"},
     {"step", 0, CLI_REAL, "F", "sliding window step, a share of the patch", 0.1, 1.0},
     {"replace", 0, CLI_FLAG, NULL, "replace the files if they exist"},
@@ -37,7 +40,11 @@ static void print_structures(const cli_call *call, const fab_json *s)
         const fab_json *row = fab_json_at(rows, i), *findings = fab_json_find(row, "findings");
         cli_table_cell(&t, 0, "%s", text_of(row, "name"));
         cli_table_cell(&t, 1, "%.1f", number(row, "volume_ml"));
-        cli_table_cell(&t, 2, "%.2f", number(row, "confidence"));
+        if (fab_json_is_number(fab_json_find(row, "confidence")))
+            if (fab_json_is_number(fab_json_find(row, "confidence")))
+            cli_table_cell(&t, 2, "%.2f", number(row, "confidence"));
+        else cli_table_cell(&t, 2, "-");
+        else cli_table_cell(&t, 2, "-");
         const char *first = fab_json_text(fab_json_at(findings, 0));
         bool more = fab_json_count(findings) > 1;
         cli_table_cell(&t, 3, "%s%s", first ? first : "", more ? " ..." : "");
@@ -54,7 +61,8 @@ static int run_segment(const cli_call *call)
     fab_segment_job o = {.input = call->arguments[0], .series = cli_text(call, "series", NULL),
                          .output = output, .replace = cli_has(call, "replace"),
                          .model_folders = cli_model_folders(call),
-                         .model = cli_text(call, "model", NULL),
+                         .model = cli_text(call, "model", NULL), .quality = cli_quality(call),
+                         .structures = cli_text(call, "roi-subset", NULL),
                          .max_memory_bytes = cli_bytes(call, "max-memory"),
                          .step = cli_real(call, "step", 0), .watch = cli_begin(call)};
     fab_status status = fab_job_segment(&o, &summary, &err);

@@ -176,7 +176,7 @@ void cli_print_completion(FILE *to)
     fprintf(to, "' -- \"$word\"))\n    return\n  fi\n  case $command:$before in\n");
     for (size_t i = 0; all[i]; i++) complete_values(all[i], to);
     fprintf(to, "    *:--progress) COMPREPLY=($(compgen -W 'auto bar json none' -- \"$word\")); "
-                "return ;;\n    model:model) COMPREPLY=($(compgen -W 'list show verify' -- "
+                "return ;;\n    model:model) COMPREPLY=($(compgen -W 'list show verify add' -- "
                 "\"$word\")); return ;;\n  esac\n  case $command in\n");
     for (size_t i = 0; all[i]; i++) {
         fprintf(to, "    %s) options='", all[i]->name);

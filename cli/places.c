@@ -25,6 +25,17 @@ static void add_if_there(const char *folder)
     if (access(folder, R_OK) == 0) add(folder, strlen(folder));
 }
 
+const char *cli_own_models(void)
+{
+    static char path[FAB_MAX_PATH_BYTES];
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && data[0] == '/') snprintf(path, sizeof path, "%s/fabrica/models", data);
+    else if (home && home[0] == '/') snprintf(path, sizeof path, "%s/.local/share/fabrica/models",
+                                              home);
+    else return NULL;
+    return path;
+}
+
 const char *const *cli_model_folders(const cli_call *call)
 {
     const char *given = cli_text(call, "models", NULL), *environment = getenv("FABRICA_MODELS");
@@ -40,6 +51,7 @@ const char *const *cli_model_folders(const cli_call *call)
         add(at, n);
         at += n + (at[n] == ':');
     }
+    if (cli_own_models()) add_if_there(cli_own_models());
     ssize_t got = readlink("/proc/self/exe", here, sizeof here - 1);
     here[got > 0 ? got : 0] = '\0';
     char *slash = strrchr(here, '/');
@@ -50,4 +62,10 @@ const char *const *cli_model_folders(const cli_call *call)
     snprintf(path, sizeof path, "%s/../share/fabrica/models", here);
     add_if_there(path);
     return list;
+}
+
+fab_totalseg_quality cli_quality(const cli_call *call)
+{
+    return cli_has(call, "fastest") ? FAB_TOTALSEG_FASTEST
+           : cli_has(call, "fast") ? FAB_TOTALSEG_FAST : FAB_TOTALSEG_BEST;
 }

@@ -125,7 +125,8 @@ void fab_unet_config_divisor(const fab_unet_config *c, int divisor[3]);
 
 typedef struct fab_net fab_net; /* immutable once built; shared by threads */
 /* Takes the tensors it needs (names as nnU-Net writes them) and repacks them; `weights` may be
- * freed afterwards. `isa` must run here (FAB_ERR_UNSUPPORTED else). */
+ * freed afterwards. `isa` must run here (FAB_ERR_UNSUPPORTED else); every field of `c` is checked
+ * against what is stated above. */
 fab_status fab_net_create_unet(const fab_unet_config *c, const fab_tensors *weights, fab_isa isa,
                                fab_net **out, fab_error *err);
 fab_net *fab_net_free(fab_net *net);

@@ -11,6 +11,7 @@
 #include "fabrica/json.h"
 #include "fabrica/phantom.h"
 #include "fabrica/segment.h"
+#include "fabrica/totalseg.h"
 #include "fabrica/twin.h"
 
 #ifdef __cplusplus
@@ -83,6 +84,18 @@ fab_status fab_models_list(const char *const *folders, fab_json **out, fab_error
 fab_status fab_models_find(const char *const *folders, const char *name, const char *modality,
                            char *folder, size_t capacity, fab_error *err);
 
+typedef struct fab_model_add {
+    const char *path;   /* an nnU-Net result, a data set's folder, a folder or zip of such */
+    const char *models; /* where the package goes; made if missing */
+    const char *name;   /* NULL: the path's own */
+    bool replace;
+} fab_model_add;
+/* Makes a model package of networks that nnU-Net or TotalSegmentator wrote, after reading all
+ * their weights. The path stays as it is. *card: the new package's. */
+fab_status fab_models_add(const fab_model_add *o, fab_json **card, fab_error *err);
+/* Reads the weights of a package of either kind and compares their SHA-256 with the card's. */
+fab_status fab_models_verify(const char *folder, fab_error *err);
+
 /* ---- jobs ------------------------------------------------------------------------------- */
 
 typedef struct fab_mesh_choice {
@@ -99,6 +112,8 @@ typedef struct fab_twin_options {
     const char *formats;              /* comma list for export/, NULL: all */
     size_t max_memory_bytes;          /* 0: no cap */
     double step;                      /* sliding window, 0: the model's */
+    fab_totalseg_quality quality;     /* of TotalSegmentator's networks */
+    const char *structures;           /* comma list for TotalSegmentator's networks; NULL: all */
     fab_mesh_choice mesh;
     const fab_job_watch *watch;
 } fab_twin_options;
@@ -112,6 +127,8 @@ typedef struct fab_segment_job {
     const char *model;
     size_t max_memory_bytes;
     double step;
+    fab_totalseg_quality quality;
+    const char *structures;
     const fab_job_watch *watch;
 } fab_segment_job;
 fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_error *err);

@@ -324,6 +324,7 @@ fab_status fab_net_create_unet(const fab_unet_config *c, const fab_tensors *weig
                                fab_net **out, fab_error *err)
 {
     FAB_AUTO(fab_net_free) fab_net *net = NULL;
+    FAB_TRY(fab_nn_unet_check(c, err));
     FAB_TRY(fab_nn_new_net(isa, &net, err));
     net->config = *c;
     FAB_TRY(build_unet(&(fab_net_build){net, weights, err}));

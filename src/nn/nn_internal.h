@@ -165,7 +165,8 @@ fab_status fab_nn_pad_vector(fab_net_build *b, const float *values, int count, f
  * kernel has taps, with one tap each. */
 fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, int kernel_taps,
                          bool transposed);
-/* Every field of a chain's description, whoever filled it. */
+/* Every field of a description, whoever filled it in. */
+fab_status fab_nn_unet_check(const fab_unet_config *c, fab_error *err);
 fab_status fab_nn_sequential_check(const fab_sequential_config *c, fab_error *err);
 
 /* ---- chains: the whole volume, plane by plane (stream.c) ---------------------------------- */

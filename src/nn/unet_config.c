@@ -1,4 +1,5 @@
-/* unet_config.c - the "architecture" object of a model card, checked field by field. */
+/* unet_config.c - the "architecture" object of a model card, checked field by field; and every
+ * field of a description, whoever filled it in. */
 #include <string.h>
 
 #include "nn_internal.h"
@@ -110,6 +111,47 @@ fab_status fab_unet_config_from_json(const fab_json *architecture, fab_unet_conf
     FAB_TRY(get_stages(architecture, &c, err));
     FAB_TRY(get_norm_and_activation(architecture, &c, err));
     *out = c;
+    return FAB_OK;
+}
+
+static fab_status check_count(const char *what, int n, int most, fab_error *err)
+{
+    if (n < 1 || n > most)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%s is %d, not from 1 to %d", what, n, most);
+    return FAB_OK;
+}
+
+static fab_status check_stage(const fab_unet_config *c, int s, fab_error *err)
+{
+    const fab_unet_stage *stage = &c->stages[s];
+    FAB_TRY(check_count("features", stage->features, FAB_UNET_MAX_FEATURES, err));
+    if (c->residual) FAB_TRY(check_count("blocks", c->blocks[s], FAB_UNET_MAX_BLOCKS, err));
+    else FAB_TRY(check_count("convs", stage->convs, FAB_UNET_MAX_CONVS, err));
+    if (s + 1 < c->stage_count)
+        FAB_TRY(check_count("decoder_convs", c->decoder_convs[s], FAB_UNET_MAX_CONVS, err));
+    for (int a = 0; a < 3; a++) {
+        if (stage->kernel[a] != 1 && stage->kernel[a] != 3)
+            FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "kernel %d: 1 and 3 are supported",
+                     stage->kernel[a]);
+        if (stage->stride[a] < 1 || stage->stride[a] > (s ? 2 : 1))
+            FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "stride %d: 1 and, after the first stage, 2 are "
+                     "supported", stage->stride[a]);
+    }
+    return FAB_OK;
+}
+
+fab_status fab_nn_unet_check(const fab_unet_config *c, fab_error *err)
+{
+    FAB_TRY(check_count("input_channels", c->input_channels, FAB_UNET_MAX_INPUT_CHANNELS, err));
+    FAB_TRY(check_count("classes", c->classes, FAB_UNET_MAX_CLASSES, err));
+    FAB_TRY(check_count("stage_count", c->stage_count, FAB_UNET_MAX_STAGES, err));
+    if (c->stage_count < 2) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "stage_count is 1, not 2 or more");
+    if (!(c->norm_eps > 0 && c->norm_eps <= 1))
+        FAB_FAIL(err, FAB_ERR_ARG, "norm_eps %g is not above 0, up to 1", c->norm_eps);
+    if (!(c->slope >= 0 && c->slope < 1))
+        FAB_FAIL(err, FAB_ERR_ARG, "slope %g is not from 0 to below 1", c->slope);
+    for (int s = 0; s < c->stage_count; s++)
+        if (check_stage(c, s, err) < 0) return fab_error_prefix(err, "stages[%d]", s);
     return FAB_OK;
 }
 

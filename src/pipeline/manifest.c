@@ -1,7 +1,7 @@
 /* manifest.c - manifest.json: what went in, what was done to it, what came out
  * (contract/manifest.schema.json). Everything but the last object, "run", follows from the input,
  * the options and the version alone; patient identifiers stand in "patient_identifiers" only. */
-#include "pipeline_internal.h"
+#include "network.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -95,15 +95,15 @@ static fab_status put_segmentation(fab_json *m, const fab_twin *t, fab_error *er
 {
     fab_json *o = NULL, *model = NULL;
     FAB_TRY(fab_put_object(m, "segmentation", &o, err));
-    FAB_TRY(fab_put_text(o, "source", t->model ? "network" : "labels", err));
+    FAB_TRY(fab_put_text(o, "source", t->network ? "network" : "labels", err));
     FAB_TRY(fab_put_text_or_null(o, "labels_sha256", t->labels_sha256, err));
     FAB_TRY(fab_put_text(o, "notes", t->found.notes, err));
-    if (!t->model) return fab_json_set(o, "model", fab_json_null(), err);
-    const fab_json *card = fab_model_card(t->model);
+    if (!t->network) return fab_json_set(o, "model", fab_json_null(), err);
+    const fab_json *card = fab_network_card(t->network);
     FAB_TRY(fab_put_object(o, "model", &model, err));
-    FAB_TRY(fab_put_text(model, "name", fab_model_name(t->model), err));
-    FAB_TRY(fab_put_text(model, "version", fab_model_version(t->model), err));
-    FAB_TRY(fab_put_text(model, "weights_sha256", fab_model_weights_sha256(t->model), err));
+    FAB_TRY(fab_put_text(model, "name", fab_network_name(t->network), err));
+    FAB_TRY(fab_put_text(model, "version", fab_network_version(t->network), err));
+    FAB_TRY(fab_put_text(model, "weights_sha256", fab_network_weights_sha256(t->network), err));
     static const char *const copied[] = {"modality", "license", "limitations"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         const fab_json *value = fab_json_find(card, copied[i]);

@@ -104,11 +104,13 @@ fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_
 
 enum { FAB_TWIN_LODS = 3 };
 
+typedef struct fab_network fab_network; /* network.h */
+
 typedef struct fab_twin {
     fab_job job;
     const fab_twin_options *o;
     fab_study *study;
-    fab_model *model;             /* NULL with o->labels */
+    fab_network *network;         /* NULL with o->labels */
     char labels_sha256[65];       /* of o->labels, "" without */
     fab_segment_result found;
     fab_structure *structures;
@@ -134,9 +136,6 @@ fab_status fab_labels_load(const char *path, const char *table, fab_volume **lab
 
 /* segmentation.c */
 fab_status fab_twin_segment(fab_twin *t, fab_error *err);
-void fab_drop_rest(const fab_model *m, fab_segment_result *r);
-fab_status fab_model_choose(const char *const *folders, const char *name, const fab_study *study,
-                            fab_model **out, fab_error *err);
 
 /* meshes.c */
 fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,

@@ -1,5 +1,5 @@
 /* single.c - the steps of a twin alone: a label map from a series, surfaces from a label map. */
-#include "pipeline_internal.h"
+#include "network.h"
 
 #include <errno.h>
 #include <math.h>
@@ -112,7 +112,7 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
                                fab_json *summary, fab_error *err)
 {
     FAB_AUTO(fab_study_free) fab_study *study = NULL;
-    FAB_AUTO(fab_model_free) fab_model *model = NULL;
+    FAB_AUTO(fab_network_free) fab_network *network = NULL;
     FAB_AUTO_FREE fab_structure *rows = NULL;
     size_t count = 0;
     char table[FAB_MAX_PATH_BYTES];
@@ -120,20 +120,20 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(check_output_file(o->output, o->replace, err));
     FAB_TRY(fab_job_enter(job, SEG_READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, job, &study, err));
-    FAB_TRY(fab_model_choose(o->model_folders, o->model, study, &model, err));
+    FAB_TRY(fab_network_choose(o->model_folders, o->model, study, &network, err));
     FAB_TRY(fab_job_enter(job, SEG_RUN, err));
-    fab_segment_options so = {o->step, o->max_memory_bytes, &job->progress};
-    FAB_TRY(fab_segment(model, study->volume, &so, found, err));
-    fab_drop_rest(model, found);
+    const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
+                                 &job->progress};
+    FAB_TRY(fab_network_segment(network, study->volume, &how, found, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
     FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
     FAB_TRY(fab_job_enter(job, SEG_WRITE, err));
     FAB_TRY(write_labels(o, found, table, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));
     FAB_TRY(fab_put_text(summary, "table", table, err));
-    FAB_TRY(fab_put_text(summary, "model", fab_model_name(model), err));
-    FAB_TRY(fab_put_text(summary, "model_version", fab_model_version(model), err));
-    FAB_TRY(fab_put_text(summary, "weights_sha256", fab_model_weights_sha256(model), err));
+    FAB_TRY(fab_put_text(summary, "model", fab_network_name(network), err));
+    FAB_TRY(fab_put_text(summary, "model_version", fab_network_version(network), err));
+    FAB_TRY(fab_put_text(summary, "weights_sha256", fab_network_weights_sha256(network), err));
     FAB_TRY(fab_put_text(summary, "input_sha256", study->input_sha256, err));
     return structure_rows(rows, count, summary, err);
 }

@@ -1,5 +1,5 @@
 /* twin.c - the main job: a series in, a complete case out, or nothing. */
-#include "pipeline_internal.h"
+#include "network.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static void twin_free(fab_twin *t)
     fab_mesh_set_free(&t->meshes);
     fab_free(t->structures);
     fab_segment_result_free(&t->found);
-    fab_model_free(t->model);
+    fab_network_free(t->network);
     fab_study_free(t->study);
 }
 
@@ -45,7 +45,7 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
     FAB_TRY(fab_job_enter(&t->job, READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
     if (o->labels) return FAB_OK;
-    return fab_model_choose(o->model_folders, o->model, t->study, &t->model, err);
+    return fab_network_choose(o->model_folders, o->model, t->study, &t->network, err);
 }
 
 static fab_status find_structures(fab_twin *t, fab_error *err)
@@ -121,10 +121,13 @@ static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)
     for (int i = 0; i < 3; i++) scene.world_from_patient.m[i][i] = 1;
     fab_output_set outputs = {.scene = &scene, .labels = t->found.labels, .set = &t->found.set,
                               .series = t->study->series,
-                              .algorithm_name = t->model ? fab_model_name(t->model) : NULL,
-                              .algorithm_version = t->model ? fab_model_version(t->model) : NULL,
-                              .origin_sha256 = t->model ? fab_model_weights_sha256(t->model)
-                                                        : t->labels_sha256};
+                              .algorithm_name = t->network ? fab_network_name(t->network)
+                                                           : NULL,
+                              .algorithm_version =
+                                  t->network ? fab_network_version(t->network) : NULL,
+                              .origin_sha256 =
+                                  t->network ? fab_network_weights_sha256(t->network)
+                                             : t->labels_sha256};
     FAB_TRY(fab_path_join(folder, sizeof folder, fab_case_folder(t->writer), "export", err));
     FAB_TRY(fab_path_make_subfolder(folder, err));
     t->exports = fab_json_array();

@@ -4,6 +4,7 @@ set -u
 FABRICA=$1
 SOURCE=$2
 export FABRICA_MODELS="$SOURCE/tests/golden/unet_tiny" # small random networks: for the way, not the result
+export XDG_DATA_HOME="$SOURCE/nowhere"                  # no models of the person who runs this
 unset LANG LC_ALL 2>/dev/null
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/fabcli-XXXXXX") || exit 1
 trap 'chmod -R u+w "$WORK" 2>/dev/null; rm -rf "$WORK"' EXIT

@@ -1,5 +1,5 @@
 /* Unpacking any bytes: after a failure the folder must be empty, and nothing may ever appear beside
- * it. */
+ * it. What unpacks can be read in memory too. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +19,22 @@ static int entries_in(const char *folder)
     return n - 2; /* "." and ".." */
 }
 
+#define MAX_READ_BYTES ((uint64_t)16 << 20)
+
+static fab_status read_in_memory(const fab_reader *r, fab_error *err)
+{
+    FAB_AUTO(fab_archive_free) fab_archive *a = NULL;
+    FAB_TRY(fab_archive_open(r, &a, err));
+    for (size_t i = 0; i < fab_archive_count(a); i++) {
+        size_t index = 0;
+        if (!fab_archive_find(a, fab_archive_name(a, i), &index) || index != i) abort();
+        if (fab_archive_bytes(a, i) > MAX_READ_BYTES) continue;
+        FAB_AUTO_FREE uint8_t *into = fab_malloc((size_t)fab_archive_bytes(a, i));
+        if (into) FAB_TRY(fab_archive_read(a, i, into, err));
+    }
+    return FAB_OK;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char outer[64], inner[80];
@@ -34,5 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (entries_in(outer) != 1) abort();
     if (status < 0 && entries_in(inner) != 0) abort();
     if (fab_path_remove_tree(outer, &err) < 0) abort();
+    if (read_in_memory(&r, &err) < 0 && status == FAB_OK) abort();
     return 0;
 }

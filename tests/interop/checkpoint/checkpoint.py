@@ -58,6 +58,17 @@ def check(cli, path, folder):
     print(f"{path.parent.name}/{path.name}: {tensors} tensors in {places} places and {plain} plain values agree")
 
 
+def check_memory(cli, folder):
+    """A large checkpoint in which every layer has two names takes one copy of its weights."""
+    path = folder / "large.pth"
+    layers = [torch.rand(256, 256, 3, 3, 3) for _ in range(14)]  # 99 MB
+    torch.save({"network_weights": {f"{n}.{i}": t for i, t in enumerate(layers) for n in "ab"}}, path)
+    ours = call(cli, "time", path, "network_weights")
+    assert ours["tensors"] == 28 and ours["file_bytes"] > 99e6
+    assert ours["peak_rss_bytes"] < 1.25 * ours["file_bytes"] + 32e6, ours  # room for a sanitizer's shadow
+    print(f"{ours['file_bytes'] / 1e6:.1f} MB in {ours['seconds']} s, peak {ours['peak_rss_bytes'] / 1e6:.1f} MB")
+
+
 def main():
     cli = sys.argv[1]
     golden = ROOT / "tests/golden/checkpoint"
@@ -69,6 +80,7 @@ def main():
         fresh = pathlib.Path(tmp) / "fresh.pth"  # this PyTorch's writing of today
         torch.save(golden_checkpoint.nnunet(), fresh)
         check(cli, fresh, pathlib.Path(tmp))
+        check_memory(cli, pathlib.Path(tmp))
     if not found:
         print("nnU-Net's own checkpoints: skipped, the data is not here")
 

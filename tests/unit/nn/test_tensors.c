@@ -116,9 +116,26 @@ static void values_of_files(void)
     CHECK(out[4] == out[0] && out[5] == -2.5f && isinf(out[6]));
 }
 
+/* Every binary16 against its definition: sign, 5 bits of exponent, 10 of mantissa. */
+static void every_half(void)
+{
+    for (unsigned bits = 0; bits < 65536; bits++) {
+        const uint8_t bytes[] = {(uint8_t)bits, (uint8_t)(bits >> 8)};
+        const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+        double value = exponent == 31 ? INFINITY
+                       : exponent     ? ldexp(1024 + mantissa, exponent - 25)
+                                      : ldexp(mantissa, -24);
+        float got = 0;
+        fab_tensor_to_f32(FAB_TENSOR_F16, bytes, &got, 1);
+        if (exponent == 31 && mantissa) CHECK(isnan(got));
+        else CHECK(fabsf(got) == value);
+        CHECK(!signbit(got) == (bits < 32768));
+    }
+}
+
 int main(void)
 {
     static const fab_test tests[] = {TEST(sorted_and_shared), TEST(refusals_leave_the_block),
-                                     TEST(too_many), TEST(values_of_files)};
+                                     TEST(too_many), TEST(values_of_files), TEST(every_half)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

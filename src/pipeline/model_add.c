@@ -1,0 +1,347 @@
+/* model_add.c - nnU-Net result folders and TotalSegmentator's downloads become a model package.
+ *
+ *   a result folder, a data set's folder, a folder of data sets, or a zip of one of these
+ *     -> NAME.tmp-XXXXXX/DatasetNNN_x/TRAINER__PLANS__CONFIGURATION/{plans.json, dataset.json,
+ *        fold_N/checkpoint_final.pth}, every weight read and fitted to its plan, model.json
+ *     -> NAME
+ */
+#include "network.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fabrica/archive.h"
+#include "fabrica/nnunet.h"
+
+enum { MAX_PARTS = 64, COPY_BYTES = 1 << 20 };
+
+typedef struct adding {
+    const fab_model_add *o;
+    fab_case_writer *writer;
+    char source[FAB_MAX_PATH_BYTES];
+    char *dataset[MAX_PARTS]; /* folders that hold a result; sorted */
+    int count;
+    bool totalseg;
+    fab_json *parts, *labels;
+    const char *modality;
+    fab_sha256 hash;
+} adding;
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* ---- what is there ------------------------------------------------------------------------ */
+
+static bool holds_result(const char *path)
+{
+    const fab_nnunet_load_options only = {.plan_only = true};
+    fab_error ignored;
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+    return fab_nnunet_load(path, &only, &m, &ignored) == FAB_OK;
+}
+
+static fab_status keep(adding *a, const char *path, fab_error *err)
+{
+    if (a->count == MAX_PARTS)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: more than %d data sets", a->o->path, MAX_PARTS);
+    a->dataset[a->count] = fab_strdup(path);
+    if (!a->dataset[a->count]) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    a->count++;
+    return FAB_OK;
+}
+
+/* Data sets at most two levels down: a zip may hold a folder of its own around them. */
+static fab_status find_datasets(adding *a, const char *path, int depth, fab_error *err)
+{
+    if (holds_result(path)) return keep(a, path, err);
+    DIR *dir = depth < 2 ? opendir(path) : NULL;
+    fab_status status = FAB_OK;
+    for (struct dirent *e; dir && status == FAB_OK && (e = readdir(dir));) {
+        char below[FAB_MAX_PATH_BYTES];
+        if (e->d_name[0] == '.') continue;
+        status = fab_path_join(below, sizeof below, path, e->d_name, err);
+        if (status == FAB_OK && is_folder(below)) status = find_datasets(a, below, depth + 1, err);
+    }
+    if (dir) closedir(dir);
+    return status;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The first data set's own complaint says more than "nothing found". */
+static fab_status nothing_found(const adding *a, fab_error *err)
+{
+    const fab_nnunet_load_options only = {.plan_only = true};
+    fab_nnunet *m = NULL;
+    const fab_status status = fab_nnunet_load(a->source, &only, &m, err);
+    fab_nnunet_free(m);
+    if (status != FAB_ERR_NOTFOUND && status < 0) return status;
+    FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net result (plans.json, dataset.json and "
+             "fold_N/checkpoint_final.pth) and no folder of such", a->o->path);
+}
+
+static fab_status find_source(adding *a, fab_error *err)
+{
+    snprintf(a->source, sizeof a->source, "%s", a->o->path);
+    if (!is_folder(a->o->path)) {
+        FAB_TRY(fab_path_join(a->source, sizeof a->source, fab_case_folder(a->writer), "unpacked",
+                              err));
+        FAB_TRY(fab_path_make_subfolder(a->source, err));
+        FAB_TRY(fab_archive_unpack(a->o->path, a->source, NULL, err));
+    }
+    FAB_TRY(find_datasets(a, a->source, 0, err));
+    if (a->count == 0) return nothing_found(a, err);
+    qsort(a->dataset, (size_t)a->count, sizeof *a->dataset, by_text);
+    return FAB_OK;
+}
+
+/* ---- copying ------------------------------------------------------------------------------ */
+
+static fab_status copy_bytes(const fab_reader *from, fab_writer *to, fab_error *err)
+{
+    FAB_AUTO_FREE uint8_t *buffer = fab_malloc(COPY_BYTES);
+    if (!buffer) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    for (uint64_t at = 0; at < from->size; at += COPY_BYTES) {
+        const uint64_t left = from->size - at;
+        const size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
+        FAB_TRY(fab_reader_read(from, at, buffer, n, err));
+        FAB_TRY(fab_writer_write(to, buffer, n, err));
+    }
+    return FAB_OK;
+}
+
+static fab_status copy_file(const char *from_folder, const char *to_folder, const char *name,
+                            fab_error *err)
+{
+    char from[FAB_MAX_PATH_BYTES], to[FAB_MAX_PATH_BYTES];
+    fab_reader r;
+    fab_atomic_file *file = NULL;
+    FAB_TRY(fab_path_join(from, sizeof from, from_folder, name, err));
+    FAB_TRY(fab_path_join(to, sizeof to, to_folder, name, err));
+    FAB_TRY(fab_reader_open_file(from, &r, err));
+    fab_status status = fab_atomic_open(to, &file, err);
+    if (status == FAB_OK) status = copy_bytes(&r, fab_atomic_writer(file), err);
+    if (status == FAB_OK) status = fab_atomic_commit(&file, err);
+    fab_atomic_abort(file);
+    fab_reader_close(&r);
+    return status;
+}
+
+static fab_status copy_folds(const char *from, const char *to, fab_error *err)
+{
+    DIR *dir = opendir(from);
+    if (!dir) FAB_FAIL(err, FAB_ERR_IO, "%s: cannot be read", from);
+    fab_status status = FAB_OK;
+    for (struct dirent *e; status == FAB_OK && (e = readdir(dir));) {
+        char source[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES];
+        if (strncmp(e->d_name, "fold_", 5) != 0) continue;
+        status = fab_path_join(source, sizeof source, from, e->d_name, err);
+        if (status < 0 || !is_folder(source)) continue;
+        status = fab_path_join(target, sizeof target, to, e->d_name, err);
+        if (status == FAB_OK) status = fab_path_make_subfolder(target, err);
+        if (status == FAB_OK) status = copy_file(source, target, "checkpoint_final.pth", err);
+    }
+    closedir(dir);
+    return status;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* ---- one data set ------------------------------------------------------------------------- */
+
+static fab_status add_labels(adding *a, const fab_nnunet_plan *p, fab_error *err)
+{
+    for (int h = p->regions ? 0 : 1; h < p->head_count; h++) {
+        fab_json *row = NULL;
+        bool known = false;
+        for (size_t i = 0; i < fab_json_count(a->labels) && !known; i++)
+            known = strcmp(fab_json_text(fab_json_find(fab_json_at(a->labels, i), "name")),
+                           p->head[h].name) == 0;
+        if (known) continue;
+        FAB_TRY(fab_add_object(a->labels, &row, err));
+        FAB_TRY(fab_put_text(row, "name", p->head[h].name, err));
+    }
+    return FAB_OK;
+}
+
+static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, fab_error *err)
+{
+    fab_json *row = NULL;
+    const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
+    FAB_TRY(fab_add_object(a->parts, &row, err));
+    FAB_TRY(fab_put_text(row, "folder", folder, err));
+    FAB_TRY(fab_put_text(row, "weights_sha256", fab_nnunet_weights_sha256(m), err));
+    FAB_TRY(fab_put_int(row, "folds", fab_nnunet_folds(m), err));
+    FAB_TRY(fab_put_int(row, "structures", p->head_count - (p->regions ? 0 : 1), err));
+    FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[0], 6, err));
+    fab_sha256_update(&a->hash, fab_nnunet_weights_sha256(m), 64);
+    return add_labels(a, p, err);
+}
+
+/* Copies the result that is used, then reads every weight of the copy. */
+static fab_status add_dataset(adding *a, const char *path, fab_error *err)
+{
+    const fab_nnunet_load_options only = {.plan_only = true};
+    char relative[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES], middle[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *plan = NULL;
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *whole = NULL;
+    FAB_TRY(fab_nnunet_load(path, &only, &plan, err));
+    const char *dataset = fab_nnunet_plan_of(plan)->dataset, *from = fab_nnunet_folder(plan);
+    const char *own = strncmp(base_name(path), "Dataset", 7) == 0 ? base_name(path) : dataset;
+    FAB_TRY(fab_path_join(middle, sizeof middle, fab_case_folder(a->writer), own, err));
+    FAB_TRY(fab_path_make_subfolder(middle, err));
+    FAB_TRY(fab_path_join(target, sizeof target, middle, base_name(from), err));
+    FAB_TRY(fab_path_make_subfolder(target, err));
+    FAB_TRY(copy_file(from, target, "plans.json", err));
+    FAB_TRY(copy_file(from, target, "dataset.json", err));
+    FAB_TRY(copy_folds(from, target, err));
+    FAB_TRY(fab_nnunet_load(target, NULL, &whole, err));
+    FAB_TRY(fab_path_join(relative, sizeof relative, own, base_name(from), err));
+    a->totalseg = a->totalseg && strstr(own, "TotalSeg");
+    if (fab_nnunet_plan_of(whole)->channel[0].norm != FAB_NNUNET_CT) a->modality = "MR";
+    return add_part(a, relative, whole, err);
+}
+
+static fab_status add_datasets(adding *a, fab_error *err)
+{
+    a->totalseg = true;
+    a->modality = "CT";
+    a->parts = fab_json_array();
+    a->labels = fab_json_array();
+    if (!a->parts || !a->labels) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    fab_sha256_init(&a->hash);
+    for (int i = 0; i < a->count; i++) FAB_TRY(add_dataset(a, a->dataset[i], err));
+    if (a->count > 1 && !a->totalseg)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s holds %d data sets that are not TotalSegmentator's: "
+                 "add them one by one", a->o->path, a->count);
+    return FAB_OK;
+}
+
+/* ---- the card ----------------------------------------------------------------------------- */
+
+static fab_status put_weights(adding *a, fab_json *card, fab_error *err)
+{
+    uint8_t digest[32];
+    char hex[65];
+    fab_json *weights = NULL;
+    fab_sha256_final(&a->hash, digest);
+    fab_sha256_hex(digest, hex);
+    FAB_TRY(fab_put_object(card, "weights", &weights, err));
+    return fab_put_text(weights, "sha256", hex, err);
+}
+
+static fab_status write_card(adding *a, const char *name, fab_json **out, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_json_free) fab_json *card = fab_json_object();
+    if (!card) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    FAB_TRY(fab_put_text(card, "format", FAB_NETWORK_FORMAT, err));
+    FAB_TRY(fab_put_int(card, "format_version", 1, err));
+    FAB_TRY(fab_put_text(card, "name", name, err));
+    FAB_TRY(fab_put_text(card, "version", "1", err));
+    FAB_TRY(fab_put_text(card, "modality", a->modality, err));
+    FAB_TRY(fab_put_text(card, "license", "as its publisher says", err));
+    FAB_TRY(fab_put_text(card, "resampling", a->totalseg ? "totalsegmentator" : "nnunet", err));
+    FAB_TRY(put_weights(a, card, err));
+    FAB_TRY(fab_json_set(card, "parts", fab_json_retain(a->parts), err));
+    FAB_TRY(fab_json_set(card, "labels", fab_json_retain(a->labels), err));
+    FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(a->writer), "model.json", err));
+    FAB_TRY(fab_json_save_file(card, path, err));
+    *out = card;
+    card = NULL;
+    return FAB_OK;
+}
+
+static fab_status drop_unpacked(const adding *a, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    FAB_TRY(fab_path_join(path, sizeof path, fab_case_folder(a->writer), "unpacked", err));
+    return fab_path_remove_tree(path, err);
+}
+
+static fab_status run(adding *a, const char *name, fab_json **card, fab_error *err)
+{
+    char target[FAB_MAX_PATH_BYTES];
+    FAB_TRY(fab_path_make_folder(a->o->models, err));
+    FAB_TRY(fab_path_join(target, sizeof target, a->o->models, name, err));
+    FAB_TRY(fab_case_begin_folder(target, "model.json", a->o->replace, &a->writer, err));
+    FAB_TRY(find_source(a, err));
+    FAB_TRY(add_datasets(a, err));
+    FAB_TRY(drop_unpacked(a, err));
+    FAB_TRY(write_card(a, name, card, err));
+    return fab_case_commit(&a->writer, err);
+}
+
+/* "weights/Dataset297_x.zip" is called Dataset297_x. */
+static fab_status name_of(const fab_model_add *o, char *name, size_t room, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    snprintf(path, sizeof path, "%s", o->path);
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = '\0';
+    const char *from = o->name ? o->name : base_name(path);
+    size_t n = strlen(from);
+    if (!o->name && n > 4 && strcmp(from + n - 4, ".zip") == 0) n -= 4;
+    if (n == 0 || n >= room || from[0] == '.' || memchr(from, '/', n))
+        FAB_FAIL(err, FAB_ERR_ARG, "\"%s\" cannot be a model's name", from);
+    memcpy(name, from, n);
+    name[n] = '\0';
+    return FAB_OK;
+}
+
+fab_status fab_models_add(const fab_model_add *o, fab_json **card, fab_error *err)
+{
+    char name[FAB_MAX_NAME_BYTES];
+    adding a = {.o = o};
+    FAB_TRY(name_of(o, name, sizeof name, err));
+    fab_status status = run(&a, name, card, err);
+    fab_case_abort(a.writer);
+    for (int i = 0; i < a.count; i++) fab_free(a.dataset[i]);
+    fab_json_free(a.parts);
+    fab_json_free(a.labels);
+    return status;
+}
+
+/* ---- verifying ---------------------------------------------------------------------------- */
+
+static fab_status verify_parts(const char *folder, const fab_json *card, fab_error *err)
+{
+    const fab_json *parts = NULL;
+    FAB_TRY(fab_json_get_array(card, "parts", &parts, err));
+    for (size_t i = 0; i < fab_json_count(parts); i++) {
+        char path[FAB_MAX_PATH_BYTES];
+        const char *below = NULL, *wanted = NULL;
+        FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+        FAB_TRY(fab_json_get_string(fab_json_at(parts, i), "folder", &below, err));
+        FAB_TRY(fab_json_get_string(fab_json_at(parts, i), "weights_sha256", &wanted, err));
+        FAB_TRY(fab_path_join(path, sizeof path, folder, below, err));
+        FAB_TRY(fab_nnunet_load(path, NULL, &m, err));
+        if (strcmp(fab_nnunet_weights_sha256(m), wanted) != 0)
+            FAB_FAIL(err, FAB_ERR_INTEGRITY, "%s: the weights are not those that were added", path);
+    }
+    return FAB_OK;
+}
+
+fab_status fab_models_verify(const char *folder, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    const char *format = NULL;
+    FAB_AUTO(fab_json_free) fab_json *card = NULL;
+    FAB_TRY(fab_path_join(path, sizeof path, folder, "model.json", err));
+    FAB_TRY(fab_json_load_file(path, &card, err));
+    format = fab_json_text(fab_json_find(card, "format"));
+    return format && strcmp(format, FAB_NETWORK_FORMAT) == 0 ? verify_parts(folder, card, err)
+                                                             : fab_model_verify(folder, err);
+}

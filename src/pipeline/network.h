@@ -1,0 +1,36 @@
+/* network.h - a model of either kind: our own package, or nnU-Net result folders (this folder).
+ *
+ * Both lie in a folder with a model.json. "fabrica-model" is read by `segment`; "fabrica-nnunet",
+ * written by fab_models_add, points at result folders below it, run by `nnunet` or, with
+ * TotalSegmentator's resampling around it, by `totalseg`.
+ */
+#ifndef FAB_PIPELINE_NETWORK_H
+#define FAB_PIPELINE_NETWORK_H
+
+#include "pipeline_internal.h"
+
+#define FAB_NETWORK_FORMAT "fabrica-nnunet"
+
+/* The model called name (NULL: the newest for the study's modality), fit for this study. */
+fab_status fab_network_choose(const char *const *folders, const char *name,
+                              const fab_study *study, fab_network **out, fab_error *err);
+fab_network *fab_network_free(fab_network *n);
+FAB_DEFINE_AUTO(fab_network, fab_network_free)
+const char *fab_network_name(const fab_network *n);
+const char *fab_network_version(const fab_network *n);
+const char *fab_network_weights_sha256(const fab_network *n);
+const fab_json *fab_network_card(const fab_network *n);
+
+typedef struct fab_network_run {
+    double step;
+    size_t max_memory_bytes;
+    fab_totalseg_quality quality;
+    const char *structures; /* comma list; NULL: all */
+    const fab_progress *progress;
+} fab_network_run;
+/* What is no structure (a card's classes without members) is taken out again. */
+fab_status fab_network_segment(const fab_network *n, const fab_volume *image,
+                               const fab_network_run *how, fab_segment_result *out,
+                               fab_error *err);
+
+#endif

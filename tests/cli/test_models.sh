@@ -1,0 +1,58 @@
+#!/bin/sh
+# Models that nnU-Net and TotalSegmentator wrote: added, listed, verified, run.
+. "$(dirname "$0")/lib.sh"
+golden="$SOURCE/tests/golden/nnunet_folder"
+result=Dataset900_Small/nnUNetTrainer__nnUNetPlans__3d_fullres
+phantom patient 7
+series=patient/dicom
+
+expect "add a folder of data sets" 0 "added small to own: 1 part(s), 3 structures" \
+    "$FABRICA" model add "$golden" --models own --name small
+expect "add over it" 2 "exists" "$FABRICA" model add "$golden" --models own --name small
+expect "add in its place" 0 "added small" "$FABRICA" model add "$golden" --models own --name small --replace
+expect "list" 0 "small" "$FABRICA" model list --models own
+expect "show" 0 "aorta" "$FABRICA" model show small --models own
+expect "verify" 0 "small 1: ok" "$FABRICA" model verify --models own
+expect "segment" 0 "liver" "$FABRICA" segment $series --models own -m small -o small.nii.gz
+expect "not TotalSegmentator's" 2 "it has no --fast" "$FABRICA" segment $series --models own -m small -o x.nii.gz --fast
+expect "the person's own place" 0 "added mine to $WORK/data/fabrica/models" \
+    env XDG_DATA_HOME="$WORK/data" "$FABRICA" model add "$golden/$result" --name mine
+expect "is looked in" 0 "mine" env XDG_DATA_HOME="$WORK/data" "$FABRICA" model list
+
+# a zip as TotalSegmentator offers it
+mkdir zip && cp -r "$golden/Dataset900_Small" zip/Dataset900_TotalSegmentator_small
+(cd zip && python3 -c 'import shutil; shutil.make_archive("../total", "zip", ".")')
+expect "add a zip" 0 "added total to own: 1 part(s), 3 structures" "$FABRICA" model add total.zip --models own
+holds "nothing else is left" sh -c '[ "$(ls own)" = "small
+total" ] && [ "$(ls own/total)" = "Dataset900_TotalSegmentator_small
+model.json" ]'
+expect "segment at 3 mm" 0 "spleen" "$FABRICA" segment $series --models own -m total -o total.nii.gz --fast
+expect "segment one structure" 0 "aorta" "$FABRICA" segment $series --models own -m total -o roi.nii.gz --roi-subset aorta
+holds "values are TotalSegmentator's" python3 -c "
+import json
+values = {row['name']: row['value'] for row in json.load(open('total.json'))['labels']}
+assert values == {'spleen': 1, 'liver': 5, 'aorta': 52}, values"
+expect "no 6 mm network" 3 "there are data sets 900 (3 mm)" \
+    "$FABRICA" segment $series --models own -m total -o x.nii.gz --fastest
+expect "no such structure" 3 'no structure "nose"' \
+    "$FABRICA" segment $series --models own -m total -o x.nii.gz --roi-subset nose
+expect "a whole twin of it" 0 "twin.glb" "$FABRICA" twin $series --models own -m total -o case --format glb
+holds "the manifest names the model" python3 -c "
+import json
+m = json.load(open('case/manifest.json'))['segmentation']
+assert m['source'] == 'network' and m['model']['name'] == 'total' and len(m['model']['weights_sha256']) == 64"
+
+# what is no model, or a damaged one
+expect "add nothing" 2 "which folder or zip" "$FABRICA" model add --models own
+mkdir empty
+expect "add an empty folder" 3 "no nnU-Net result" "$FABRICA" model add empty --models own
+echo hello >notes.txt
+expect "add a text file" 3 "notes.txt" "$FABRICA" model add notes.txt --models own
+cp -r "$golden/Dataset900_Small" broken
+printf x >broken/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_1/checkpoint_final.pth
+expect "add a broken checkpoint" 3 "fold_1" "$FABRICA" model add broken --models own
+nothing_left "nothing half added" own
+holds "no broken model" sh -c '[ ! -e own/broken ]'
+printf x >>own/small/$result/fold_0/checkpoint_final.pth
+"$FABRICA" model verify small --models own >.out 2>&1 && bad "verify finds damage" "$(cat .out)" || ok "verify finds damage"
+finish
