@@ -1,5 +1,5 @@
 """Write small arrays and what nnU-Net's resampling (scikit-image's resize, here scipy's zoom and a clip), window starts,
-Gaussian and numpy's fp16 make of them, for tests/golden/test_nnunet_small.c."""
+Gaussian, numpy's moments and fp16 make of them, for tests/unit/nnunet/test_small_golden.c."""
 
 import argparse
 import pathlib
@@ -28,6 +28,7 @@ RESAMPLINGS = [
 ]
 WINDOWS = [(64, 64, 0.5), (65, 64, 0.5), (101, 48, 0.5), (122, 48, 0.5), (10, 8, 0.5), (232, 96, 0.5), (37, 32, 0.5),
            (300, 128, 0.8), (273, 128, 0.8), (131, 1, 1.0), (9, 4, 0.5), (11, 4, 0.625)]
+COUNTS = [1, 5, 100, 129, 1000, 8192, 8193, 20000, 100003, 3000000]
 PATCHES = [(8, 20, 24), (5, 1, 33), (16, 7, 40)]
 
 
@@ -78,6 +79,11 @@ def fp16_inputs(rng):
     return np.concatenate([v, -v])
 
 
+def moments(count):
+    v = (np.arange(count) * 7919 % 4096).astype(np.float32) * np.float32(0.37)
+    return v.mean(), v.std()
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("folder", type=pathlib.Path, help="where the arrays go: tests/golden/nnunet")
@@ -99,6 +105,10 @@ def main():
         f.write(struct.pack("<i", len(PATCHES)))
         for patch in PATCHES:
             f.write(struct.pack("<3i", *patch) + gaussian(patch).tobytes())
+    with open(folder / "moments.bin", "wb") as f:
+        f.write(struct.pack("<i", len(COUNTS)))
+        for count in COUNTS:
+            f.write(struct.pack("<iff", count, *moments(count)))
     v = fp16_inputs(rng)
     with np.errstate(over="ignore"), open(folder / "fp16.bin", "wb") as f:
         f.write(struct.pack("<i", len(v)) + v.tobytes() + v.astype(np.float16).tobytes())

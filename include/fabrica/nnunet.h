@@ -100,6 +100,7 @@ typedef struct fab_nnunet_options {
     double step;       /* of the patch; 0: nnU-Net's 0.5 */
     bool no_mirroring; /* else the axes the checkpoint allows */
     bool exact;        /* fp16 sums as nnU-Net's, for parity; else fp32 */
+    size_t max_memory_bytes; /* 0: no cap; FAB_ERR_LIMIT before the network starts if not enough */
     const fab_progress *progress;
 } fab_nnunet_options;
 

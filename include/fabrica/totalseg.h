@@ -43,6 +43,7 @@ typedef struct fab_totalseg_options {
     const char *const *structures; /* NULL-terminated: only these, and only parts that have some */
     double step;                   /* of the patch; 0: 0.8 as TotalSegmentator takes for "total" */
     bool exact;                    /* nnU-Net's fp16 sums */
+    size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
     const fab_progress *progress;
 } fab_totalseg_options;
 

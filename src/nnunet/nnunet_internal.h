@@ -74,6 +74,9 @@ typedef struct fab_nnunet_slide_options {
 fab_status fab_nnunet_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                             const fab_nnunet_slide_options *o, fab_nnunet_patch_fn run, void *ctx,
                             uint16_t *logits, fab_error *err);
+/* What it takes beside the logits, the case and the network. */
+size_t fab_nnunet_slide_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                              const fab_nnunet_slide_options *o);
 /* The mean of `folds` added up: count fp16 values, in place. */
 void fab_nnunet_mean_of_folds(uint16_t *logits, int64_t count, int folds);
 /* importance[patch]: the Gaussian as fp16 bits. */

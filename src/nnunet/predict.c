@@ -55,7 +55,30 @@ static fab_status check_images(const fab_nnunet_plan *p, const fab_volume *const
     return FAB_OK;
 }
 
-static fab_status predict(const fab_nnunet *m, fab_nnunet_case *c, const fab_nnunet_options *o,
+/* Images, labels, the case, weights, one session, sums and logits. */
+static size_t planned_bytes(const fab_nnunet *m, const fab_volume *const *images,
+                            const fab_nnunet_case *c, fab_nnunet_slide_options so, size_t logits)
+{
+    const int64_t image_voxels = fab_grid_voxels(fab_volume_grid(images[0]));
+    so.add = m->fold_count > 1; /* later folds need a ring of sums */
+    size_t sum = 2 * logits + fab_nnunet_slide_bytes(&m->plan, c, &so)
+                 + (size_t)c->channels * (logits / (size_t)m->plan.head_count) * sizeof *c->data
+                 + fab_net_session_bytes(m->net[0], m->plan.patch)
+                 + (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1);
+    for (int i = 0; i < m->plan.channels; i++) sum += fab_volume_bytes(images[i]);
+    for (int f = 0; f < m->fold_count; f++) sum += fab_net_bytes(m->net[f]);
+    return sum;
+}
+
+static fab_status check_memory(size_t planned, size_t most, fab_error *err)
+{
+    if (most == 0 || planned <= most) return FAB_OK;
+    FAB_FAIL(err, FAB_ERR_LIMIT, "this image and network need %zu MB of memory, the cap is %zu MB",
+             (planned + 999999) / 1000000, most / 1000000);
+}
+
+static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
+                          const fab_nnunet_case *c, const fab_nnunet_options *o,
                           fab_volume **labels, int *patches, fab_error *err)
 {
     fab_nnunet_slide_options so = {.step = o->step > 0 ? o->step : 0.5, .exact = o->exact,
@@ -63,6 +86,7 @@ static fab_status predict(const fab_nnunet *m, fab_nnunet_case *c, const fab_nnu
     for (int a = 0; a < 3; a++) so.mirror[a] = m->mirror[a] && !o->no_mirroring;
     size_t count = (size_t)m->plan.head_count;
     for (int a = 0; a < 3; a++) count *= (size_t)c->size[a];
+    FAB_TRY(check_memory(planned_bytes(m, images, c, so, count), o->max_memory_bytes, err));
     FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
     if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
     FAB_TRY(run_folds(m, c, &so, logits, patches, err));
@@ -81,7 +105,7 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
     FAB_TRY(check_images(&m->plan, images, previous, err));
     if (previous) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "cascades are not run yet");
     fab_status status = fab_nnunet_prepare(&m->plan, images, o.progress, &c, err);
-    if (status == FAB_OK) status = predict(m, &c, &o, labels, &evaluations, err);
+    if (status == FAB_OK) status = predict(m, images, &c, &o, labels, &evaluations, err);
     fab_nnunet_case_free(&c);
     if (status == FAB_OK && patches) *patches = evaluations;
     return status;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moments.h"
 #include "nnunet_internal.h"
 
 typedef struct reading {
@@ -16,6 +17,7 @@ typedef struct reading {
     const void *data;
     fab_dtype dtype;
     int size[3];         /* of the cropped box */
+    int order[3];        /* its axes as numpy's array has them in memory, slowest first */
     int64_t start;       /* voxel (0, 0, 0) of it in the image */
     int64_t step[3];
     fab_nnunet_norm norm;
@@ -313,64 +315,95 @@ static fab_status make_mask(const reading *channel, int channels, uint8_t **out,
 
 /* ---- normalisation ---------------------------------------------------------------------- */
 
-typedef struct slice_sums {
-    double sum, count;
-    float low, high;
-} slice_sums;
-
-typedef struct sums_job {
-    const reading *r;
-    double mean;  /* second round: sums of (v - mean)^2 */
-    bool squares;
-    float *planes;
-    slice_sums *slice; /* one a slice, added in order: any number of threads gives the same */
-} sums_job;
-
-static void sum_plane(void *ctx, int64_t index, int worker)
+/* fab_nnunet_rows of a reading: a row of numpy's array. */
+static int image_row(const void *ctx, int64_t index, float *into)
 {
-    const sums_job *job = ctx;
+    const reading *r = ctx;
+    const int slow = r->order[0], middle = r->order[1], fast = r->order[2];
+    const int64_t at = r->start + index / r->size[middle] * r->step[slow] +
+                       index % r->size[middle] * r->step[middle];
+    read_line(r, at, r->step[fast], r->size[fast], into, 1);
+    return r->size[fast];
+}
+
+/* What image[mask] makes: the values inside in the order of the transposed axes. */
+static int masked_row(const void *ctx, int64_t index, float *into)
+{
+    const reading *r = ctx;
+    const uint8_t *mask = r->mask + index * r->size[2];
+    int count = 0;
+    read_line(r, r->start + index / r->size[1] * r->step[0] + index % r->size[1] * r->step[1],
+              r->step[2], r->size[2], into, 1);
+    for (int x = 0; x < r->size[2]; x++)
+        if (mask[x]) into[count++] = into[x];
+    return count;
+}
+
+static fab_status set_score(reading *r, fab_error *err)
+{
+    const int64_t total = (int64_t)r->size[0] * r->size[1] * r->size[2];
+    fab_nnunet_rows rows = {image_row, r, r->size[r->order[2]], total};
+    if (r->mask) {
+        rows = (fab_nnunet_rows){masked_row, r, r->size[2], 0};
+        for (int64_t i = 0; i < total; i++) rows.count += r->mask[i];
+    }
+    FAB_TRY(fab_nnunet_moments(&rows, &r->shift, &r->divide, err));
+    r->divide = fmaxf(r->divide, 1e-8f);
+    return FAB_OK;
+}
+
+typedef struct range_job {
+    const reading *r;
+    float *planes;
+    float *range; /* [slice][2] */
+} range_job;
+
+static void range_of_plane(void *ctx, int64_t index, int worker)
+{
+    const range_job *job = ctx;
     const size_t count = (size_t)job->r->size[1] * (size_t)job->r->size[2];
-    float *plane = job->planes + (size_t)worker * count;
-    const uint8_t *mask = job->r->mask ? job->r->mask + (size_t)index * count : NULL;
-    slice_sums s = {.low = INFINITY, .high = -INFINITY};
+    float *plane = job->planes + (size_t)worker * count, low = INFINITY, high = -INFINITY;
     read_plane(job->r, 0, (int)index, plane);
     for (size_t i = 0; i < count; i++) {
-        if (mask && !mask[i]) continue;
-        const double v = (double)plane[i] - job->mean;
-        s.sum += job->squares ? v * v : v;
-        s.count++;
-        s.low = fminf(s.low, plane[i]);
-        s.high = fmaxf(s.high, plane[i]);
+        low = fminf(low, plane[i]);
+        high = fmaxf(high, plane[i]);
     }
-    job->slice[index] = s;
+    job->range[2 * index] = low;
+    job->range[2 * index + 1] = high;
 }
 
-static slice_sums sum_all(sums_job *job)
+static fab_status range_of_image(const reading *r, float range[2], fab_error *err)
 {
-    slice_sums all = {.low = INFINITY, .high = -INFINITY};
-    fab_parallel_for(job->r->size[0], sum_plane, job);
-    for (int z = 0; z < job->r->size[0]; z++) {
-        all.sum += job->slice[z].sum;
-        all.count += job->slice[z].count;
-        all.low = fminf(all.low, job->slice[z].low);
-        all.high = fmaxf(all.high, job->slice[z].high);
+    const size_t slice = (size_t)r->size[1] * (size_t)r->size[2];
+    FAB_AUTO_FREE float *planes = fab_alloc_array((size_t)fab_threads_get() * slice,
+                                                  sizeof *planes);
+    FAB_AUTO_FREE float *ranges = fab_alloc_array(2 * (size_t)r->size[0], sizeof *ranges);
+    if (!planes || !ranges) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the image's range");
+    range_job job = {r, planes, ranges};
+    fab_parallel_for(r->size[0], range_of_plane, &job);
+    range[0] = INFINITY;
+    range[1] = -INFINITY;
+    for (int z = 0; z < r->size[0]; z++) {
+        range[0] = fminf(range[0], ranges[2 * z]);
+        range[1] = fmaxf(range[1], ranges[2 * z + 1]);
     }
-    return all;
+    return FAB_OK;
 }
 
-static void set_statistics(reading *r, sums_job *job)
+static fab_status set_range(reading *r, fab_error *err)
 {
-    slice_sums s = sum_all(job);
+    float range[2] = {0, 0};
+    FAB_TRY(range_of_image(r, range, err));
     if (r->norm == FAB_NNUNET_RESCALE_01) {
-        r->shift = s.low;
-        r->divide = fmaxf(s.high - s.low, 1e-8f);
-        return;
+        r->shift = range[0];
+        r->divide = fmaxf(range[1] - range[0], 1e-8f);
+        return FAB_OK;
     }
-    job->mean = s.count > 0 ? s.sum / s.count : 0.0;
-    job->squares = true;
-    s = sum_all(job);
-    r->shift = (float)job->mean;
-    r->divide = fmaxf((float)sqrt(s.count > 0 ? s.sum / s.count : 0.0), 1e-8f);
+    if (!(range[0] >= 0.0f && range[1] <= 255.0f))
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "values from %g to %g where the plan expects RGB (0 to "
+                 "255)", (double)range[0], (double)range[1]);
+    r->divide = 255.0f;
+    return FAB_OK;
 }
 
 static fab_status set_normalisation(const fab_nnunet_channel *how, const uint8_t *mask, reading *r,
@@ -378,29 +411,20 @@ static fab_status set_normalisation(const fab_nnunet_channel *how, const uint8_t
 {
     r->norm = how->norm;
     r->divide = 1;
-    if (how->norm == FAB_NNUNET_CT) {
+    switch (how->norm) {
+    case FAB_NNUNET_NONE: break;
+    case FAB_NNUNET_CT:
         r->low = (float)how->low;
         r->high = (float)how->high;
         r->shift = (float)how->mean;
         r->divide = (float)fmax(how->std, 1e-8);
+        break;
+    case FAB_NNUNET_ZSCORE:
+        r->mask = how->use_mask ? mask : NULL;
+        return set_score(r, err);
+    case FAB_NNUNET_RESCALE_01:
+    case FAB_NNUNET_RGB_01: return set_range(r, err);
     }
-    if (how->norm == FAB_NNUNET_CT || how->norm == FAB_NNUNET_NONE) return FAB_OK;
-    r->mask = how->norm == FAB_NNUNET_ZSCORE && how->use_mask ? mask : NULL;
-    const size_t slice = (size_t)r->size[1] * (size_t)r->size[2];
-    FAB_AUTO_FREE float *planes = fab_alloc_array((size_t)fab_threads_get() * slice,
-                                                  sizeof *planes);
-    FAB_AUTO_FREE slice_sums *sums = fab_alloc_array((size_t)r->size[0], sizeof *sums);
-    if (!planes || !sums) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the image's statistics");
-    sums_job job = {.r = r, .planes = planes, .slice = sums};
-    if (how->norm != FAB_NNUNET_RGB_01) {
-        set_statistics(r, &job);
-        return FAB_OK;
-    }
-    const slice_sums s = sum_all(&job);
-    if (!(s.low >= 0.0f && s.high <= 255.0f))
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "values from %g to %g where the plan expects RGB (0 to "
-                 "255)", (double)s.low, (double)s.high);
-    r->divide = 255.0f;
     return FAB_OK;
 }
 
@@ -434,7 +458,10 @@ static void set_readings(const fab_nnunet_plan *plan, const fab_volume *const *i
         r->image = images[i];
         r->data = fab_volume_data(images[i]);
         r->dtype = fab_volume_dtype(images[i]);
-        for (int a = 0; a < 3; a++) r->size[a] = c->box[a][1] - c->box[a][0];
+        for (int a = 0; a < 3; a++) {
+            r->size[a] = c->box[a][1] - c->box[a][0];
+            r->order[plan->transpose_forward[a]] = a;
+        }
         fab_nnunet_case_steps(plan, c, &r->start, r->step);
     }
 }

@@ -336,6 +336,20 @@ static fab_status make_windows(slide *s, fab_error *err)
     return FAB_OK;
 }
 
+size_t fab_nnunet_slide_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                              const fab_nnunet_slide_options *o)
+{
+    const int *p = plan->patch, *size = c->size;
+    const size_t voxels = (size_t)p[0] * (size_t)p[1] * (size_t)p[2];
+    const size_t heads = (size_t)plan->head_count, each = o->exact ? 2 : 4;
+    const bool in_place = o->exact && !o->add, views = o->mirror[0] || o->mirror[1] || o->mirror[2];
+    const size_t depth = (size_t)(in_place || p[0] > size[0] ? size[0] : p[0]);
+    const size_t kept = depth * (size_t)size[1] * (size_t)size[2];
+    const size_t channels = (size_t)c->channels;
+    return kept * each * (in_place ? 1 : heads + 1)
+           + voxels * (4 * channels + 4 + (views ? 4 * heads : 0));
+}
+
 static fab_status make_memory(slide *s, fab_error *err)
 {
     const int *p = s->plan->patch, *size = s->c->size;

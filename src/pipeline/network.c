@@ -167,7 +167,9 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
     FAB_AUTO(fab_totalseg_free) fab_totalseg *t = NULL;
     FAB_AUTO_FREE const char **names = fab_calloc(MAX_STRUCTURES + 1, sizeof *names);
     FAB_AUTO_FREE char *text = how->structures ? fab_strdup(how->structures) : NULL;
-    fab_totalseg_options o = {.step = how->step, .progress = how->progress};
+    fab_totalseg_options o = {.step = how->step, .exact = true,
+                              .max_memory_bytes = how->max_memory_bytes,
+                              .progress = how->progress};
     if (!names || (how->structures && !text)) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     if (text) FAB_TRY(split_names(text, names, err));
     if (text) o.structures = names;
@@ -189,7 +191,9 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *image,
     char folder[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     const fab_json *part = fab_json_at(fab_json_find(n->card, "parts"), 0);
-    fab_nnunet_options o = {.step = how->step, .progress = how->progress};
+    fab_nnunet_options o = {.step = how->step, .exact = true,
+                            .max_memory_bytes = how->max_memory_bytes,
+                            .progress = how->progress};
     if (how->quality != FAB_TOTALSEG_BEST || how->structures)
         FAB_FAIL(err, FAB_ERR_ARG, "model %s is no TotalSegmentator: it has no --fast, --fastest "
                  "or --roi-subset", fab_network_name(n));

@@ -151,7 +151,10 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
                             const fab_totalseg_options *o, uint16_t *into, int *parts,
                             int *patches, fab_error *err)
 {
+    const size_t joined = (size_t)fab_grid_voxels(fab_volume_grid(image)) * sizeof *into;
+    const size_t cap = o->max_memory_bytes;
     const fab_nnunet_options no = {.step = o->step > 0 ? o->step : 0.8, .exact = o->exact,
+                                   .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0,
                                    .progress = o->progress};
     for (int i = 0; i < t->part_count; i++) {
         FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;

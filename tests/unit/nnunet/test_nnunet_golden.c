@@ -104,10 +104,8 @@ static void check_prepared(const golden *g)
     }
     printf("  prepared: %lld of %lld differ, by %.3g at most\n", (long long)different,
            (long long)expected.count, worst);
-    bool ct = true; /* nnU-Net sums mean and deviation of z-scores in fp32 */
-    for (int i = 0; i < g->plan.channels; i++) ct = ct && g->plan.channel[i].norm == FAB_NNUNET_CT;
-    CHECK(worst <= (ct ? 2.4e-7 : 2e-6));
-    if (ct) CHECK(different <= expected.count / 10000);
+    CHECK(worst <= 2.4e-7); /* on other machines' libm: a last bit here and there */
+    CHECK(different <= expected.count / 10000);
     npy_free(&expected);
 }
 

@@ -1,6 +1,7 @@
 /* test_small_golden.c - resampling, windows, Gaussian and fp16 against scipy and numpy
  * (tests/golden/nnunet, written by train/golden_nnunet.py). */
 #include "kernels.h"
+#include "moments.h"
 #include "nnunet_internal.h"
 #include "harness.h"
 
@@ -180,6 +181,30 @@ static void fp16_equals_numpy(void)
     fab_free(label);
 }
 
+static int made_up_row(const void *ctx, int64_t index, float *into)
+{
+    const int count = *(const int *)ctx, left = count - (int)index * 300;
+    for (int i = 0; i < 300; i++) into[i] = (float)((index * 300 + i) * 7919 % 4096) * 0.37f;
+    return left < 300 ? left : 300;
+}
+
+static void moments_equal_numpy(void)
+{
+    int cases, count;
+    open_golden("moments.bin");
+    take_ints(&cases, 1);
+    CHECK(cases >= 8);
+    for (int i = 0; i < cases; i++) {
+        take_ints(&count, 1);
+        float *expected = take(8), mean, deviation;
+        const fab_nnunet_rows rows = {made_up_row, &count, 300, count};
+        CHECK_OK(fab_nnunet_moments(&rows, &mean, &deviation, &err));
+        CHECK(mean == expected[0] && deviation == expected[1]);
+        fab_free(expected);
+    }
+    CHECK(at == size);
+}
+
 static void separate_axis_as_nnunet_decides(void)
 {
     fab_nnunet_resampling how = {.order = 3, .order_z = 0, .separate_z = -1};
@@ -201,7 +226,7 @@ int main(void)
     const int failed = fab_test_run(
         (fab_test[]){TEST(resampling_equals_scipy), TEST(windows_equal_numpy),
                      TEST(gaussian_equals_scipy), TEST(fp16_equals_numpy),
-                     TEST(separate_axis_as_nnunet_decides)}, 5);
+                     TEST(moments_equal_numpy), TEST(separate_axis_as_nnunet_decides)}, 6);
     fab_free(bytes);
     return failed;
 }

@@ -134,6 +134,11 @@ static void masked_score_fills_holes(void)
         const bool outside = i % 7 <= 2 && i / 7 % 7 == 2 && i / 49 == 2;
         CHECK_NEAR(c.data[i], outside ? 0.0 : (data[i] - sum / inside) / deviation, 1e-6);
     }
+    fab_threads_set(3);
+    fab_nnunet_case again = prepared(&plan, v);
+    fab_threads_set(0);
+    CHECK(memcmp(again.data, c.data, 343 * sizeof *c.data) == 0);
+    fab_nnunet_case_free(&again);
     fab_nnunet_case_free(&c);
     fab_volume_unref(v);
 }

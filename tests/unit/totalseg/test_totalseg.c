@@ -180,6 +180,12 @@ static void parts_are_joined_by_name(void)
     fab_totalseg_options o = {.structures = none};
     CHECK_FAILS(FAB_ERR_NOTFOUND, "no structure \"nose\"",
                 fab_totalseg_run(t, image, &o, &labels, NULL, NULL, &err));
+    o = (fab_totalseg_options){.max_memory_bytes = 100000};
+    CHECK_FAILS(FAB_ERR_LIMIT, "the cap is 0 MB",
+                fab_totalseg_run(t, image, &o, &labels, NULL, NULL, &err));
+    o.max_memory_bytes = (size_t)64 << 20;
+    CHECK_OK(fab_totalseg_run(t, image, &o, &labels, NULL, NULL, &err));
+    fab_volume_unref(labels);
     fab_volume_unref(image);
     fab_volume_unref(alone);
     fab_volume_unref(both);
