@@ -200,8 +200,8 @@ static void confidence_cell(fab_html *h, double confidence)
         return;
     }
     fab_html_printf(h, "<td class=\"share\"><span class=\"bar\"><i class=\"%s\" "
-                       "style=\"width:%.0f%%\"></i></span>%.0f %%</td>", confidence < 0.7 ? "low" : "", 100 * confidence,
-                    100 * confidence);
+                       "style=\"width:%.0f%%\"></i></span>%.0f %%</td>",
+                    confidence < 0.7 ? "low" : "", 100 * confidence, 100 * confidence);
 }
 
 static void mesh_cells(fab_html *h, const fab_json *mesh)
@@ -303,8 +303,8 @@ static void structures(fab_html *h, const fab_json *m)
                     "&ge;: part of the structure lies outside the scan. Confidence is the "
                     "network's own mean probability, not a measured accuracy; none: the "
                     "label map was given, or its network does not say. Surface error is the "
-                    "distance between the surface and the label mask it was made from (95th percentile) "
-                    "and the difference of their volumes; it says nothing about whether the "
+                    "distance between the surface and the label mask it was made from (95th "
+                    "percentile) and the difference of their volumes; it says nothing about whether the "
                     "mask is right.</p>\n");
 }
 
