@@ -304,8 +304,8 @@ static void structures(fab_html *h, const fab_json *m)
                     "network's own mean probability, not a measured accuracy; none: the "
                     "label map was given, or its network does not say. Surface error is the "
                     "distance between the surface and the label mask it was made from (95th "
-                    "percentile) and the difference of their volumes; it says nothing about whether the "
-                    "mask is right.</p>\n");
+                    "percentile) and the difference of their volumes; it says nothing about "
+                    "whether the mask is right.</p>\n");
 }
 
 static void missing(fab_html *h, const fab_json *m)
