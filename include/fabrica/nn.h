@@ -211,6 +211,23 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
 fab_status fab_net_session_logits(fab_net_session *s, const float *input, float *logits,
                                   fab_error *err);
 
+/* One operation of a net and what it cost, summed over the runs since fab_net_session_profile. */
+typedef struct fab_net_profile {
+    char name[FAB_MAX_NAME_BYTES]; /* "encoder 0.1 conv 3x3x3 32->32": stage, place in it; unique */
+    const char *kind; /* "conv", "up", "head", "pool", "add"; static */
+    int level;        /* of resolution; 0 is the input's */
+    double flop;      /* of one run; the sum over operations is fab_net_patch_flop */
+    double wall_s, cpu_s;
+    double load_cpu_s; /* of a second loading of the input, with norm and activation, alone */
+} fab_net_profile;
+/* Entries that fab_net_session_profile wants. */
+int fab_net_operations(const fab_net *net);
+/* From now on every run of the session adds its times to rows[0 .. operations - 1], which are
+ * set here, belong to the caller and must stay until this is called again or the session ends; NULL
+ * switches it off. Results are the same bits. `loads` (U-Nets): every operation's input is loaded
+ * once more to time that, so the run takes longer. */
+void fab_net_session_profile(fab_net_session *s, fab_net_profile *rows, bool loads);
+
 #ifdef __cplusplus
 }
 #endif

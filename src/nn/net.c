@@ -362,16 +362,17 @@ int fab_net_logit_pitch(const fab_net *net)
     return fab_nn_blocks(net->config.classes) * FAB_NN_BLOCK;
 }
 
+double fab_net_op_flop(const fab_net *net, int i, const int patch[3])
+{
+    const fab_net_op *op = &net->ops[i];
+    double voxels = (double)patch[0] * patch[1] * patch[2];
+    for (int s = 1; s <= op->level; s++) voxels /= product(net->config.stages[s].stride);
+    return 2.0 * voxels * op->outputs * input_channels(op) * op->taps;
+}
+
 double fab_net_patch_flop(const fab_net *net, const int patch[3])
 {
     double sum = 0;
-    double voxels[FAB_UNET_MAX_STAGES];
-    voxels[0] = (double)patch[0] * patch[1] * patch[2];
-    for (int s = 1; s < net->config.stage_count; s++)
-        voxels[s] = voxels[s - 1] / product(net->config.stages[s].stride);
-    for (int i = 0; i < net->op_count; i++) {
-        const fab_net_op *op = &net->ops[i];
-        sum += 2.0 * voxels[op->level] * op->outputs * input_channels(op) * op->taps;
-    }
+    for (int i = 0; i < net->op_count; i++) sum += fab_net_op_flop(net, i, patch);
     return sum;
 }

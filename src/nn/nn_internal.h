@@ -177,8 +177,9 @@ fab_status fab_stream_create(const fab_net *net, const int size[3], fab_stream *
                              fab_error *err);
 fab_stream *fab_stream_free(fab_stream *s);
 FAB_DEFINE_AUTO(fab_stream, fab_stream_free)
-fab_status fab_stream_run(fab_stream *s, const float *input, fab_net_sink sink, void *sink_ctx,
-                          fab_error *err);
+/* `owner`, whose profile (if any) gets the planes' times. */
+fab_status fab_stream_run(fab_stream *s, const fab_net_session *owner, const float *input,
+                          fab_net_sink sink, void *sink_ctx, fab_error *err);
 
 /* ---- a plan: where everything lies for one patch shape ---------------------------------- */
 
@@ -224,6 +225,19 @@ struct fab_net_session {
     const float *input;
     fab_net_sink sink;
     void *sink_ctx;
+    fab_net_profile *profile; /* the caller's rows, one an operation, or NULL */
+    bool profile_loads;
 };
+
+/* ---- where the time goes (profile.c) -------------------------------------------------------- */
+
+typedef struct fab_nn_clock {
+    double wall_s, cpu_s;
+} fab_nn_clock;
+/* Nothing without a profile; the time since `c` goes to row `op`. */
+void fab_nn_profile_begin(const fab_net_session *s, fab_nn_clock *c);
+void fab_nn_profile_end(const fab_net_session *s, int op, const fab_nn_clock *c);
+/* Of one operation, as fab_net_patch_flop, which is the sum of these. */
+double fab_net_op_flop(const fab_net *net, int op, const int patch[3]);
 
 #endif

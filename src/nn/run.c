@@ -439,13 +439,29 @@ fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_ne
     return FAB_OK;
 }
 
+static void load_task(void *ctx, int64_t index, int worker)
+{
+    const run_op *r = ctx;
+    const task t = task_of(r, index, worker);
+    load_tile(r, &t);
+}
+
+/* Loads the tiles of the operation once more: its sources are alive until it is done. */
+static void time_loads(run_op *r, int64_t count)
+{
+    const double cpu_s = fab_time_cpu_s();
+    if (r->op->kind == FAB_OP_POOL || r->op->kind == FAB_OP_ADD) return; /* nothing is loaded */
+    fab_parallel_for(count, load_task, r);
+    r->s->profile[r->index].load_cpu_s += fab_time_cpu_s() - cpu_s;
+}
+
 fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_sink sink,
                                void *ctx, fab_error *err)
 {
     static void (*const tasks[])(void *, int64_t, int) = {
         [FAB_OP_CONV] = conv_task, [FAB_OP_UP] = up_task, [FAB_OP_HEAD] = head_task,
         [FAB_OP_POOL] = pool_task, [FAB_OP_ADD] = add_task};
-    if (s->stream) return fab_stream_run(s->stream, input, sink, ctx, err);
+    if (s->stream) return fab_stream_run(s->stream, s, input, sink, ctx, err);
     FAB_TRY(fit_workers(s, err));
     s->input = input;
     s->sink = sink;
@@ -453,8 +469,13 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
     for (int i = 0; i < s->net->op_count; i++) {
         run_op r = {s, &s->net->ops[i], &s->plan.ops[i], i};
         const int *n = r.p->tiles;
-        fab_parallel_for((int64_t)n[0] * n[1] * n[2] * r.p->groups, tasks[r.op->kind], &r);
+        const int64_t count = (int64_t)n[0] * n[1] * n[2] * r.p->groups;
+        fab_nn_clock clock;
+        fab_nn_profile_begin(s, &clock);
+        fab_parallel_for(count, tasks[r.op->kind], &r);
         if (r.op->kind == FAB_OP_CONV) finish_norm(&r);
+        fab_nn_profile_end(s, i, &clock);
+        if (s->profile_loads) time_loads(&r, count);
     }
     return FAB_OK;
 }

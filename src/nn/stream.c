@@ -256,8 +256,8 @@ static fab_status fit_workers(fab_stream *s, fab_error *err)
     return FAB_OK;
 }
 
-fab_status fab_stream_run(fab_stream *s, const float *input, fab_net_sink sink, void *sink_ctx,
-                          fab_error *err)
+fab_status fab_stream_run(fab_stream *s, const fab_net_session *owner, const float *input,
+                          fab_net_sink sink, void *sink_ctx, fab_error *err)
 {
     const int ops = s->net->op_count;
     int finished = 0;
@@ -269,8 +269,12 @@ fab_status fab_stream_run(fab_stream *s, const float *input, fab_net_sink sink, 
             p.z = s->rings[0].done++;
             fab_parallel_for(s->size[1], feed_task, &p);
         }
-        for (p.op = 0; p.op < ops; p.op++)
-            advance(&p, p.op + 1 < ops ? &s->rings[p.op + 1].done : &finished);
+        for (p.op = 0; p.op < ops; p.op++) {
+            fab_nn_clock clock;
+            fab_nn_profile_begin(owner, &clock);
+            if (advance(&p, p.op + 1 < ops ? &s->rings[p.op + 1].done : &finished))
+                fab_nn_profile_end(owner, p.op, &clock);
+        }
     }
     return FAB_OK;
 }
