@@ -102,16 +102,15 @@ static int add(const cli_call *call, const char *path)
     fab_error err = {0};
     const char *const *where = cli_model_folders(call);
     const char *own = cli_own_models();
-    const fab_model_add o = {.path = path, .name = cli_text(call, "name", NULL),
-                             .models = cli_text(call, "models", own ? own : where[0]),
-                             .replace = cli_has(call, "replace")};
+    fab_model_add o = {.path = path, .name = cli_text(call, "name", NULL),
+                       .models = cli_text(call, "models", own ? own : where[0]),
+                       .replace = cli_has(call, "replace")};
     if (!path) return cli_usage_error(call, "model add: which folder or zip?");
     if (!o.models) return cli_usage_error(call, "model add: no place for models; give --models");
+    o.watch = cli_begin(call);
     fab_status status = fab_models_add(&o, &card, &err);
-    if (status < 0) {
-        fprintf(stderr, "fabrica model: %s\n", err.message);
-        return cli_exit_code(status);
-    }
+    const int code = cli_end(call, status, &err);
+    if (status < 0) return code;
     if (cli_has(call, "json")) return cli_print_json(card);
     cli_say(call, "added %s to %s: %zu part(s), %zu structures\n", text_of(card, "name"), o.models,
             fab_json_count(fab_json_find(card, "parts")),

@@ -21,6 +21,7 @@ enum { MAX_PARTS = 64, COPY_BYTES = 1 << 20 };
 typedef struct adding {
     const fab_model_add *o;
     fab_case_writer *writer;
+    fab_progress stop; /* asks the watcher, reports nothing */
     char source[FAB_MAX_PATH_BYTES];
     char *dataset[MAX_PARTS]; /* folders that hold a result; sorted */
     int count;
@@ -38,12 +39,24 @@ static bool is_folder(const char *path)
 
 /* ---- what is there ------------------------------------------------------------------------ */
 
-static bool holds_result(const char *path)
+static fab_status holds_result(const char *path, fab_error *err)
 {
     const fab_nnunet_load_options only = {.plan_only = true};
-    fab_error ignored;
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
-    return fab_nnunet_load(path, &only, &m, &ignored) == FAB_OK;
+    return fab_nnunet_load(path, &only, &m, err);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The path without slashes at its end, as a shell's completion leaves them. */
+static void copy_path(const char *path, char *out, size_t room)
+{
+    snprintf(out, room, "%s", path);
+    for (size_t n = strlen(out); n > 1 && out[n - 1] == '/'; n--) out[n - 1] = '\0';
 }
 
 static fab_status keep(adding *a, const char *path, fab_error *err)
@@ -56,20 +69,36 @@ static fab_status keep(adding *a, const char *path, fab_error *err)
     return FAB_OK;
 }
 
-/* Data sets at most two levels down: a zip may hold a folder of its own around them. */
-static fab_status find_datasets(adding *a, const char *path, int depth, fab_error *err)
+static fab_status find_datasets(adding *a, const char *path, int depth, fab_error *err);
+
+static fab_status look_below(adding *a, const char *path, int depth, fab_error *err)
 {
-    if (holds_result(path)) return keep(a, path, err);
-    DIR *dir = depth < 2 ? opendir(path) : NULL;
     fab_status status = FAB_OK;
-    for (struct dirent *e; dir && status == FAB_OK && (e = readdir(dir));) {
+    DIR *dir = opendir(path);
+    if (!dir) FAB_FAIL(err, FAB_ERR_IO, "%s: cannot be read", path);
+    for (struct dirent *e; status == FAB_OK && (e = readdir(dir));) {
         char below[FAB_MAX_PATH_BYTES];
         if (e->d_name[0] == '.') continue;
         status = fab_path_join(below, sizeof below, path, e->d_name, err);
         if (status == FAB_OK && is_folder(below)) status = find_datasets(a, below, depth + 1, err);
     }
-    if (dir) closedir(dir);
+    closedir(dir);
     return status;
+}
+
+/* Data sets at most two levels down: a zip may hold a folder of its own around them. One that is
+ * there and cannot be read is an error: left out, its structures would be missed by nobody. */
+static fab_status find_datasets(adding *a, const char *path, int depth, fab_error *err)
+{
+    fab_error why = {0};
+    const int before = a->count;
+    const fab_status status = holds_result(path, &why);
+    const bool dataset = depth > 0 && strncmp(base_name(path), "Dataset", 7) == 0;
+    if (status == FAB_OK) return keep(a, path, err);
+    if (status == FAB_ERR_NOTFOUND && depth < 2) FAB_TRY(look_below(a, path, depth, err));
+    if (a->count > before || (status == FAB_ERR_NOTFOUND && !dataset)) return FAB_OK;
+    if (strstr(why.message, path)) return fab_error_set(err, status, "%s", why.message);
+    return fab_error_set(err, status, "%s: %s", path, why.message);
 }
 
 static int by_text(const void *a, const void *b)
@@ -77,50 +106,42 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The first data set's own complaint says more than "nothing found". */
-static fab_status nothing_found(const adding *a, fab_error *err)
-{
-    const fab_nnunet_load_options only = {.plan_only = true};
-    fab_nnunet *m = NULL;
-    const fab_status status = fab_nnunet_load(a->source, &only, &m, err);
-    fab_nnunet_free(m);
-    if (status != FAB_ERR_NOTFOUND && status < 0) return status;
-    FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net result (plans.json, dataset.json and "
-             "fold_N/checkpoint_final.pth) and no folder of such", a->o->path);
-}
-
 static fab_status find_source(adding *a, fab_error *err)
 {
-    snprintf(a->source, sizeof a->source, "%s", a->o->path);
+    copy_path(a->o->path, a->source, sizeof a->source);
     if (!is_folder(a->o->path)) {
         FAB_TRY(fab_path_join(a->source, sizeof a->source, fab_case_folder(a->writer), "unpacked",
                               err));
         FAB_TRY(fab_path_make_subfolder(a->source, err));
-        FAB_TRY(fab_archive_unpack(a->o->path, a->source, NULL, err));
+        FAB_TRY(fab_archive_unpack(a->o->path, a->source, &a->stop, err));
     }
     FAB_TRY(find_datasets(a, a->source, 0, err));
-    if (a->count == 0) return nothing_found(a, err);
+    if (a->count == 0)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net result (plans.json, dataset.json and "
+                 "fold_N/checkpoint_final.pth) and no folder of such", a->o->path);
     qsort(a->dataset, (size_t)a->count, sizeof *a->dataset, by_text);
     return FAB_OK;
 }
 
 /* ---- copying ------------------------------------------------------------------------------ */
 
-static fab_status copy_bytes(const fab_reader *from, fab_writer *to, fab_error *err)
+static fab_status copy_bytes(const adding *a, const fab_reader *from, fab_writer *to,
+                             fab_error *err)
 {
     FAB_AUTO_FREE uint8_t *buffer = fab_malloc(COPY_BYTES);
     if (!buffer) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     for (uint64_t at = 0; at < from->size; at += COPY_BYTES) {
         const uint64_t left = from->size - at;
         const size_t n = left < COPY_BYTES ? (size_t)left : COPY_BYTES;
+        FAB_TRY(fab_progress_step(&a->stop, "copy", (double)at / (double)from->size, err));
         FAB_TRY(fab_reader_read(from, at, buffer, n, err));
         FAB_TRY(fab_writer_write(to, buffer, n, err));
     }
     return FAB_OK;
 }
 
-static fab_status copy_file(const char *from_folder, const char *to_folder, const char *name,
-                            fab_error *err)
+static fab_status copy_file(const adding *a, const char *from_folder, const char *to_folder,
+                            const char *name, fab_error *err)
 {
     char from[FAB_MAX_PATH_BYTES], to[FAB_MAX_PATH_BYTES];
     fab_reader r;
@@ -129,14 +150,14 @@ static fab_status copy_file(const char *from_folder, const char *to_folder, cons
     FAB_TRY(fab_path_join(to, sizeof to, to_folder, name, err));
     FAB_TRY(fab_reader_open_file(from, &r, err));
     fab_status status = fab_atomic_open(to, &file, err);
-    if (status == FAB_OK) status = copy_bytes(&r, fab_atomic_writer(file), err);
+    if (status == FAB_OK) status = copy_bytes(a, &r, fab_atomic_writer(file), err);
     if (status == FAB_OK) status = fab_atomic_commit(&file, err);
     fab_atomic_abort(file);
     fab_reader_close(&r);
     return status;
 }
 
-static fab_status copy_folds(const char *from, const char *to, fab_error *err)
+static fab_status copy_folds(const adding *a, const char *from, const char *to, fab_error *err)
 {
     DIR *dir = opendir(from);
     if (!dir) FAB_FAIL(err, FAB_ERR_IO, "%s: cannot be read", from);
@@ -148,16 +169,10 @@ static fab_status copy_folds(const char *from, const char *to, fab_error *err)
         if (status < 0 || !is_folder(source)) continue;
         status = fab_path_join(target, sizeof target, to, e->d_name, err);
         if (status == FAB_OK) status = fab_path_make_subfolder(target, err);
-        if (status == FAB_OK) status = copy_file(source, target, "checkpoint_final.pth", err);
+        if (status == FAB_OK) status = copy_file(a, source, target, "checkpoint_final.pth", err);
     }
     closedir(dir);
     return status;
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
 }
 
 /* ---- one data set ------------------------------------------------------------------------- */
@@ -191,6 +206,19 @@ static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, f
     return add_labels(a, p, err);
 }
 
+/* The data set's folder in the package. Its name may come from plans.json: "../.." is none. */
+static fab_status make_own_folder(const adding *a, const char *own, char *out, size_t room,
+                                  fab_error *err)
+{
+    if (!own[0] || own[0] == '.' || strchr(own, '/'))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: dataset_name \"%.80s\" is no folder's name", a->o->path,
+                 own);
+    FAB_TRY(fab_path_join(out, room, fab_case_folder(a->writer), own, err));
+    if (is_folder(out))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: two data sets are called %s", a->o->path, own);
+    return fab_path_make_subfolder(out, err);
+}
+
 /* Copies the result that is used, then reads every weight of the copy. */
 static fab_status add_dataset(adding *a, const char *path, fab_error *err)
 {
@@ -201,13 +229,12 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     FAB_TRY(fab_nnunet_load(path, &only, &plan, err));
     const char *dataset = fab_nnunet_plan_of(plan)->dataset, *from = fab_nnunet_folder(plan);
     const char *own = strncmp(base_name(path), "Dataset", 7) == 0 ? base_name(path) : dataset;
-    FAB_TRY(fab_path_join(middle, sizeof middle, fab_case_folder(a->writer), own, err));
-    FAB_TRY(fab_path_make_subfolder(middle, err));
+    FAB_TRY(make_own_folder(a, own, middle, sizeof middle, err));
     FAB_TRY(fab_path_join(target, sizeof target, middle, base_name(from), err));
     FAB_TRY(fab_path_make_subfolder(target, err));
-    FAB_TRY(copy_file(from, target, "plans.json", err));
-    FAB_TRY(copy_file(from, target, "dataset.json", err));
-    FAB_TRY(copy_folds(from, target, err));
+    FAB_TRY(copy_file(a, from, target, "plans.json", err));
+    FAB_TRY(copy_file(a, from, target, "dataset.json", err));
+    FAB_TRY(copy_folds(a, from, target, err));
     FAB_TRY(fab_nnunet_load(target, NULL, &whole, err));
     FAB_TRY(fab_path_join(relative, sizeof relative, own, base_name(from), err));
     a->totalseg = a->totalseg && strstr(own, "TotalSeg");
@@ -277,20 +304,20 @@ static fab_status run(adding *a, const char *name, fab_json **card, fab_error *e
     char target[FAB_MAX_PATH_BYTES];
     FAB_TRY(fab_path_make_folder(a->o->models, err));
     FAB_TRY(fab_path_join(target, sizeof target, a->o->models, name, err));
-    FAB_TRY(fab_case_begin_folder(target, "model.json", a->o->replace, &a->writer, err));
+    FAB_TRY(fab_job_begin_folder(a->o->watch, target, "model.json", a->o->replace, &a->writer,
+                                 err));
     FAB_TRY(find_source(a, err));
     FAB_TRY(add_datasets(a, err));
-    FAB_TRY(drop_unpacked(a, err));
+    if (!is_folder(a->o->path)) FAB_TRY(drop_unpacked(a, err));
     FAB_TRY(write_card(a, name, card, err));
-    return fab_case_commit(&a->writer, err);
+    return fab_job_commit_folder(a->o->watch, &a->writer, err);
 }
 
 /* "weights/Dataset297_x.zip" is called Dataset297_x. */
 static fab_status name_of(const fab_model_add *o, char *name, size_t room, fab_error *err)
 {
     char path[FAB_MAX_PATH_BYTES];
-    snprintf(path, sizeof path, "%s", o->path);
-    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = '\0';
+    copy_path(o->path, path, sizeof path);
     const char *from = o->name ? o->name : base_name(path);
     size_t n = strlen(from);
     if (!o->name && n > 4 && strcmp(from + n - 4, ".zip") == 0) n -= 4;
@@ -305,9 +332,15 @@ fab_status fab_models_add(const fab_model_add *o, fab_json **card, fab_error *er
 {
     char name[FAB_MAX_NAME_BYTES];
     adding a = {.o = o};
+    *card = NULL;
     FAB_TRY(name_of(o, name, sizeof name, err));
+    if (o->watch) a.stop = (fab_progress){o->watch->ctx, NULL, o->watch->cancelled};
     fab_status status = run(&a, name, card, err);
-    fab_case_abort(a.writer);
+    fab_job_abort_folder(o->watch, a.writer);
+    if (status < 0) {
+        fab_json_free(*card);
+        *card = NULL;
+    }
     for (int i = 0; i < a.count; i++) fab_free(a.dataset[i]);
     fab_json_free(a.parts);
     fab_json_free(a.labels);
@@ -320,13 +353,13 @@ static fab_status verify_parts(const char *folder, const fab_json *card, fab_err
 {
     const fab_json *parts = NULL;
     FAB_TRY(fab_json_get_array(card, "parts", &parts, err));
+    if (!fab_json_count(parts)) FAB_FAIL(err, FAB_ERR_FORMAT, "%s: no parts in the card", folder);
     for (size_t i = 0; i < fab_json_count(parts); i++) {
         char path[FAB_MAX_PATH_BYTES];
-        const char *below = NULL, *wanted = NULL;
+        const char *wanted = NULL;
         FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
-        FAB_TRY(fab_json_get_string(fab_json_at(parts, i), "folder", &below, err));
         FAB_TRY(fab_json_get_string(fab_json_at(parts, i), "weights_sha256", &wanted, err));
-        FAB_TRY(fab_path_join(path, sizeof path, folder, below, err));
+        FAB_TRY(fab_network_part_folder(folder, card, i, path, sizeof path, err));
         FAB_TRY(fab_nnunet_load(path, NULL, &m, err));
         if (strcmp(fab_nnunet_weights_sha256(m), wanted) != 0)
             FAB_FAIL(err, FAB_ERR_INTEGRITY, "%s: the weights are not those that were added", path);

@@ -178,6 +178,29 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
     return fab_label_set_copy(fab_totalseg_labels(t), &out->set, err);
 }
 
+/* A name below a folder: relative, and no ".." in it. */
+static bool stays_below(const char *name)
+{
+    if (!name[0] || name[0] == '/') return false;
+    for (const char *at = name; *at; at += strspn(at, "/")) {
+        const size_t n = strcspn(at, "/");
+        if (n == 2 && memcmp(at, "..", 2) == 0) return false;
+        at += n;
+    }
+    return true;
+}
+
+fab_status fab_network_part_folder(const char *folder, const fab_json *card, size_t part,
+                                   char *out, size_t room, fab_error *err)
+{
+    const fab_json *row = fab_json_at(fab_json_find(card, "parts"), part);
+    const char *below = text_of(row, "folder");
+    if (!stays_below(below))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s/model.json: parts[%zu].folder \"%.80s\" is no folder in "
+                 "the package", folder, part, below);
+    return fab_path_join(out, room, folder, below, err);
+}
+
 static fab_status set_of_plan(const fab_nnunet_plan *p, fab_label_set *set, fab_error *err)
 {
     for (int h = p->regions ? 0 : 1; h < p->head_count; h++)
@@ -190,14 +213,13 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *image,
 {
     char folder[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
-    const fab_json *part = fab_json_at(fab_json_find(n->card, "parts"), 0);
     fab_nnunet_options o = {.step = how->step, .exact = true,
                             .max_memory_bytes = how->max_memory_bytes,
                             .progress = how->progress};
     if (how->quality != FAB_TOTALSEG_BEST || how->structures)
         FAB_FAIL(err, FAB_ERR_ARG, "model %s is no TotalSegmentator: it has no --fast, --fastest "
                  "or --roi-subset", fab_network_name(n));
-    FAB_TRY(fab_path_join(folder, sizeof folder, n->folder, text_of(part, "folder"), err));
+    FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
     FAB_TRY(fab_nnunet_load(folder, NULL, &m, err));
     const int channels = fab_nnunet_plan_of(m)->channels;
     if (channels != 1)

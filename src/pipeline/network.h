@@ -28,6 +28,10 @@ typedef struct fab_network_run {
     const char *structures; /* comma list; NULL: all */
     const fab_progress *progress;
 } fab_network_run;
+/* Where part number `part` of a "fabrica-nnunet" package lies; FAB_ERR_FORMAT if its card names
+ * none, or one outside of the package. */
+fab_status fab_network_part_folder(const char *folder, const fab_json *card, size_t part,
+                                   char *out, size_t room, fab_error *err);
 /* What is no structure (a card's classes without members) is taken out again. */
 fab_status fab_network_segment(const fab_network *n, const fab_volume *image,
                                const fab_network_run *how, fab_segment_result *out,

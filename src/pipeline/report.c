@@ -196,12 +196,12 @@ static void cards(fab_html *h, const fab_json *m)
 static void confidence_cell(fab_html *h, double confidence)
 {
     if (isnan(confidence)) {
-        fab_html_raw(h, "<td class=\"soft\">given</td>");
+        fab_html_raw(h, "<td class=\"soft\">none</td>");
         return;
     }
-    fab_html_printf(h, "<td><span class=\"bar\"><i class=\"%s\" style=\"width:%.0f%%\"></i></span>"
-                       "%.0f %%</td>", confidence < 0.7 ? "low" : "", 100 * confidence,
-                    100 * confidence);
+    fab_html_printf(h, "<td class=\"share\"><span class=\"bar\"><i class=\"%s\" "
+                       "style=\"width:%.0f%%\"></i></span>%.0f %%</td>",
+                    confidence < 0.7 ? "low" : "", 100 * confidence, 100 * confidence);
 }
 
 static void mesh_cells(fab_html *h, const fab_json *mesh)
@@ -301,11 +301,11 @@ static void structures(fab_html *h, const fab_json *m)
     fab_html_raw(h, "</tbody></table></div>\n"
                     "<p class=\"soft\">The small number beside a name is its code (SNOMED CT). "
                     "&ge;: part of the structure lies outside the scan. Confidence is the "
-                    "network's own mean probability, not a measured accuracy; \"given\": the "
-                    "label map was given, no network was asked. Surface error is the distance "
-                    "between the surface and the label mask it was made from (95th percentile) "
-                    "and the difference of their volumes; it says nothing about whether the "
-                    "mask is right.</p>\n");
+                    "network's own mean probability, not a measured accuracy; none: the "
+                    "label map was given, or its network does not say. Surface error is the "
+                    "distance between the surface and the label mask it was made from (95th "
+                    "percentile) and the difference of their volumes; it says nothing about "
+                    "whether the mask is right.</p>\n");
 }
 
 static void missing(fab_html *h, const fab_json *m)

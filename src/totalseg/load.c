@@ -72,7 +72,6 @@ static int by_number(const void *a, const void *b)
 static fab_status find_datasets(const char *folder, search *s, fab_error *err)
 {
     fab_status status = FAB_OK;
-    if (dataset_number(base_name(folder)) >= 0) return add_dataset(s, folder, err);
     DIR *dir = opendir(folder);
     if (!dir) FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no such folder", folder);
     for (struct dirent *e; status == FAB_OK && (e = readdir(dir));) {
@@ -82,6 +81,8 @@ static fab_status find_datasets(const char *folder, search *s, fab_error *err)
         if (status == FAB_OK) status = add_dataset(s, path, err);
     }
     closedir(dir);
+    if (status == FAB_OK && s->count == 0 && dataset_number(base_name(folder)) >= 0)
+        return add_dataset(s, folder, err); /* last: a package may be called so too */
     if (s->count > 1) qsort(s->item, (size_t)s->count, sizeof *s->item, by_number);
     return status;
 }

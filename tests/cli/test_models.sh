@@ -42,6 +42,16 @@ import json
 m = json.load(open('case/manifest.json'))['segmentation']
 assert m['source'] == 'network' and m['model']['name'] == 'total' and len(m['model']['weights_sha256']) == 64"
 
+# names as a shell's completion and a download leave them
+mv zip/Dataset900_TotalSegmentator_small sets && mkdir folder && mv sets folder/Dataset900_TotalSegmentator_small
+cp total.zip Dataset900_TotalSegmentator_small.zip
+expect "add a zip called like its data set" 0 "added Dataset900_TotalSegmentator_small to own" \
+    "$FABRICA" model add Dataset900_TotalSegmentator_small.zip --models own
+expect "it runs" 0 "spleen" "$FABRICA" segment $series --models own -m Dataset900_TotalSegmentator_small -o named.nii.gz --fast
+expect "a slash at the end of a path" 0 "added slash to own" \
+    "$FABRICA" model add folder/Dataset900_TotalSegmentator_small/ --models own --name slash
+expect "it is TotalSegmentator's too" 0 "spleen" "$FABRICA" segment $series -m own/slash -o slash.nii.gz --fast
+
 # what is no model, or a damaged one
 expect "add nothing" 2 "which folder or zip" "$FABRICA" model add --models own
 mkdir empty
@@ -51,8 +61,45 @@ expect "add a text file" 3 "notes.txt" "$FABRICA" model add notes.txt --models o
 cp -r "$golden/Dataset900_Small" broken
 printf x >broken/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_1/checkpoint_final.pth
 expect "add a broken checkpoint" 3 "fold_1" "$FABRICA" model add broken --models own
+cp -r "$golden/Dataset900_Small" folder/Dataset901_TotalSegmentator_part2
+echo '{' >folder/Dataset901_TotalSegmentator_part2/nnUNetTrainer__nnUNetPlans__3d_fullres/plans.json
+expect "one of several is damaged" 3 "folder/Dataset901_TotalSegmentator_part2: plans.json" \
+    "$FABRICA" model add folder --models own --name broken
+rm folder/Dataset901_TotalSegmentator_part2/*/plans.json
+expect "one of several is empty" 3 "Dataset901_TotalSegmentator_part2: no nnU-Net results" \
+    "$FABRICA" model add folder --models own --name broken
+cp -r "$golden/$result" evil
+sed 's/"dataset_name": *"[^"]*"/"dataset_name": "..\/..\/outside"/' "$golden/$result/plans.json" >evil/plans.json
+expect "a name that leaves the package" 3 "is no folder's name" "$FABRICA" model add evil --models own --name broken
+holds "nothing is written outside" sh -c '[ ! -e outside ]'
+mkdir twins && cp -r "$golden/Dataset900_Small" twins/a && cp -r "$golden/Dataset900_Small" twins/b
+expect "two data sets of one name" 3 "two data sets are called Dataset900_Small" \
+    "$FABRICA" model add twins --models own --name broken
 nothing_left "nothing half added" own
 holds "no broken model" sh -c '[ ! -e own/broken ]'
+for folder in "$golden/$result" ../small/$result ""; do
+    mkdir -p own/card && printf '{"format": "fabrica-nnunet", "name": "card", "version": "1", "modality": "CT",
+        "parts": [{"folder": "%s", "weights_sha256": "0"}], "labels": [{"name": "liver"}]}' "$folder" >own/card/model.json
+    expect "a card that points to \"$folder\"" 3 "is no folder in the package" \
+        "$FABRICA" segment $series --models own -m card -o card.nii.gz
+    expect "verify refuses it" 3 "is no folder in the package" "$FABRICA" model verify card --models own
+done
+printf '{"format": "fabrica-nnunet", "name": "card", "version": "1", "modality": "CT"}' >own/card/model.json
+expect "a card without parts" 3 "card" "$FABRICA" segment $series --models own -m card -o card.nii.gz
+rm -r own/card
+# Ctrl-C while a large checkpoint is copied: the folder in the making goes too
+cp -r "$golden/Dataset900_Small" large && truncate -s 400M large/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth
+cat >stop.py <<'END'
+import os, signal, subprocess, sys, time
+job = subprocess.Popen([sys.argv[1], "model", "add", "large", "--models", "stopped"], stderr=subprocess.PIPE)
+while job.poll() is None and not (os.path.isdir("stopped") and os.listdir("stopped")):
+    time.sleep(0.001)
+job.send_signal(signal.SIGINT)
+said = job.communicate()[1].decode()
+print(job.returncode, os.listdir("stopped"), said)
+sys.exit(not (job.returncode == 130 and os.listdir("stopped") == []))
+END
+holds "Ctrl-C during model add leaves nothing" python3 stop.py "$FABRICA"
 printf x >>own/small/$result/fold_0/checkpoint_final.pth
 "$FABRICA" model verify small --models own >.out 2>&1 && bad "verify finds damage" "$(cat .out)" || ok "verify finds damage"
 finish
