@@ -175,6 +175,23 @@ typedef struct fab_phantom_job {
 /* output/dicom/, output/truth/{labels.nii.gz,labels.json,truth.json} */
 fab_status fab_job_phantom(const fab_phantom_job *o, fab_json **summary, fab_error *err);
 
+typedef struct fab_bench_job {
+    const char *const *model_folders; /* NULL-terminated; needed with `model` */
+    const char *model; /* whose network's shape and patch; NULL: TotalSegmentator's widths */
+    const char *isa;   /* name of the only instruction set to measure; NULL: all, network: best */
+    int patch;         /* voxels along an edge; 0: 64, or the model's patch */
+    int classes;       /* without a model; 0: 25 */
+    const fab_job_watch *watch;
+} fab_bench_job;
+/* Speed of the network engine on this machine, random weights (docs/guide/using.md):
+ * {"threads","isas":[{"name","peak_gflops_one_thread","peak_gflops_all_threads","runs_network"}],
+ *  "network":{"model","isa","patch","classes","gflop","wall_s","cpu_s","gflops_per_cpu_s",
+ *   "peak_gflops_per_cpu_s","percent_of_peak","weights_bytes","session_bytes",
+ *   "groups":[{"operations","kind","level",...}],"layers":[{"name","kind","level",...}]}}, each
+ * row with "gflop","wall_s","cpu_s","load_cpu_s","percent_of_time","percent_of_peak".
+ * FAB_ERR_ARG: an instruction set that does not run here, a patch the network cannot take. */
+fab_status fab_job_bench(const fab_bench_job *o, fab_json **out, fab_error *err);
+
 #ifdef __cplusplus
 }
 #endif
