@@ -219,6 +219,19 @@ static fab_status make_own_folder(const adding *a, const char *own, char *out, s
     return fab_path_make_subfolder(out, err);
 }
 
+/* Names that a label map cannot have are refused here, not after hours of a run. */
+static fab_status check_names(const fab_nnunet_plan *p, const char *path, fab_error *err)
+{
+    fab_error why = {0};
+    fab_label_set set = {0};
+    fab_status status = FAB_OK;
+    for (int h = p->regions ? 0 : 1; h < p->head_count && status == FAB_OK; h++)
+        status = fab_label_set_add(&set, h + 1, p->head[h].name, &why);
+    fab_label_set_free(&set);
+    if (status < 0) FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %s", path, why.message);
+    return FAB_OK;
+}
+
 /* Copies the result that is used, then reads every weight of the copy. */
 static fab_status add_dataset(adding *a, const char *path, fab_error *err)
 {
@@ -227,6 +240,7 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     FAB_AUTO(fab_nnunet_free) fab_nnunet *plan = NULL;
     FAB_AUTO(fab_nnunet_free) fab_nnunet *whole = NULL;
     FAB_TRY(fab_nnunet_load(path, &only, &plan, err));
+    FAB_TRY(check_names(fab_nnunet_plan_of(plan), path, err));
     const char *dataset = fab_nnunet_plan_of(plan)->dataset, *from = fab_nnunet_folder(plan);
     const char *own = strncmp(base_name(path), "Dataset", 7) == 0 ? base_name(path) : dataset;
     FAB_TRY(make_own_folder(a, own, middle, sizeof middle, err));

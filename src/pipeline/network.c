@@ -225,8 +225,8 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *image,
     if (channels != 1)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "model %s needs %d images of one patient on one grid; "
                  "one is given", fab_network_name(n), channels);
-    FAB_TRY(fab_nnunet_predict(m, &image, NULL, &o, &out->labels, &out->patches, err));
-    return set_of_plan(fab_nnunet_plan_of(m), &out->set, err);
+    FAB_TRY(set_of_plan(fab_nnunet_plan_of(m), &out->set, err));
+    return fab_nnunet_predict(m, &image, NULL, &o, &out->labels, &out->patches, err);
 }
 
 fab_status fab_network_segment(const fab_network *n, const fab_volume *image,

@@ -72,6 +72,9 @@ cp -r "$golden/$result" evil
 sed 's/"dataset_name": *"[^"]*"/"dataset_name": "..\/..\/outside"/' "$golden/$result/plans.json" >evil/plans.json
 expect "a name that leaves the package" 3 "is no folder's name" "$FABRICA" model add evil --models own --name broken
 holds "nothing is written outside" sh -c '[ ! -e outside ]'
+cp -r "$golden/$result" named
+sed 's/"liver"/"..\/liver"/' "$golden/$result/dataset.json" >named/dataset.json
+expect "a structure's name that is a path" 3 'label name "../liver"' "$FABRICA" model add named --models own --name broken
 mkdir twins && cp -r "$golden/Dataset900_Small" twins/a && cp -r "$golden/Dataset900_Small" twins/b
 expect "two data sets of one name" 3 "two data sets are called Dataset900_Small" \
     "$FABRICA" model add twins --models own --name broken
