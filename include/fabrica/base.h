@@ -165,6 +165,8 @@ FAB_DEFINE_AUTO(fab_atomic_file, fab_atomic_abort)
 
 fab_status fab_file_write_atomic(const char *path, const void *bytes, size_t count,
                                  fab_error *err);
+/* What follows the last slash that has something behind it; points into path. */
+const char *fab_path_name(const char *path);
 fab_status fab_path_join(char *into, size_t capacity, const char *folder, const char *name,
                          fab_error *err);
 /* Removes a file or a whole folder (not following links). Missing is FAB_OK. */
@@ -173,6 +175,12 @@ fab_status fab_path_make_folder(const char *path, fab_error *err); /* with paren
 /* Without parents: for folders inside one that is being written and may be removed under the
  * writer's feet when the run is stopped. Exists: ok. */
 fab_status fab_path_make_subfolder(const char *path, fab_error *err);
+
+/* ---- what this processor runs ------------------------------------------------------------ */
+
+/* Calls run(ctx); false if it met an instruction this processor does not know (SIGILL). One at a
+ * time in a process; ctx may be half written then. */
+bool fab_executes(void (*run)(void *ctx), void *ctx);
 
 /* ---- hashing (SHA-256, FIPS 180-4, by libsodium) ---------------------------------------- */
 

@@ -69,6 +69,7 @@ const void *fab_volume_data(const fab_volume *v);
 void *fab_volume_data_mut(fab_volume *v); /* NULL if shared (more than one reference) */
 size_t fab_volume_bytes(const fab_volume *v);
 double fab_volume_get(const fab_volume *v, int32_t i, int32_t j, int32_t k);
+double fab_volume_at(const fab_volume *v, int64_t index); /* in storage order, i fastest */
 
 /* Other type, rounded half away from zero and clamped to the range (NaN becomes 0). */
 fab_status fab_volume_convert(const fab_volume *v, fab_dtype t, fab_volume **out, fab_error *err);

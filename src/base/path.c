@@ -9,6 +9,12 @@
 
 #include "fabrica/base.h"
 
+const char *fab_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
 fab_status fab_path_join(char *into, size_t capacity, const char *folder, const char *name,
                          fab_error *err)
 {

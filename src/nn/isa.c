@@ -5,8 +5,6 @@
  * guard; it counts only if it gives the reference's bits.
  */
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <string.h>
 
 #include "nn_internal.h"
@@ -23,7 +21,6 @@ typedef struct probe_data {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool runs[FAB_ISA_COUNT];
-static sigjmp_buf escape;
 
 const fab_nn_kernels *fab_nn_kernels_of(fab_isa isa)
 {
@@ -63,27 +60,28 @@ static void probe_run(const fab_nn_kernels *k, probe_data *d)
     memcpy(d->m2, stats.m2, sizeof d->m2);
 }
 
-static void on_illegal(int signal_number)
+typedef struct probe {
+    const fab_nn_kernels *kernels;
+    probe_data data;
+} probe;
+
+static void probe_guarded(void *ctx)
 {
-    (void)signal_number;
-    siglongjmp(escape, 1);
+    probe *p = ctx;
+    probe_run(p->kernels, &p->data);
 }
 
 static void probe_all(void)
 {
-    static probe_data expected, got; /* too large for a small stack; guarded by `once` */
+    static probe_data expected; /* too large for a small stack; guarded by `once` */
+    static probe got;
     runs[FAB_ISA_SCALAR] = true;
     probe_run(&fab_nn_kernels_scalar, &expected);
-    struct sigaction guard = {.sa_handler = on_illegal}, before;
-    sigemptyset(&guard.sa_mask);
-    if (sigaction(SIGILL, &guard, &before) != 0) return;
-    for (volatile int isa = FAB_ISA_AVX2; isa < FAB_ISA_COUNT; isa++) {
-        const fab_nn_kernels *k = fab_nn_kernels_of((fab_isa)isa);
-        if (!k || sigsetjmp(escape, 1) != 0) continue;
-        probe_run(k, &got);
-        runs[isa] = memcmp(&got, &expected, sizeof got) == 0;
+    for (int isa = FAB_ISA_AVX2; isa < FAB_ISA_COUNT; isa++) {
+        got.kernels = fab_nn_kernels_of((fab_isa)isa);
+        runs[isa] = got.kernels && fab_executes(probe_guarded, &got)
+                    && memcmp(&got.data, &expected, sizeof expected) == 0;
     }
-    sigaction(SIGILL, &before, NULL);
 }
 
 bool fab_nn_isa_runs(fab_isa isa)

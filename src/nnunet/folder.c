@@ -25,7 +25,7 @@ static bool is_result(const char *folder)
 /* What follows the second "__" of TRAINER__PLANS__CONFIGURATION; NULL if there is none. */
 static const char *configuration_of(const char *folder)
 {
-    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    const char *name = fab_path_name(folder);
     const char *one = strstr(name, "__"), *two = one ? strstr(one + 2, "__") : NULL;
     return two && two[2] ? two + 2 : NULL;
 }

@@ -1,8 +1,6 @@
 /* probe.c - which builds of the kernels run here: found by running them, as nn does (hypervisors
  * hide features that work and advertise features that do not). */
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <string.h>
 
 #include "kernels.h"
@@ -27,7 +25,6 @@ static const fab_nnunet_kernels *const built[FAB_NNUNET_KERNEL_SETS] = {
 #endif
 };
 static bool runs[FAB_NNUNET_KERNEL_SETS] = {true};
-static sigjmp_buf escape;
 
 static void probe_run(const fab_nnunet_kernels *k, probe_data *d)
 {
@@ -58,25 +55,27 @@ static void probe_run(const fab_nnunet_kernels *k, probe_data *d)
     k->half_to_float(d->sum, d->value, PROBE);
 }
 
-static void on_illegal(int signal_number)
+typedef struct probe {
+    const fab_nnunet_kernels *kernels;
+    probe_data data;
+} probe;
+
+static void probe_guarded(void *ctx)
 {
-    (void)signal_number;
-    siglongjmp(escape, 1);
+    probe *p = ctx;
+    probe_run(p->kernels, &p->data);
 }
 
 static void probe_all(void)
 {
-    static probe_data expected, got; /* too large for a small stack; guarded by `once` */
+    static probe_data expected; /* too large for a small stack; guarded by `once` */
+    static probe got;
     probe_run(&fab_nnunet_kernels_scalar, &expected);
-    struct sigaction guard = {.sa_handler = on_illegal}, before;
-    sigemptyset(&guard.sa_mask);
-    if (sigaction(SIGILL, &guard, &before) != 0) return;
-    for (volatile int i = 1; i < FAB_NNUNET_KERNEL_SETS; i++) {
-        if (!built[i] || sigsetjmp(escape, 1) != 0) continue;
-        probe_run(built[i], &got);
-        runs[i] = memcmp(&got, &expected, sizeof got) == 0;
+    for (int i = 1; i < FAB_NNUNET_KERNEL_SETS; i++) {
+        got.kernels = built[i];
+        runs[i] = got.kernels && fab_executes(probe_guarded, &got)
+                  && memcmp(&got.data, &expected, sizeof expected) == 0;
     }
-    sigaction(SIGILL, &before, NULL);
 }
 
 const fab_nnunet_kernels *fab_nnunet_kernels_at(int index)

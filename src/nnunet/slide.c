@@ -336,27 +336,37 @@ static fab_status make_windows(slide *s, fab_error *err)
     return FAB_OK;
 }
 
+/* Planes that sums are kept of: all, in the logits themselves, or a ring one patch deep. */
+static int kept_planes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                       const fab_nnunet_slide_options *o)
+{
+    const bool in_place = o->exact && !o->add;
+    return in_place || plan->patch[0] > c->size[0] ? c->size[0] : plan->patch[0];
+}
+
+static size_t patch_voxels(const fab_nnunet_plan *plan)
+{
+    return (size_t)plan->patch[0] * (size_t)plan->patch[1] * (size_t)plan->patch[2];
+}
+
 size_t fab_nnunet_slide_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                               const fab_nnunet_slide_options *o)
 {
-    const int *p = plan->patch, *size = c->size;
-    const size_t voxels = (size_t)p[0] * (size_t)p[1] * (size_t)p[2];
-    const size_t heads = (size_t)plan->head_count, each = o->exact ? 2 : 4;
+    const size_t heads = (size_t)plan->head_count;
+    const size_t kept =
+        (size_t)kept_planes(plan, c, o) * (size_t)c->size[1] * (size_t)c->size[2];
     const bool in_place = o->exact && !o->add, views = o->mirror[0] || o->mirror[1] || o->mirror[2];
-    const size_t depth = (size_t)(in_place || p[0] > size[0] ? size[0] : p[0]);
-    const size_t kept = depth * (size_t)size[1] * (size_t)size[2];
-    const size_t channels = (size_t)c->channels;
-    return kept * each * (in_place ? 1 : heads + 1)
-           + voxels * (4 * channels + 4 + (views ? 4 * heads : 0));
+    return kept * (o->exact ? 2 : 4) * (in_place ? 1 : heads + 1)
+           + patch_voxels(plan) * sizeof(float) * ((size_t)c->channels + 1 + (views ? heads : 0));
 }
 
 static fab_status make_memory(slide *s, fab_error *err)
 {
-    const int *p = s->plan->patch, *size = s->c->size;
-    const size_t voxels = (size_t)p[0] * (size_t)p[1] * (size_t)p[2];
+    const int *size = s->c->size;
+    const size_t voxels = patch_voxels(s->plan);
     const bool in_place = s->o->exact && !s->o->add;
     const int views = s->o->mirror[0] + s->o->mirror[1] + s->o->mirror[2];
-    s->depth = in_place || p[0] > size[0] ? size[0] : p[0];
+    s->depth = kept_planes(s->plan, s->c, s->o);
     const size_t kept = (size_t)s->depth * (size_t)size[1] * (size_t)size[2];
     const size_t sums = kept * (size_t)s->plan->head_count;
     if (s->o->exact) {

@@ -46,12 +46,6 @@ static fab_status holds_result(const char *path, fab_error *err)
     return fab_nnunet_load(path, &only, &m, err);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* The path without slashes at its end, as a shell's completion leaves them. */
 static void copy_path(const char *path, char *out, size_t room)
 {
@@ -93,7 +87,7 @@ static fab_status find_datasets(adding *a, const char *path, int depth, fab_erro
     fab_error why = {0};
     const int before = a->count;
     const fab_status status = holds_result(path, &why);
-    const bool dataset = depth > 0 && strncmp(base_name(path), "Dataset", 7) == 0;
+    const bool dataset = depth > 0 && strncmp(fab_path_name(path), "Dataset", 7) == 0;
     if (status == FAB_OK) return keep(a, path, err);
     if (status == FAB_ERR_NOTFOUND && depth < 2) FAB_TRY(look_below(a, path, depth, err));
     if (a->count > before || (status == FAB_ERR_NOTFOUND && !dataset)) return FAB_OK;
@@ -242,15 +236,15 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     FAB_TRY(fab_nnunet_load(path, &only, &plan, err));
     FAB_TRY(check_names(fab_nnunet_plan_of(plan), path, err));
     const char *dataset = fab_nnunet_plan_of(plan)->dataset, *from = fab_nnunet_folder(plan);
-    const char *own = strncmp(base_name(path), "Dataset", 7) == 0 ? base_name(path) : dataset;
+    const char *name = fab_path_name(path), *own = strncmp(name, "Dataset", 7) ? dataset : name;
     FAB_TRY(make_own_folder(a, own, middle, sizeof middle, err));
-    FAB_TRY(fab_path_join(target, sizeof target, middle, base_name(from), err));
+    FAB_TRY(fab_path_join(target, sizeof target, middle, fab_path_name(from), err));
     FAB_TRY(fab_path_make_subfolder(target, err));
     FAB_TRY(copy_file(a, from, target, "plans.json", err));
     FAB_TRY(copy_file(a, from, target, "dataset.json", err));
     FAB_TRY(copy_folds(a, from, target, err));
     FAB_TRY(fab_nnunet_load(target, NULL, &whole, err));
-    FAB_TRY(fab_path_join(relative, sizeof relative, own, base_name(from), err));
+    FAB_TRY(fab_path_join(relative, sizeof relative, own, fab_path_name(from), err));
     a->totalseg = a->totalseg && strstr(own, "TotalSeg");
     if (fab_nnunet_plan_of(whole)->channel[0].norm != FAB_NNUNET_CT) a->modality = "MR";
     return add_part(a, relative, whole, err);
@@ -332,7 +326,7 @@ static fab_status name_of(const fab_model_add *o, char *name, size_t room, fab_e
 {
     char path[FAB_MAX_PATH_BYTES];
     copy_path(o->path, path, sizeof path);
-    const char *from = o->name ? o->name : base_name(path);
+    const char *from = o->name ? o->name : fab_path_name(path);
     size_t n = strlen(from);
     if (!o->name && n > 4 && strcmp(from + n - 4, ".zip") == 0) n -= 4;
     if (n == 0 || n >= room || from[0] == '.' || memchr(from, '/', n))

@@ -46,7 +46,7 @@ static fab_status add_model(fab_json *list, const char *folder, fab_error *err)
     if (access(path, F_OK) != 0 || fab_json_count(list) >= MAX_MODELS) return FAB_OK;
     FAB_TRY(fab_add_object(list, &row, err));
     if (fab_json_load_file(path, &card, &why) < 0) {
-        FAB_TRY(fab_put_text(row, "name", fab_base_name(folder), err));
+        FAB_TRY(fab_put_text(row, "name", fab_path_name(folder), err));
         FAB_TRY(fab_put_text(row, "folder", folder, err));
         return fab_put_text(row, "problem", why.message, err);
     }

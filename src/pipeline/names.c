@@ -15,9 +15,3 @@ void fab_safe_name(const char *name, char *into, size_t capacity)
     if (n == 0 && capacity > 1) into[n++] = '_';
     into[n] = '\0';
 }
-
-const char *fab_base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}

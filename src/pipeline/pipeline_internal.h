@@ -183,7 +183,6 @@ fab_status fab_report_write(const fab_twin *t, const fab_pictures *p, const char
 /* names.c */
 /* Letters, digits, '.', '_' and '-' kept, the rest '_'; never empty, never a leading dot. */
 void fab_safe_name(const char *name, char *into, size_t capacity);
-const char *fab_base_name(const char *path);
 #define FAB_GENERATOR "fabrica " FAB_VERSION
 
 #endif

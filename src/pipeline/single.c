@@ -69,8 +69,8 @@ static fab_status write_into(const fab_segment_job *o, const fab_segment_result 
 {
     char map[FAB_MAX_PATH_BYTES], names[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_json_free) fab_json *labels = NULL;
-    FAB_TRY(fab_path_join(map, sizeof map, folder, fab_base_name(o->output), err));
-    FAB_TRY(fab_path_join(names, sizeof names, folder, fab_base_name(table), err));
+    FAB_TRY(fab_path_join(map, sizeof map, folder, fab_path_name(o->output), err));
+    FAB_TRY(fab_path_join(names, sizeof names, folder, fab_path_name(table), err));
     FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
     FAB_TRY(fab_nifti_write(found->labels, map, FAB_GENERATOR " labels", err));
     FAB_TRY(fab_json_save_file(labels, names, err));

@@ -109,7 +109,7 @@ static void name_zip(fab_error *err, const char *scratch, const char *zip)
     char rest[FAB_MAX_ERROR_BYTES];
     snprintf(rest, sizeof rest, "%s", at + strlen(scratch));
     size_t room = sizeof err->message - (size_t)(at - err->message);
-    snprintf(at, room, "%s: %s", fab_base_name(zip), rest + (rest[0] == '/'));
+    snprintf(at, room, "%s: %s", fab_path_name(zip), rest + (rest[0] == '/'));
 }
 
 fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
@@ -240,7 +240,7 @@ fab_status fab_study_read(const char *path, const char *series, fab_job *job, fa
     FAB_AUTO(fab_study_free) fab_study *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     FAB_TRY(fab_input_detect(path, &s->kind, err));
-    snprintf(s->name, sizeof s->name, "%s", fab_base_name(path));
+    snprintf(s->name, sizeof s->name, "%s", fab_path_name(path));
     bool file = s->kind == FAB_INPUT_NIFTI || s->kind == FAB_INPUT_NRRD;
     if (file && series)
         FAB_FAIL(err, FAB_ERR_ARG, "%s is one %s volume: --series does not apply", path,

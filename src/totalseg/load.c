@@ -20,12 +20,6 @@ typedef struct search {
     found item[MAX_FOUND];
 } search;
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* NNN of "DatasetNNN_..."; -1 for any other name. */
 static int dataset_number(const char *name)
 {
@@ -49,7 +43,7 @@ static fab_status add_dataset(search *s, const char *folder, fab_error *err)
     FAB_TRY(load_plan(folder, &m, err));
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
     found *f = &s->item[s->count++];
-    f->number = dataset_number(base_name(folder));
+    f->number = dataset_number(fab_path_name(folder));
     f->spacing_mm = p->spacing_mm[0];
     snprintf(f->folder, sizeof f->folder, "%s", folder);
     for (int a = 1; a < 3; a++)
@@ -81,7 +75,7 @@ static fab_status find_datasets(const char *folder, search *s, fab_error *err)
         if (status == FAB_OK) status = add_dataset(s, path, err);
     }
     closedir(dir);
-    if (status == FAB_OK && s->count == 0 && dataset_number(base_name(folder)) >= 0)
+    if (status == FAB_OK && s->count == 0 && dataset_number(fab_path_name(folder)) >= 0)
         return add_dataset(s, folder, err); /* last: a package may be called so too */
     if (s->count > 1) qsort(s->item, (size_t)s->count, sizeof *s->item, by_number);
     return status;

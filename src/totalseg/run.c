@@ -46,29 +46,16 @@ static ras_view view_of(const fab_grid *g)
     return v;
 }
 
-static double value_at(const void *data, fab_dtype type, int64_t i)
-{
-    switch (type) {
-    case FAB_U8: return ((const uint8_t *)data)[i];
-    case FAB_I16: return ((const int16_t *)data)[i];
-    case FAB_U16: return ((const uint16_t *)data)[i];
-    case FAB_I32: return ((const int32_t *)data)[i];
-    default: return (double)((const float *)data)[i];
-    }
-}
-
 static fab_status gather(const fab_volume *image, const ras_view *v, float **out, fab_error *err)
 {
     const size_t count = (size_t)v->size[0] * (size_t)v->size[1] * (size_t)v->size[2];
-    const void *data = fab_volume_data(image);
-    const fab_dtype type = fab_volume_dtype(image);
     float *to = *out = fab_alloc_array(count, sizeof *to);
     if (!to) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu voxels", count);
     for (int z = 0; z < v->size[0]; z++)
         for (int y = 0; y < v->size[1]; y++) {
             const int64_t row = v->start + z * v->step[0] + y * v->step[1];
             for (int x = 0; x < v->size[2]; x++)
-                *to++ = (float)value_at(data, type, row + x * v->step[2]);
+                *to++ = (float)fab_volume_at(image, row + x * v->step[2]);
         }
     return FAB_OK;
 }

@@ -110,6 +110,11 @@ size_t fab_volume_bytes(const fab_volume *v)
     return (size_t)fab_grid_voxels(&v->grid) * dtypes[v->dtype].bytes;
 }
 
+double fab_volume_at(const fab_volume *v, int64_t index)
+{
+    return fab_volume_load_(v->dtype, v->data, index);
+}
+
 double fab_volume_get(const fab_volume *v, int32_t i, int32_t j, int32_t k)
 {
     int64_t index = i + (int64_t)v->grid.size[0] * (j + (int64_t)v->grid.size[1] * k);

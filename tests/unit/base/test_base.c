@@ -1,4 +1,5 @@
 /* Unit tests of layer 0. */
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -168,6 +169,44 @@ static void peak_memory_follows_use(void)
     fab_free((void *)(uintptr_t)block);
 }
 
+static void plain(void *ctx) { ++*(int *)ctx; }
+
+static void unknown_to_the_processor(void *ctx)
+{
+    ++*(int *)ctx;
+    raise(SIGILL);
+    ++*(int *)ctx;
+}
+
+static void try_both(void *ctx, int64_t i, int worker)
+{
+    int here = 0;
+    bool *right = ctx;
+    (void)worker;
+    right[i] = i % 2 ? fab_executes(plain, &here) && here == 1
+                     : !fab_executes(unknown_to_the_processor, &here) && here == 1;
+}
+
+/* From several threads at once too: the handler belongs to the whole process. */
+static void unknown_instructions_are_survived(void)
+{
+    bool right[40] = {false};
+    struct sigaction before, after;
+    sigaction(SIGILL, NULL, &before);
+    fab_threads_set(4);
+    fab_parallel_for(40, try_both, right);
+    fab_threads_set(0);
+    for (int i = 0; i < 40; i++) CHECK(right[i]);
+    sigaction(SIGILL, NULL, &after);
+    CHECK(before.sa_handler == after.sa_handler);
+}
+
+static void the_last_part_of_a_path(void)
+{
+    CHECK(strcmp(fab_path_name("a/b/c.x"), "c.x") == 0 && strcmp(fab_path_name("c"), "c") == 0);
+    CHECK(strcmp(fab_path_name("/"), "/") == 0);
+}
+
 int main(void)
 {
     static const fab_test tests[] = {
@@ -175,6 +214,7 @@ int main(void)
         TEST(buffer_grows_to_its_cap), TEST(reader_refuses_past_the_end),
         TEST(atomic_file_appears_whole_or_not), TEST(full_disk_is_named_and_leaves_nothing),
         TEST(json_round_trips_and_names_fields), TEST(parallel_loop_visits_all_once),
-        TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use)};
+        TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use),
+        TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }
