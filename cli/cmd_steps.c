@@ -19,7 +19,7 @@ static double number(const fab_json *o, const char *key)
 static const cli_option segment_options[] = {
     {"output", 'o', CLI_PATH, "FILE", "label map to write, .nii.gz (required)"},
     {"series", 0, CLI_TEXT, "N|UID", "which series; default: the usable one with most slices"},
-    {"model", 'm', CLI_TEXT, "NAME", "which network; default: the newest for the modality"},
+    {"model", 'm', CLI_TEXT, "NAME", "which network; default: the newest of ours for the modality"},
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
     {"fast", 0, CLI_FLAG, NULL, "TotalSegmentator: its 3 mm network"},
     {"fastest", 0, CLI_FLAG, NULL, "TotalSegmentator: its 6 mm network"},

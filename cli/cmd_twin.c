@@ -6,7 +6,7 @@
 static const cli_option options[] = {
     {"output", 'o', CLI_PATH, "CASE", "the folder to make (required)"},
     {"series", 0, CLI_TEXT, "N|UID", "which series; default: the usable one with most slices"},
-    {"model", 'm', CLI_TEXT, "NAME", "which network; default: the newest for the modality"},
+    {"model", 'm', CLI_TEXT, "NAME", "which network; default: the newest of ours for the modality"},
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
     {"fast", 0, CLI_FLAG, NULL, "TotalSegmentator: its 3 mm network"},
     {"fastest", 0, CLI_FLAG, NULL, "TotalSegmentator: its 6 mm network"},

@@ -79,8 +79,8 @@ fab_status fab_job_info(const char *path, const fab_job_watch *watch, fab_json *
  * [{"name","version","modality","license","folder","weights_sha256","structures":[...],
  *   "card":{...}}...]. */
 fab_status fab_models_list(const char *const *folders, fab_json **out, fab_error *err);
-/* Folder of the model called name; NULL: the newest for the modality ("" = any). FAB_ERR_NOTFOUND
- * lists what there is. */
+/* Folder of the model called name; NULL: the newest of our own for the modality ("" = any).
+ * FAB_ERR_NOTFOUND lists what there is. */
 fab_status fab_models_find(const char *const *folders, const char *name, const char *modality,
                            char *folder, size_t capacity, fab_error *err);
 

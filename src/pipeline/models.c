@@ -1,5 +1,5 @@
 /* models.c - finding model packages in a list of folders. */
-#include "pipeline_internal.h"
+#include "network.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -120,6 +120,8 @@ static bool fits(const fab_json *row, const char *name, const char *modality)
 {
     if (fab_json_find(row, "problem")) return false;
     if (name) return strcmp(text_of(row, "name"), name) == 0;
+    const char *format = text_of(fab_json_find(row, "card"), "format");
+    if (strcmp(format, FAB_NETWORK_FORMAT) == 0) return false; /* runs only when asked for */
     return !modality[0] || strcmp(text_of(row, "modality"), modality) == 0;
 }
 

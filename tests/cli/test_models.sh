@@ -14,6 +14,8 @@ expect "list" 0 "small" "$FABRICA" model list --models own
 expect "show" 0 "aorta" "$FABRICA" model show small --models own
 expect "verify" 0 "small 1: ok" "$FABRICA" model verify --models own
 expect "segment" 0 "liver" "$FABRICA" segment $series --models own -m small -o small.nii.gz
+expect "an added model is not the default" 0 '"model": "unet-tiny"' \
+    env FABRICA_MODELS="$PWD/own:$FABRICA_MODELS" "$FABRICA" segment $series -o default.nii.gz --json
 expect "not TotalSegmentator's" 2 "it has no --fast" "$FABRICA" segment $series --models own -m small -o x.nii.gz --fast
 expect "the person's own place" 0 "added mine to $WORK/data/fabrica/models" \
     env XDG_DATA_HOME="$WORK/data" "$FABRICA" model add "$golden/$result" --name mine
