@@ -17,39 +17,18 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn_internal.h"
-
-typedef struct run_op {
-    fab_net_session *s;
-    const fab_net_op *op;
-    const fab_op_plan *p;
-    int index;
-} run_op;
-
-typedef struct task {
-    int tile;            /* of all tiles */
-    int at[3], size[3];  /* outputs (UP: inputs) along z, y, x */
-    int halo[3];         /* input voxels needed */
-    int from[3];         /* first input voxel, may be negative */
-    int group;
-    float *scratch;
-} task;
+#include "run_internal.h"
 
 static int least(int a, int b)
 {
     return a < b ? a : b;
 }
 
-static const float *tensor_data(const fab_net_session *s, int tensor)
-{
-    return s->arena + s->plan.ops[tensor - 1].out_offset;
-}
-
-static task task_of(const run_op *r, int64_t index, int worker)
+static fab_task task_of(const fab_run_op *r, int64_t index, int worker)
 {
     const fab_op_plan *p = r->p;
     const int64_t tiles = (int64_t)p->tiles[0] * p->tiles[1] * p->tiles[2];
-    task t = {.tile = (int)(index % tiles), .group = (int)(index / tiles)};
+    fab_task t = {.tile = (int)(index % tiles), .group = (int)(index / tiles)};
     const int tile[3] = {t.tile / (p->tiles[1] * p->tiles[2]), t.tile / p->tiles[2] % p->tiles[1],
                          t.tile % p->tiles[2]};
     const bool conv = r->op->kind == FAB_OP_CONV;
@@ -63,87 +42,6 @@ static task task_of(const run_op *r, int64_t index, int worker)
     }
     t.scratch = r->s->scratch + (size_t)worker * r->s->plan.scratch;
     return t;
-}
-
-/* ---- loading a tile ------------------------------------------------------------------------ */
-
-typedef struct source {
-    const float *data;          /* channel block, or plane of the input */
-    const float *scale, *shift; /* NULL: as it is */
-    int size[3];
-} source;
-
-static void load_row(const run_op *r, const source *src, int z, int y, const task *t, float *to)
-{
-    const int left = t->from[2] < 0 ? -t->from[2] : 0;
-    const int right = least(t->from[2] + t->halo[2], src->size[2]) - t->from[2];
-    const int n = right - left;
-    const size_t voxel = FAB_NN_BLOCK * sizeof(float);
-    const ptrdiff_t row = ((ptrdiff_t)z * src->size[1] + y) * src->size[2] + t->from[2] + left;
-    const float *from = src->data + row * FAB_NN_BLOCK;
-    memset(to, 0, (size_t)left * voxel);
-    if (src->scale)
-        r->s->net->kernels->norm(&(fab_norm_row){from, to + left * FAB_NN_BLOCK, src->scale,
-                                                 src->shift, (float)r->s->net->config.slope, n});
-    else
-        memcpy(to + left * FAB_NN_BLOCK, from, (size_t)n * voxel);
-    memset(to + right * FAB_NN_BLOCK, 0, (size_t)(t->halo[2] - right) * voxel);
-}
-
-/* One channel of the planar input, into every pitch-th float. */
-static void load_planar_row(const source *src, int z, int y, const task *t, int pitch, float *to)
-{
-    const float *row = src->data + ((ptrdiff_t)z * src->size[1] + y) * src->size[2];
-    for (int x = 0; x < t->halo[2]; x++) {
-        const int from = t->from[2] + x;
-        to[(ptrdiff_t)x * pitch] = from >= 0 && from < src->size[2] ? row[from] : 0.0f;
-    }
-}
-
-static void load_block(const run_op *r, const source *src, const task *t, float *to, bool planar)
-{
-    const fab_op_plan *p = r->p;
-    for (int z = 0; z < t->halo[0]; z++)
-        for (int y = 0; y < t->halo[1]; y++) {
-            float *row = to + ((ptrdiff_t)z * p->halo[1] + y) * p->halo[2] * p->pitch;
-            const int iz = t->from[0] + z, iy = t->from[1] + y;
-            const bool inside = iz >= 0 && iz < src->size[0] && iy >= 0 && iy < src->size[1];
-            if (planar && inside) load_planar_row(src, iz, iy, t, p->pitch, row);
-            else if (inside) load_row(r, src, iz, iy, t, row);
-            else
-                for (int x = 0; x < t->halo[2]; x++)
-                    memset(row + (ptrdiff_t)x * p->pitch, 0,
-                           (planar ? 1 : FAB_NN_BLOCK) * sizeof *row);
-        }
-}
-
-static void load_tile(const run_op *r, const task *t)
-{
-    const fab_net_session *s = r->s;
-    const fab_op_plan *p = r->p;
-    const ptrdiff_t block_floats = (ptrdiff_t)p->halo[0] * p->halo[1] * p->halo[2] * p->pitch;
-    const ptrdiff_t voxels = (ptrdiff_t)p->in_size[0] * p->in_size[1] * p->in_size[2];
-    source src = {.size = {p->in_size[0], p->in_size[1], p->in_size[2]}};
-    int block = 0;
-    for (int k = 0; k < r->op->sources; k++) {
-        const int tensor = r->op->source[k], channels = fab_net_tensor_channels(s->net, tensor);
-        if (tensor == 0) {
-            for (int c = 0; c < channels; c++) {
-                src.data = s->input + c * voxels;
-                load_block(r, &src, t, t->scratch + c, true);
-            }
-            continue;
-        }
-        const int blocks = fab_nn_blocks(channels);
-        const float *affine = s->affine + s->affine_offset[tensor];
-        for (int b = 0; b < blocks; b++, block++) {
-            const bool raw = fab_net_tensor_raw(s->net, tensor);
-            src.data = tensor_data(s, tensor) + b * voxels * FAB_NN_BLOCK;
-            src.scale = raw ? affine + b * FAB_NN_BLOCK : NULL;
-            src.shift = raw ? affine + (blocks + b) * FAB_NN_BLOCK : NULL;
-            load_block(r, &src, t, t->scratch + block * block_floats, false);
-        }
-    }
 }
 
 /* ---- convolution ---------------------------------------------------------------------------- */
@@ -168,7 +66,7 @@ static bool half_block(const fab_net_op *op, int ob, int blocks)
     return op->outputs - (ob + blocks - 1) * FAB_NN_BLOCK <= FAB_NN_BLOCK / 2;
 }
 
-static fab_conv_row conv_row_of(const run_op *r)
+static fab_conv_row conv_row_of(const fab_run_op *r)
 {
     const fab_op_plan *p = r->p;
     return (fab_conv_row){
@@ -177,7 +75,7 @@ static fab_conv_row conv_row_of(const run_op *r)
         .in_step = p->pitch, .out_step = FAB_NN_BLOCK, .pair_weights = r->op->weights_stride};
 }
 
-static void conv_blocks(const run_op *r, const task *t, int ob, int blocks)
+static void conv_blocks(const fab_run_op *r, const fab_task *t, int ob, int blocks)
 {
     const fab_op_plan *p = r->p;
     const int *out = p->out_size, *stride = r->op->stride;
@@ -208,16 +106,16 @@ static void conv_blocks(const run_op *r, const task *t, int ob, int blocks)
 
 static void conv_task(void *ctx, int64_t index, int worker)
 {
-    const run_op *r = ctx;
-    const task t = task_of(r, index, worker);
-    load_tile(r, &t);
+    const fab_run_op *r = ctx;
+    const fab_task t = task_of(r, index, worker);
+    fab_nn_load_tile(r, &t);
     const int end = least((t.group + 1) * r->p->group, r->op->out_blocks);
     for (int ob = t.group * r->p->group; ob < end; ob += 2)
         conv_blocks(r, &t, ob, least(2, end - ob));
 }
 
 /* Scale and shift of the tensor's instance norm from the tiles' statistics. */
-static void finish_norm(const run_op *r)
+static void finish_norm(const fab_run_op *r)
 {
     const int tiles = r->p->tiles[0] * r->p->tiles[1] * r->p->tiles[2];
     const int blocks = r->op->out_blocks;
@@ -243,13 +141,13 @@ static void finish_norm(const run_op *r)
 /* Every input voxel makes kernel-many output voxels; no two inputs meet in one output. */
 static void up_task(void *ctx, int64_t index, int worker)
 {
-    const run_op *r = ctx;
-    const task t = task_of(r, index, worker);
+    const fab_run_op *r = ctx;
+    const fab_task t = task_of(r, index, worker);
     const fab_net_op *op = r->op;
     const fab_op_plan *p = r->p;
     const int *k = op->kernel, *out = p->out_size;
     const ptrdiff_t plane = (ptrdiff_t)out[0] * out[1] * out[2] * FAB_NN_BLOCK;
-    load_tile(r, &t);
+    fab_nn_load_tile(r, &t);
     fab_conv_row row = conv_row_of(r);
     row.out_step = (ptrdiff_t)k[2] * FAB_NN_BLOCK;
     row.count = t.size[2];
@@ -276,12 +174,12 @@ static void up_task(void *ctx, int64_t index, int worker)
 
 static void head_task(void *ctx, int64_t index, int worker)
 {
-    const run_op *r = ctx;
-    const task t = task_of(r, index, worker);
+    const fab_run_op *r = ctx;
+    const fab_task t = task_of(r, index, worker);
     const fab_op_plan *p = r->p;
     const int pitch = r->op->out_blocks * FAB_NN_BLOCK;
     float *logits = t.scratch + p->scratch - (size_t)p->tile[2] * (size_t)pitch;
-    load_tile(r, &t);
+    fab_nn_load_tile(r, &t);
     fab_conv_row row = conv_row_of(r);
     row.out_step = pitch;
     row.count = t.size[2];
@@ -307,7 +205,7 @@ static void head_task(void *ctx, int64_t index, int worker)
 /* One plane of one channel block: voxels lie one after the other. */
 static void add_task(void *ctx, int64_t index, int worker)
 {
-    const run_op *r = ctx;
+    const fab_run_op *r = ctx;
     const fab_net_session *s = r->s;
     const int *n = r->p->out_size, *terms = r->op->source;
     const int z = (int)(index % n[0]), block = (int)(index / n[0]);
@@ -319,7 +217,7 @@ static void add_task(void *ctx, int64_t index, int worker)
     const bool raw = fab_net_tensor_raw(s->net, terms[1]);
     (void)worker;
     s->net->kernels->add(&(fab_add_row){
-        .src = tensor_data(s, terms[0]) + at, .skip = tensor_data(s, terms[1]) + at,
+        .src = fab_nn_tensor_data(s, terms[0]) + at, .skip = fab_nn_tensor_data(s, terms[1]) + at,
         .dst = s->arena + r->p->out_offset + at, .scale = affine, .shift = affine + shift,
         .skip_scale = raw ? skip : NULL, .skip_shift = raw ? skip + shift : NULL, .slope = slope,
         .skip_slope = s->net->ops[terms[1] - 1].linear ? 1.0f : slope, .count = n[1] * n[2]});
@@ -336,11 +234,11 @@ static void sum_voxels(const float *from, int count, float sum[FAB_NN_BLOCK])
  * there is one rounding order: z, y, x. */
 static void pool_task(void *ctx, int64_t index, int worker)
 {
-    const run_op *r = ctx;
+    const fab_run_op *r = ctx;
     const int *n = r->p->out_size, *in = r->p->in_size, *k = r->op->kernel;
     const int z = (int)(index % n[0]), block = (int)(index / n[0]);
     const ptrdiff_t voxels = (ptrdiff_t)in[0] * in[1] * in[2];
-    const float *from = tensor_data(r->s, r->op->source[0]) + block * voxels * FAB_NN_BLOCK;
+    const float *from = fab_nn_tensor_data(r->s, r->op->source[0]) + block * voxels * FAB_NN_BLOCK;
     const ptrdiff_t plane = ((ptrdiff_t)block * n[0] + z) * n[1] * n[2];
     float *to = r->s->arena + r->p->out_offset + plane * FAB_NN_BLOCK;
     const float part = 1.0f / (float)(k[0] * k[1] * k[2]);
@@ -441,13 +339,13 @@ fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_ne
 
 static void load_task(void *ctx, int64_t index, int worker)
 {
-    const run_op *r = ctx;
-    const task t = task_of(r, index, worker);
-    load_tile(r, &t);
+    const fab_run_op *r = ctx;
+    const fab_task t = task_of(r, index, worker);
+    fab_nn_load_tile(r, &t);
 }
 
 /* Loads the tiles of the operation once more: its sources are alive until it is done. */
-static void time_loads(run_op *r, int64_t count)
+static void time_loads(fab_run_op *r, int64_t count)
 {
     const double cpu_s = fab_time_cpu_s();
     if (r->op->kind == FAB_OP_POOL || r->op->kind == FAB_OP_ADD) return; /* nothing is loaded */
@@ -467,7 +365,7 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
     s->sink = sink;
     s->sink_ctx = ctx;
     for (int i = 0; i < s->net->op_count; i++) {
-        run_op r = {s, &s->net->ops[i], &s->plan.ops[i], i};
+        fab_run_op r = {s, &s->net->ops[i], &s->plan.ops[i], i};
         const int *n = r.p->tiles;
         const int64_t count = (int64_t)n[0] * n[1] * n[2] * r.p->groups;
         fab_nn_clock clock;

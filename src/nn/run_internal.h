@@ -1,0 +1,29 @@
+/* run_internal.h - an operation being run over a patch: what load.c and run.c share. */
+#ifndef FAB_NN_RUN_INTERNAL_H
+#define FAB_NN_RUN_INTERNAL_H
+
+#include "nn_internal.h"
+
+typedef struct fab_run_op {
+    fab_net_session *s;
+    const fab_net_op *op;
+    const fab_op_plan *p;
+    int index;
+} fab_run_op;
+
+typedef struct fab_task {
+    int tile;            /* of all tiles */
+    int at[3], size[3];  /* outputs (UP: inputs) along z, y, x */
+    int halo[3];         /* input voxels needed */
+    int from[3];         /* first input voxel, may be negative */
+    int group;
+    float *scratch;
+} fab_task;
+
+/* A tensor that an operation has made. */
+const float *fab_nn_tensor_data(const fab_net_session *s, int tensor);
+/* The task's input voxels into its scratch, zero outside the volume; normalised where the tensor
+ * is a convolution's raw sums. */
+void fab_nn_load_tile(const fab_run_op *r, const fab_task *t);
+
+#endif
