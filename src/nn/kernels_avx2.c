@@ -277,4 +277,5 @@ static double peak(int64_t iterations)
     return 12.0 * 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats, peak};
+const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats, peak,
+    .precision = FAB_PRECISION_FP32};

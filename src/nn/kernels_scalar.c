@@ -125,4 +125,5 @@ static double peak(int64_t iterations)
     return 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats, peak};
+const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats, peak,
+    .precision = FAB_PRECISION_FP32};

@@ -193,4 +193,5 @@ static double peak(int64_t iterations)
     return 12.0 * 32.0 * (double)iterations;
 }
 
-const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats, peak};
+const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats, peak,
+    .precision = FAB_PRECISION_FP32};

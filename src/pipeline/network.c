@@ -234,7 +234,7 @@ fab_status fab_network_segment(const fab_network *n, const fab_volume *image,
                                fab_error *err)
 {
     if (n->model) return segment_own(n, image, how, out, err);
-    out->isa = fab_nn_isa_name(fab_nn_isa_best());
+    out->isa = fab_nn_isa_name(fab_nn_isa_best(FAB_PRECISION_FP32));
     return strcmp(text_of(n->card, "resampling"), "totalsegmentator") == 0
                ? run_totalseg(n, image, how, out, err) : run_nnunet(n, image, how, out, err);
 }
