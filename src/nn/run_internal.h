@@ -20,8 +20,23 @@ typedef struct fab_task {
     float *scratch;
 } fab_task;
 
-/* A tensor that an operation has made. */
-const float *fab_nn_tensor_data(const fab_net_session *s, int tensor);
+/* Value `at` of the arena, and of a tensor that an operation has made. */
+static inline void *fab_nn_arena_at(const fab_net_session *s, size_t at)
+{
+    return (char *)s->arena + at * fab_nn_tensor_bytes(s->net->kernels);
+}
+
+static inline void *fab_nn_tensor_at(const fab_net_session *s, int tensor, ptrdiff_t at)
+{
+    return fab_nn_arena_at(s, s->plan.ops[tensor - 1].out_offset + (size_t)at);
+}
+
+/* Value `at` of a task's scratch. */
+static inline void *fab_nn_scratch_at(const fab_run_op *r, const fab_task *t, ptrdiff_t at)
+{
+    return (char *)t->scratch + at * (ptrdiff_t)fab_nn_scratch_bytes(r->s->net->kernels);
+}
+
 /* The task's input voxels into its scratch, zero outside the volume; normalised where the tensor
  * is a convolution's raw sums. */
 void fab_nn_load_tile(const fab_run_op *r, const fab_task *t);

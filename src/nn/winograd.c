@@ -133,7 +133,8 @@ void fab_winograd_weights_task(void *ctx, int64_t index, int worker)
     int before = 0;
     (void)worker;
     for (int k = 0; k < block; k++) before += op->channels[k];
-    const float *from = op->weights + ob * op->weights_stride + before * 27 * FAB_NN_BLOCK;
+    const float *from = (const float *)op->weights + ob * op->weights_stride +
+                        before * 27 * FAB_NN_BLOCK;
     float *to = r->s->winograd + ((ptrdiff_t)ob * inputs + before) * FAB_NN_BLOCK;
     const ptrdiff_t point = (ptrdiff_t)op->out_blocks * inputs * FAB_NN_BLOCK;
     for (int c = 0; c < channels; c++) {
@@ -215,9 +216,9 @@ static void transform_out(const column *c, int layer)
         fab_tile_stats *stats = r->s->partials + (ptrdiff_t)c->t->tile * r->op->out_blocks + ob;
         for (int y = 0; y < c->rows; y++) {
             const ptrdiff_t tile = ((ptrdiff_t)b * c->rows + y) * c->along;
-            float *to = r->s->arena + r->p->out_offset +
-                        ((ptrdiff_t)ob * out[0] + at[0] + 2 * layer) * plane +
-                        (at[1] + 2 * y) * row + at[2] * FAB_NN_BLOCK;
+            const ptrdiff_t first = ((ptrdiff_t)ob * out[0] + at[0] + 2 * layer) * plane +
+                                    (at[1] + 2 * y) * row + at[2] * FAB_NN_BLOCK;
+            float *to = fab_nn_tensor_at(r->s, r->index + 1, first);
             r->s->net->kernels->winograd_out(&(fab_winograd_out){
                 .from = c->m + tile * FAB_NN_BLOCK, .point = out_point(r->p), .to = to,
                 .plane = plane, .row = row, .tiles = c->along});
