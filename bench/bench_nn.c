@@ -98,8 +98,8 @@ static int run(const setup *s, fab_error *err)
     for (int i = 0; i < fab_net_operations(net); i++) executed += rows[i].executed;
     printf("{\"isa\": \"%s\", \"threads\": %d, \"patch\": [%d, %d, %d], \"classes\": %d,\n"
            " \"gflop\": %.3f, \"executed_gflop\": %.3f, \"cpu_s\": %.4f, \"wall_s\": %.4f,\n"
-           " \"gflops_per_cpu_s\": %.2f, \"peak_gflops_per_cpu_s\": %.2f, \"percent_of_peak\": %.1f,\n"
-           " \"session_mib\": %.1f}\n",
+           " \"gflops_per_cpu_s\": %.2f, \"peak_gflops_per_cpu_s\": %.2f,\n"
+           " \"percent_of_peak\": %.1f, \"session_mib\": %.1f}\n",
            fab_nn_isa_name(s->isa), fab_threads_get(), s->patch[0], s->patch[1], s->patch[2],
            s->config.classes, flop * 1e-9, executed * 1e-9, best_cpu, best_wall,
            flop * 1e-9 / best_cpu, peak * 1e-9, 100 * executed / best_cpu / peak,
