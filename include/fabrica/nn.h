@@ -167,7 +167,7 @@ fab_isa fab_net_isa(const fab_net *net);
 size_t fab_net_bytes(const fab_net *net); /* of its repacked weights */
 /* Floats from one voxel's logits to the next in fab_net_sink rows: classes rounded up to 16. */
 int fab_net_logit_pitch(const fab_net *net);
-/* Multiply-adds times two that one patch costs. */
+/* Multiply-adds times two of one patch by the definition of its operations. */
 double fab_net_patch_flop(const fab_net *net, const int patch[3]);
 
 /* ---- chains of convolutions (MeshNet's kind) --------------------------------------------- */
@@ -211,9 +211,10 @@ fab_status fab_sequential_read_tfjs(const fab_reader *model, const fab_reader *d
  * volume (bnorm) and GELU are refused. */
 fab_status fab_sequential_read_meshnet(const fab_reader *model, fab_sequential_config *config,
                                        fab_error *err);
-/* As fab_net_create_unet, with kernels of fp32 only (FAB_ERR_UNSUPPORTED else). A session of such a net takes any patch, the whole volume as a rule,
- * and streams it plane by plane along z: it holds 2 * dilation + 1 planes of each layer's input,
- * never a layer's whole output, and the result is the whole volume's, bit for bit. */
+/* As fab_net_create_unet, with kernels of fp32 only (FAB_ERR_UNSUPPORTED else). A session of such
+ * a net takes any patch, the whole volume as a rule, and streams it plane by plane along z: it
+ * holds 2 * dilation + 1 planes of each layer's input, never a layer's whole output, and the
+ * result is the whole volume's, bit for bit. */
 fab_status fab_net_create_sequential(const fab_sequential_config *c, const fab_tensors *weights,
                                      fab_isa isa, fab_net **out, fab_error *err);
 
@@ -249,6 +250,8 @@ typedef struct fab_net_profile {
     const char *kind; /* "conv", "up", "head", "pool", "add"; static */
     int level;        /* of resolution; 0 is the input's */
     double flop;      /* of one run; the sum over operations is fab_net_patch_flop */
+    double executed;  /* of them: fewer where a faster algorithm has fewer products; its sums of
+                         inputs and outputs are not counted */
     double wall_s, cpu_s;
     double load_cpu_s; /* of a second loading of the input, with norm and activation, alone */
 } fab_net_profile;

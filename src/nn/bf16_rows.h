@@ -117,19 +117,24 @@ ROW void add_bf16(const fab_add_row *r)
     ROW void stats(fab_stats_row *r) { fab_nn_kernels_##isa.stats(r); }                           \
     ROW void add_fp32(const fab_add_row *r) { fab_nn_kernels_##isa.add(r); }                      \
     ROW void conv_fp32(const fab_conv_row *r) { fab_nn_kernels_##isa.conv(r); }                   \
+    ROW void points_in(const fab_winograd_in *r) { fab_nn_kernels_##isa.winograd_in(r); }         \
+    ROW void points_out(const fab_winograd_out *r) { fab_nn_kernels_##isa.winograd_out(r); }      \
     ROW double peak_fp32(int64_t iterations) { return fab_nn_kernels_##isa.peak(iterations); }
-
 #define FORWARD_EXPANDED(isa) FORWARD(isa)
 
-#define BF16_KERNELS(name, conv, peak)                                                            \
-    {name, conv, norm, elu, add_bf16, stats, peak, .precision = FAB_PRECISION_BF16,               \
-     .half_tensors = true, .planes = 1, .load = load_bf16, .store = store_bf16, BF16_TASK}
-#define EXACT_KERNELS(name, conv, peak)                                                           \
-    {name, conv, norm, elu, add_fp32, stats, peak, .precision = FAB_PRECISION_EXACT,              \
-     .planes = 2, .load = load_exact, .store = store_fp32, BF16_TASK}
-#define BF16_TENSORS_KERNELS(name)                                                                \
-    {name, conv_fp32, norm, elu, add_bf16, stats, peak_fp32, .precision = FAB_PRECISION_BF16,     \
-     .half_tensors = true, .load = load_wide, .store = store_bf16}
+#define BF16_KERNELS(kernels, convolution, loop)                                                  \
+    {.name = kernels, .conv = convolution, .norm = norm, .elu = elu, .add = add_bf16,             \
+     .stats = stats, .peak = loop, .precision = FAB_PRECISION_BF16, .half_tensors = true,         \
+     .planes = 1, .load = load_bf16, .store = store_bf16, BF16_TASK}
+#define EXACT_KERNELS(kernels, convolution, loop)                                                 \
+    {.name = kernels, .conv = convolution, .norm = norm, .elu = elu, .add = add_fp32,             \
+     .stats = stats, .peak = loop, .precision = FAB_PRECISION_EXACT, .planes = 2,                 \
+     .load = load_exact, .store = store_fp32, BF16_TASK}
+#define BF16_TENSORS_KERNELS(kernels)                                                             \
+    {.name = kernels, .conv = conv_fp32, .norm = norm, .elu = elu, .add = add_bf16,               \
+     .stats = stats, .winograd_in = points_in, .winograd_out = points_out, .peak = peak_fp32,     \
+     .precision = FAB_PRECISION_BF16, .half_tensors = true, .load = load_wide,                    \
+     .store = store_bf16}
 #ifndef BF16_TASK /* kernels that need it define how tasks begin and end */
 #define BF16_TASK .begin = NULL, .end = NULL
 #endif

@@ -1,5 +1,4 @@
-/* kernels_half_avx512.c - tensors of bf16 with AVX-512F's fp32 arithmetic: half the memory where there are
- * no bf16 instructions. */
+/* kernels_half_avx512.c - tensors of bf16 with AVX-512F's fp32 arithmetic. */
 #include "bf16_rows.h"
 
 FORWARD(avx512)
