@@ -455,6 +455,11 @@ static void time_loads(run_op *r, int64_t count)
     r->s->profile[r->index].load_cpu_s += fab_time_cpu_s() - cpu_s;
 }
 
+void fab_net_session_progress(fab_net_session *s, const fab_progress *progress)
+{
+    s->progress = progress;
+}
+
 fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_sink sink,
                                void *ctx, fab_error *err)
 {

@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fabrica/brainchop.h"
 #include "fabrica/nnunet.h"
 
 struct fab_network {
     fab_json *card;
     char folder[FAB_MAX_PATH_BYTES];
-    fab_model *model; /* our own package; NULL: nnU-Net folders */
+    fab_model *model; /* our own package; NULL: an added one */
 };
 
 fab_network *fab_network_free(fab_network *n)
@@ -71,6 +72,16 @@ static fab_status check_modality(const fab_network *n, const fab_study *study, f
              study->name, study->modality);
 }
 
+static bool is_format(const fab_json *card, const char *format)
+{
+    return strcmp(text_of(card, "format"), format) == 0;
+}
+
+static bool is_added(const fab_json *card)
+{
+    return is_format(card, FAB_NETWORK_NNUNET) || is_format(card, FAB_NETWORK_BRAINCHOP);
+}
+
 fab_status fab_network_choose(const char *const *folders, const char *name,
                               const fab_study *study, fab_network **out, fab_error *err)
 {
@@ -80,8 +91,10 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_models_find(folders, name, study->modality, n->folder, sizeof n->folder, err));
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
-    if (strcmp(text_of(n->card, "format"), FAB_NETWORK_FORMAT) != 0)
-        FAB_TRY(fab_model_load(n->folder, &n->model, err));
+    if (fab_brainchop_is_folder(n->folder))
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is a network as brainchop publishes it: add it first "
+                 "(fabrica model add %s)", n->folder, n->folder);
+    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
     FAB_TRY(check_modality(n, study, err));
     *out = n;
     n = NULL;
@@ -229,11 +242,29 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *image,
     return fab_nnunet_predict(m, &image, NULL, &o, &out->labels, &out->patches, err);
 }
 
+/* ---- brainchop's ------------------------------------------------------------------------- */
+
+static fab_status run_brainchop(const fab_network *n, const fab_volume *image,
+                                const fab_network_run *how, fab_segment_result *out,
+                                fab_error *err)
+{
+    char folder[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_brainchop_free) fab_brainchop *m = NULL;
+    const fab_brainchop_options o = {how->max_memory_bytes, how->progress};
+    if (how->quality != FAB_TOTALSEG_BEST || how->structures || how->step > 0)
+        FAB_FAIL(err, FAB_ERR_ARG, "model %s looks at the whole head at once: it has no --fast, "
+                 "--fastest, --roi-subset or --step", fab_network_name(n));
+    FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
+    FAB_TRY(fab_brainchop_load(folder, &m, err));
+    return fab_brainchop_segment(m, image, &o, out, err);
+}
+
 fab_status fab_network_segment(const fab_network *n, const fab_volume *image,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err)
 {
     if (n->model) return segment_own(n, image, how, out, err);
+    if (is_format(n->card, FAB_NETWORK_BRAINCHOP)) return run_brainchop(n, image, how, out, err);
     out->isa = fab_nn_isa_name(fab_nn_isa_best());
     return strcmp(text_of(n->card, "resampling"), "totalsegmentator") == 0
                ? run_totalseg(n, image, how, out, err) : run_nnunet(n, image, how, out, err);

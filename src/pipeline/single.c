@@ -135,6 +135,7 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(fab_put_text(summary, "model_version", fab_network_version(network), err));
     FAB_TRY(fab_put_text(summary, "weights_sha256", fab_network_weights_sha256(network), err));
     FAB_TRY(fab_put_text(summary, "input_sha256", study->input_sha256, err));
+    FAB_TRY(fab_put_text(summary, "notes", found->notes, err));
     return structure_rows(rows, count, summary, err);
 }
 
