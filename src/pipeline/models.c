@@ -157,7 +157,9 @@ fab_status fab_models_find(const char *const *folders, const char *name, const c
 {
     FAB_AUTO(fab_json_free) fab_json *list = NULL;
     char path[FAB_MAX_PATH_BYTES];
-    if (name && fab_path_join(path, sizeof path, name, "model.json", NULL) == FAB_OK &&
+    const bool not_added = name && fab_brainchop_is_folder(name);
+    if (name && !not_added &&
+        fab_path_join(path, sizeof path, name, "model.json", NULL) == FAB_OK &&
         access(path, R_OK) == 0) {
         snprintf(folder, capacity, "%s", name); /* a package given by its folder */
         return FAB_OK;
@@ -170,6 +172,9 @@ fab_status fab_models_find(const char *const *folders, const char *name, const c
         if (!best || compare_versions(text_of(best, "version"), text_of(row, "version")) < 0)
             best = row;
     }
+    if (!best && not_added)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is a network as brainchop publishes it: add it "
+                 "first (fabrica model add %s)", name, name);
     if (!best) return none_fits(list, folders, name, modality, err);
     snprintf(folder, capacity, "%s", text_of(best, "folder"));
     return FAB_OK;

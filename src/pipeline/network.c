@@ -91,9 +91,6 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_models_find(folders, name, study->modality, n->folder, sizeof n->folder, err));
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
-    if (fab_brainchop_is_folder(n->folder))
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is a network as brainchop publishes it: add it first "
-                 "(fabrica model add %s)", n->folder, n->folder);
     if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
     FAB_TRY(check_modality(n, study, err));
     *out = n;
