@@ -23,7 +23,8 @@ int cli_exit_code(fab_status status);
 /* ---- options ---------------------------------------------------------------------------- */
 
 typedef enum cli_kind {
-    CLI_FLAG, CLI_TEXT, CLI_PATH, CLI_INT, CLI_REAL, CLI_CHOICE, CLI_SIZE, CLI_VECTOR
+    CLI_FLAG, CLI_TEXT, CLI_PATH, CLI_INT, CLI_REAL, CLI_CHOICE, CLI_SIZE, CLI_VECTOR,
+    CLI_LIST /* text; may be given several times */
 } cli_kind;
 
 typedef struct cli_option {
@@ -46,7 +47,7 @@ typedef struct cli_command {
     int (*run)(const cli_call *call);
 } cli_command;
 
-enum { CLI_MAX_OPTIONS = 48, CLI_MAX_ARGUMENTS = 8 };
+enum { CLI_MAX_OPTIONS = 48, CLI_MAX_ARGUMENTS = 8, CLI_MAX_LIST = 16 };
 
 struct cli_call {
     const cli_command *command;
@@ -55,6 +56,7 @@ struct cli_call {
     const cli_option *options[CLI_MAX_OPTIONS]; /* the command's, then the global ones */
     const char *values[CLI_MAX_OPTIONS];        /* NULL: not given */
     int option_count;
+    const char *list[CLI_MAX_LIST + 1];         /* of the one CLI_LIST option; ends with NULL */
     bool wants_help;
 };
 

@@ -24,6 +24,9 @@ static const cli_option segment_options[] = {
     {"fast", 0, CLI_FLAG, NULL, "TotalSegmentator: its 3 mm network"},
     {"fastest", 0, CLI_FLAG, NULL, "TotalSegmentator: its 6 mm network"},
     {"roi-subset", 0, CLI_TEXT, "LIST", "TotalSegmentator: only these structures, by commas"},
+    {"channel", 0, CLI_LIST, "NAME=PATH", "another image of a network of several; repeatable"},
+    {"no-postprocessing", 0, CLI_FLAG, NULL, "leave off the clean-up an nnU-Net folder asks for"},
+    {"modality", 0, CLI_CHOICE, "CT|MR|PT", "what a NIfTI or NRRD file is, which does not say"},
     {"max-memory", 0, CLI_SIZE, "SIZE", "refuse to start if the network needs more, e.g. 2G"},
     {"step", 0, CLI_REAL, "F", "sliding window step, a share of the patch", 0.1, 1.0},
     {"replace", 0, CLI_FLAG, NULL, "replace the files if they exist"},
@@ -41,9 +44,7 @@ static void print_structures(const cli_call *call, const fab_json *s)
         cli_table_cell(&t, 0, "%s", text_of(row, "name"));
         cli_table_cell(&t, 1, "%.1f", number(row, "volume_ml"));
         if (fab_json_is_number(fab_json_find(row, "confidence")))
-            if (fab_json_is_number(fab_json_find(row, "confidence")))
             cli_table_cell(&t, 2, "%.2f", number(row, "confidence"));
-        else cli_table_cell(&t, 2, "-");
         else cli_table_cell(&t, 2, "-");
         const char *first = fab_json_text(fab_json_at(findings, 0));
         bool more = fab_json_count(findings) > 1;
@@ -63,6 +64,9 @@ static int run_segment(const cli_call *call)
                          .model_folders = cli_model_folders(call),
                          .model = cli_text(call, "model", NULL), .quality = cli_quality(call),
                          .structures = cli_text(call, "roi-subset", NULL),
+                         .channels = call->list,
+                         .modality = cli_text(call, "modality", NULL),
+                         .no_postprocessing = cli_has(call, "no-postprocessing"),
                          .max_memory_bytes = cli_bytes(call, "max-memory"),
                          .step = cli_real(call, "step", 0), .watch = cli_begin(call)};
     fab_status status = fab_job_segment(&o, &summary, &err);
@@ -74,7 +78,9 @@ static int run_segment(const cli_call *call)
 }
 
 static const char *const segment_examples[] = {
-    "label map and its table (labels.json)", "fabrica segment study/ -o labels.nii.gz", NULL};
+    "label map and its table (labels.json)", "fabrica segment study/ -o labels.nii.gz",
+    "a network of two channels",
+    "fabrica segment t1.nii.gz --channel T2=t2.nii.gz -m NAME -o labels.nii.gz", NULL};
 
 const cli_command cli_segment = {
     "segment", "SERIES", "find the structures of a series: a label map", 1, 1,

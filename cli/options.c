@@ -197,7 +197,15 @@ static bool unknown_option(const cli_call *call, const char *text)
 static bool set_option(cli_call *call, int index, const char *value)
 {
     const cli_option *o = call->options[index];
-    if (call->values[index] && o->kind != CLI_FLAG) {
+    if (o->kind == CLI_LIST) {
+        int count = 0;
+        while (call->list[count]) count++;
+        if (count == CLI_MAX_LIST) {
+            cli_usage_error(call, "--%s is given more than %d times", o->name, CLI_MAX_LIST);
+            return false;
+        }
+        call->list[count] = value;
+    } else if (call->values[index] && o->kind != CLI_FLAG) {
         cli_usage_error(call, "--%s is given twice", o->name);
         return false;
     }

@@ -15,6 +15,11 @@ extern "C" {
 
 /* ---- instruction sets ------------------------------------------------------------------- */
 
+/* How products are formed and sums kept. */
+typedef enum fab_precision {
+    FAB_PRECISION_FP32 /* fused multiply-adds in fp32; the same bits on every instruction set */
+} fab_precision;
+
 typedef enum fab_isa {
     FAB_ISA_SCALAR,   /* plain C with fmaf(): the reference */
     FAB_ISA_AVX2,     /* AVX2 + FMA, 8 floats */

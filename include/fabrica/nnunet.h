@@ -16,7 +16,7 @@ extern "C" {
 
 /* ---- plans.json and dataset.json -------------------------------------------------------- */
 
-#define FAB_NNUNET_MAX_CHANNELS FAB_UNET_MAX_INPUT_CHANNELS
+#define FAB_NNUNET_MAX_CHANNELS 16 /* images of one patient */
 #define FAB_NNUNET_MAX_FOLDS 16
 #define FAB_NNUNET_MAX_REGION 64 /* label values one region may unite */
 
@@ -29,6 +29,7 @@ typedef enum fab_nnunet_norm {
 } fab_nnunet_norm;
 
 typedef struct fab_nnunet_channel {
+    char name[FAB_MAX_NAME_BYTES]; /* as dataset.json calls it: "CT", "T2" */
     fab_nnunet_norm norm;
     bool use_mask;                /* ZSCORE: only inside the non-zero mask */
     double mean, std;             /* CT: of the training set's foreground ... */
@@ -52,16 +53,18 @@ typedef struct fab_nnunet_plan {
     char dataset[FAB_MAX_NAME_BYTES], configuration[FAB_MAX_NAME_BYTES];
     char previous_stage[FAB_MAX_NAME_BYTES]; /* of a cascade: its 3d_lowres; "" if none */
     bool reorients;                /* NibabelIOWithReorient: arrays in RAS order */
-    int channels;                  /* image channels, without a cascade's one-hot labels */
+    int channels;                  /* image channels; net.input_channels: with stage_labels */
     fab_nnunet_channel channel[FAB_NNUNET_MAX_CHANNELS];
     int transpose_forward[3], transpose_backward[3];
     double spacing_mm[3];          /* in transposed axes, like patch */
     int patch[3];
-    fab_nnunet_resampling data, probabilities;
+    fab_nnunet_resampling data, probabilities, stage; /* stage: of the previous stage's labels */
     fab_unet_config net;           /* net.classes: heads */
     bool regions;                  /* sigmoid heads, one a region, written in order */
     int ignore_value;              /* label without a head; -1 if none */
     int head_count;                /* = net.classes */
+    int stage_labels;              /* of a cascade: the previous stage's labels, a channel each */
+    uint16_t stage_label[FAB_UNET_MAX_INPUT_CHANNELS];
     fab_nnunet_label head[FAB_UNET_MAX_CLASSES]; /* by head; without regions head 0 is background */
 } fab_nnunet_plan;
 
@@ -75,12 +78,36 @@ fab_status fab_nnunet_plan_read(const fab_json *plans, const char *plans_name,
 
 typedef struct fab_nnunet fab_nnunet; /* immutable; shared by threads */
 
+/* What nnU-Net found to help after the network: components taken away. Isensee et al., supplement;
+ * `determine_postprocessing` of version 2 writes it to crossval_results_folds_.../. */
+typedef struct fab_nnunet_step {
+    int background;                       /* what is taken away becomes this */
+    int count;                            /* values taken together, all but the largest ... */
+    uint16_t *value;                      /* ... 26-connected component of them goes */
+} fab_nnunet_step;
+
+typedef struct fab_nnunet_postprocessing {
+    char file[FAB_MAX_PATH_BYTES]; /* "" if there is none */
+    int count;
+    fab_nnunet_step *step;         /* in this order */
+} fab_nnunet_postprocessing;
+
+/* postprocessing.json: "postprocessing_fns" and "postprocessing_kwargs". FAB_ERR_FORMAT or
+ * FAB_ERR_UNSUPPORTED (another function) naming the field. */
+fab_status fab_nnunet_postprocessing_read(const fab_json *json, const char *name,
+                                          fab_nnunet_postprocessing *out, fab_error *err);
+void fab_nnunet_postprocessing_free(fab_nnunet_postprocessing *p);
+/* In place; U8 or U16. removed (may be NULL): voxels taken away. */
+fab_status fab_nnunet_postprocess(const fab_nnunet_postprocessing *p, fab_volume *labels,
+                                  int64_t *removed, fab_error *err);
+
 typedef struct fab_nnunet_load_options {
     const char *configuration; /* NULL: 3d_fullres, else the only one there is */
     int fold_count;            /* 0: all that are there */
     int fold[FAB_NNUNET_MAX_FOLDS];
     const char *checkpoint;    /* NULL: checkpoint_final.pth */
     bool plan_only;            /* no weights: such a model cannot predict */
+    bool no_postprocessing;    /* not even looked for */
 } fab_nnunet_load_options;
 
 /* path: a result folder (TRAINER__PLANS__CONFIGURATION with plans.json, dataset.json and
@@ -95,6 +122,11 @@ const fab_nnunet_plan *fab_nnunet_plan_of(const fab_nnunet *m);
 const char *fab_nnunet_folder(const fab_nnunet *m);
 const char *fab_nnunet_weights_sha256(const fab_nnunet *m); /* over the folds' files, in order */
 int fab_nnunet_folds(const fab_nnunet *m);
+/* postprocessing.json of the folder itself, else of crossval_results_folds_... for the folds that
+ * are used, else of the only such folder; count 0 and file "" if there is none. */
+const fab_nnunet_postprocessing *fab_nnunet_postprocessing_of(const fab_nnunet *m);
+/* Of a cascade: the network of its first stage, found beside it (TRAINER__PLANS__3d_lowres). */
+const fab_nnunet *fab_nnunet_previous(const fab_nnunet *m);
 
 typedef struct fab_nnunet_options {
     double step;       /* of the patch; 0: nnU-Net's 0.5 */
@@ -104,12 +136,17 @@ typedef struct fab_nnunet_options {
     const fab_progress *progress;
 } fab_nnunet_options;
 
+typedef struct fab_nnunet_report {
+    int patches;             /* network evaluations, of all stages */
+    int64_t removed_voxels;  /* by postprocessing */
+} fab_nnunet_report;
+
 /* Segments images (plan->channels of them, on one grid) to labels (U8, or U16 above 255) on their
- * own grid. patches, if wanted: network evaluations. options may be NULL. A cascade's second
- * stage needs the first one's labels on the same grid in `previous` (else NULL). */
+ * own grid. options and report may be NULL. A cascade takes its first stage's labels, on the same
+ * grid, from `previous`; NULL: that stage is run before. */
 fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *images,
                               const fab_volume *previous, const fab_nnunet_options *options,
-                              fab_volume **labels, int *patches, fab_error *err);
+                              fab_volume **labels, fab_nnunet_report *report, fab_error *err);
 
 #ifdef __cplusplus
 }

@@ -89,6 +89,7 @@ typedef struct fab_model_add {
                            folder (or zip) of brainchop's */
     const char *models; /* where the package goes; made if missing */
     const char *name;   /* NULL: the path's own */
+    const char *configuration; /* NULL: 3d_fullres, else a cascade, else the only one */
     bool replace;
     const fab_job_watch *watch;
 } fab_model_add;
@@ -116,6 +117,9 @@ typedef struct fab_twin_options {
     double step;                      /* sliding window, 0: the model's */
     fab_totalseg_quality quality;     /* of TotalSegmentator's networks */
     const char *structures;           /* comma list for TotalSegmentator's networks; NULL: all */
+    const char *const *channels;      /* "NAME=PATH", NULL-terminated: a network's other images */
+    const char *modality;             /* of a file that does not say; NULL: unknown */
+    bool no_postprocessing;           /* leaves off what a nnU-Net folder asks for */
     fab_mesh_choice mesh;
     const fab_job_watch *watch;
 } fab_twin_options;
@@ -131,6 +135,9 @@ typedef struct fab_segment_job {
     double step;
     fab_totalseg_quality quality;
     const char *structures;
+    const char *const *channels;
+    const char *modality;
+    bool no_postprocessing;
     const fab_job_watch *watch;
 } fab_segment_job;
 fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_error *err);

@@ -26,12 +26,14 @@ typedef enum fab_totalseg_quality {
 /* The data sets of one task and spacing; holds plans and names, weights only while they run. */
 typedef struct fab_totalseg fab_totalseg;
 
-/* folder: where data set folders lie (or one of them). All of one spacing are joined, in the order
+/* folder: where data set folders lie (or one of them). parts: NULL for all of them, or a
+ * NULL-terminated list of those that count ("Dataset291_x", "Dataset291_x/TRAINER__..."), as a
+ * model's card names them. All of one spacing are joined, in the order
  * of their numbers; a structure's value is TotalSegmentator's own where all names are among its
  * 117, else the names are numbered in the order of the parts. FAB_ERR_NOTFOUND says which
  * spacings there are. */
-fab_status fab_totalseg_load(const char *folder, fab_totalseg_quality quality, fab_totalseg **out,
-                             fab_error *err);
+fab_status fab_totalseg_load(const char *folder, const char *const *parts,
+                             fab_totalseg_quality quality, fab_totalseg **out, fab_error *err);
 fab_totalseg *fab_totalseg_free(fab_totalseg *t);
 FAB_DEFINE_AUTO(fab_totalseg, fab_totalseg_free)
 int fab_totalseg_parts(const fab_totalseg *t);

@@ -111,6 +111,19 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
                                  fab_volume **components, int32_t *n, int64_t **sizes,
                                  fab_error *err);
 
+/* What a clean-up keeps of the components of some values taken together. */
+typedef struct fab_component_rule {
+    bool face_connected; /* 6 neighbours, else 26 */
+    bool largest;        /* only the largest; all of its size, if several share it */
+    int64_t above;       /* only those of more voxels than this */
+} fab_component_rule;
+/* Components of {member[voxel]}, values at and above count being no members: those that the rule
+ * does not keep become `background`, in place. removed (may be NULL): voxels changed. A few words
+ * a run of voxels in memory, nothing a voxel. */
+fab_status fab_labels_keep_components(fab_volume *labels, const bool *member, size_t count,
+                                      const fab_component_rule *rule, int background,
+                                      int64_t *removed, fab_error *err);
+
 /* Exact Euclidean distance (mm, Felzenszwalb and Huttenlocher 2012) from each voxel centre to the
  * nearest voxel centre where labels == value (inside == false) or != value (inside == true), on
  * the grid's own spacing (axes assumed orthogonal). F32; infinity becomes FLT_MAX if none. */

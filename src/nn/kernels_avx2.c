@@ -131,7 +131,7 @@ static void conv(const fab_conv_row *r)
     conv_single(r, r->half && !r->pair);
     if (!r->pair) return;
     fab_conv_row second = *r;
-    second.weights += r->pair_weights;
+    second.weights = (const float *)r->weights + r->pair_weights;
     second.out += r->pair_out;
     if (second.bias) second.bias += FAB_NN_BLOCK;
     conv_single(&second, r->half);
@@ -197,13 +197,15 @@ static void add_half(const fab_add_row *r, int first)
     const __m256 shift = _mm256_loadu_ps(r->shift + first);
     const __m256 skip_scale = r->skip_scale ? _mm256_loadu_ps(r->skip_scale + first) : scale;
     const __m256 skip_shift = r->skip_scale ? _mm256_loadu_ps(r->skip_shift + first) : shift;
+    const float *src = r->src, *from = r->skip;
+    float *dst = r->dst;
     for (int v = 0; v < r->count; v++) {
         const ptrdiff_t at = v * FAB_NN_BLOCK + first;
-        __m256 other = _mm256_loadu_ps(r->skip + at);
+        __m256 other = _mm256_loadu_ps(from + at);
         if (r->skip_scale)
             other = leaky(_mm256_fmadd_ps(other, skip_scale, skip_shift), skip_slope);
-        const __m256 y = _mm256_fmadd_ps(_mm256_loadu_ps(r->src + at), scale, shift);
-        _mm256_storeu_ps(r->dst + at, leaky(_mm256_add_ps(y, other), slope));
+        const __m256 y = _mm256_fmadd_ps(_mm256_loadu_ps(src + at), scale, shift);
+        _mm256_storeu_ps(dst + at, leaky(_mm256_add_ps(y, other), slope));
     }
 }
 

@@ -25,12 +25,13 @@ static void conv_voxel(const fab_conv_row *r, const float *in, const float *weig
 
 static void conv(const fab_conv_row *r)
 {
+    const float *in = r->in, *weights = r->weights;
     for (int v = 0; v < r->count; v++)
-        conv_voxel(r, r->in + (ptrdiff_t)v * r->in_step, r->weights, r->out + v * r->out_step);
+        conv_voxel(r, in + (ptrdiff_t)v * r->in_step, weights, r->out + v * r->out_step);
     if (!r->pair) return;
     fab_conv_row second = *r;
     second.pair = false;
-    second.weights += r->pair_weights;
+    second.weights = weights + r->pair_weights;
     second.out += r->pair_out;
     if (second.bias) second.bias += FAB_NN_BLOCK;
     conv(&second);
@@ -85,13 +86,15 @@ static float leaky(float y, float slope)
 
 static void add(const fab_add_row *r)
 {
+    const float *src = r->src, *skip = r->skip;
+    float *dst = r->dst;
     for (int i = 0; i < r->count * FAB_NN_BLOCK; i++) {
         const int c = i % FAB_NN_BLOCK;
         const float other =
             r->skip_scale
-                ? leaky(fmaf(r->skip[i], r->skip_scale[c], r->skip_shift[c]), r->skip_slope)
-                : r->skip[i];
-        r->dst[i] = leaky(fmaf(r->src[i], r->scale[c], r->shift[c]) + other, r->slope);
+                ? leaky(fmaf(skip[i], r->skip_scale[c], r->skip_shift[c]), r->skip_slope)
+                : skip[i];
+        dst[i] = leaky(fmaf(src[i], r->scale[c], r->shift[c]) + other, r->slope);
     }
 }
 

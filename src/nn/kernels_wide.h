@@ -125,11 +125,13 @@ static void add(const fab_add_row *r)
     const wide scale = wide_load(r->scale), shift = wide_load(r->shift);
     const wide skip_scale = r->skip_scale ? wide_load(r->skip_scale) : scale;
     const wide skip_shift = r->skip_scale ? wide_load(r->skip_shift) : shift;
+    const float *src = r->src, *from = r->skip;
+    float *dst = r->dst;
     for (int v = 0; v < r->count; v++) {
-        wide other = wide_load(r->skip + v * FAB_NN_BLOCK);
+        wide other = wide_load(from + v * FAB_NN_BLOCK);
         if (r->skip_scale) other = leaky(wide_fma(other, skip_scale, skip_shift), skip_slope);
-        const wide y = wide_fma(wide_load(r->src + v * FAB_NN_BLOCK), scale, shift);
-        wide_store(r->dst + v * FAB_NN_BLOCK, leaky(wide_add(y, other), slope));
+        const wide y = wide_fma(wide_load(src + v * FAB_NN_BLOCK), scale, shift);
+        wide_store(dst + v * FAB_NN_BLOCK, leaky(wide_add(y, other), slope));
     }
 }
 

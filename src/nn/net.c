@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn_internal.h"
+#include "bf16.h"
 
 int fab_net_tensor_channels(const fab_net *net, int tensor)
 {
@@ -86,27 +86,110 @@ static int input_channels(const fab_net_op *op)
     return sum;
 }
 
+/* How many records a voxel has in scratch and how much of each is used. bf16 records hold two
+ * blocks; those of a lowered operation all that its kernel reads. */
+static fab_status list_records(fab_net_build *b, fab_net_op *op)
+{
+    const bool paired = b->net->kernels->planes > 0;
+    const int group = fab_nn_group(b->net->kernels);
+    op->lowered = paired && op->source[0] == 0;
+    const int lowered = op->lowered ? input_channels(op) * op->taps : 0;
+    op->groups = op->lowered ? (lowered + group - 1) / group
+                 : paired    ? (op->blocks + 1) / 2 : op->blocks;
+    op->spans = fab_alloc_array((size_t)op->groups, sizeof *op->spans);
+    if (!op->spans) FAB_FAIL(b->err, FAB_ERR_NOMEM, "no memory for a layer");
+    for (int i = 0; i < op->groups; i++)
+        if (op->lowered) op->spans[i] = lowered - i * group < group ? lowered - i * group : group;
+        else if (!paired) op->spans[i] = op->channels[i];
+        else if (2 * i + 1 < op->blocks) op->spans[i] = FAB_NN_BLOCK + op->channels[2 * i + 1];
+        else op->spans[i] = op->channels[2 * i];
+    return FAB_OK;
+}
+
+/* One value of a kernel in a file: its tap `tap` from input channel c to output o. */
+typedef struct kernel_file {
+    const float *from;
+    int inputs, outputs, taps;
+    bool transposed;
+} kernel_file;
+
+static float kernel_value(const kernel_file *k, int o, int c, int tap)
+{
+    const int64_t row = k->transposed ? (int64_t)c * k->outputs + o : (int64_t)o * k->inputs + c;
+    return o < k->outputs ? k->from[row * k->taps + tap] : 0.0f;
+}
+
+static void pack_fp32(const fab_net_op *op, const kernel_file *k, int positions)
+{
+    float *to = op->weights;
+    for (int i = 0; i < positions * op->out_blocks; i++)
+        for (int block = 0, first = 0; block < op->blocks; first += op->channels[block++])
+            for (int tap = i / op->out_blocks, t = 0; t < op->taps; t++)
+                for (int c = first; c < first + op->channels[block]; c++, to += FAB_NN_BLOCK)
+                    for (int o = 0; o < FAB_NN_BLOCK; o++)
+                        to[o] = kernel_value(k, i % op->out_blocks * FAB_NN_BLOCK + o, c, tap + t);
+}
+
+/* The file's channel that lies at place `q` of a bf16 record, or -1. */
+static int record_channel(const fab_net_op *op, int group, int q)
+{
+    const int block = 2 * group + q / FAB_NN_BLOCK;
+    int first = 0;
+    for (int i = 0; i < block && i < op->blocks; i++) first += op->channels[i];
+    return block < op->blocks && q % FAB_NN_BLOCK < op->channels[block]
+               ? first + q % FAB_NN_BLOCK : -1;
+}
+
+/* One record's weights for one tap and 16 outputs from `first` on; a lowered record has, in place
+ * of channels, every channel's taps. */
+static void pack_record(const fab_net_op *op, const kernel_file *k, const int channel[], int first,
+                        int tap, int planes, uint16_t *to)
+{
+    for (int n = 0; n < FAB_BF16_TILE; n++) {
+        const int c = channel[n / FAB_BF16_GROUP * 2 + n % 2];
+        const int o = first + n % FAB_BF16_GROUP / 2;
+        const float w = c < 0         ? 0.0f
+                        : op->lowered ? kernel_value(k, o, c / k->taps, c % k->taps)
+                                      : kernel_value(k, o, c, tap);
+        to[n] = fab_bf16_round(w);
+        if (planes > 1) to[n + FAB_BF16_TILE] = fab_bf16_rest(w, to[n]);
+    }
+}
+
+static void pack_bf16(const fab_net_op *op, const kernel_file *k, int positions, int planes)
+{
+    const int taps = op->lowered ? 1 : op->taps;
+    for (int g = 0; g < op->groups; g++) {
+        int channel[FAB_BF16_GROUP];
+        for (int q = 0; q < FAB_BF16_GROUP; q++) {
+            const int place = g * FAB_BF16_GROUP + q;
+            if (!op->lowered) channel[q] = record_channel(op, g, q);
+            else channel[q] = place < k->inputs * k->taps ? place : -1;
+        }
+        for (int i = 0; i < positions * op->out_blocks; i++)
+            for (int t = 0; t < taps; t++) {
+                const ptrdiff_t at = (ptrdiff_t)(g * taps + t) * planes * FAB_BF16_TILE;
+                pack_record(op, k, channel, i % op->out_blocks * FAB_NN_BLOCK,
+                            i / op->out_blocks + t, planes,
+                            (uint16_t *)op->weights + i * op->weights_stride + at);
+            }
+    }
+}
+
 fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, int kernel_taps,
                          bool transposed)
 {
-    const int positions = kernel_taps / op->taps, inputs = input_channels(op);
-    op->weights_stride = (ptrdiff_t)op->taps * inputs * FAB_NN_BLOCK;
-    op->weights = fab_nn_alloc_floats(b, (size_t)positions * (size_t)op->out_blocks *
-                                      (size_t)op->weights_stride);
+    const int positions = kernel_taps / op->taps, planes = b->net->kernels->planes;
+    const kernel_file k = {from, input_channels(op), op->outputs, kernel_taps, transposed};
+    FAB_TRY(list_records(b, op));
+    op->weights_stride = planes ? (ptrdiff_t)op->groups * (op->lowered ? 1 : op->taps) * planes *
+                                      FAB_BF16_TILE
+                                : (ptrdiff_t)op->taps * k.inputs * FAB_NN_BLOCK;
+    const size_t values = (size_t)positions * (size_t)op->out_blocks * (size_t)op->weights_stride;
+    op->weights = fab_nn_alloc_floats(b, planes ? values / 2 : values);
     if (!op->weights) return FAB_ERR_NOMEM;
-    float *to = op->weights;
-    for (int position = 0; position < positions; position++)
-        for (int ob = 0; ob < op->out_blocks; ob++)
-            for (int block = 0, first = 0; block < op->blocks; first += op->channels[block++])
-                for (int tap = 0; tap < op->taps; tap++)
-                    for (int c = first; c < first + op->channels[block]; c++, to += FAB_NN_BLOCK)
-                        for (int k = 0; k < FAB_NN_BLOCK; k++) {
-                            const int o = ob * FAB_NN_BLOCK + k;
-                            const int64_t row = transposed ? (int64_t)c * op->outputs + o
-                                                           : (int64_t)o * inputs + c;
-                            if (o < op->outputs)
-                                to[k] = from[row * kernel_taps + position + tap];
-                        }
+    if (planes) pack_bf16(op, &k, positions, planes);
+    else pack_fp32(op, &k, positions);
     return FAB_OK;
 }
 
@@ -339,6 +422,7 @@ fab_net *fab_net_free(fab_net *net)
     for (int i = 0; i < net->op_count; i++) {
         fab_net_op *op = &net->ops[i];
         fab_free(op->channels);
+        fab_free(op->spans);
         fab_free(op->weights);
         fab_free(op->bias);
         fab_free(op->gamma);

@@ -1,7 +1,10 @@
 /* nn_internal.h - what the files of src/nn share.
  *
- * Activations are channel-blocked: [C/16][D][H][W][16] floats. Sixteen channels of a voxel are one
+ * Tensors are channel-blocked: [C/16][D][H][W][16]. Sixteen fp32 channels of a voxel are one
  * 64-byte line: one AVX-512 register, two AVX2 registers. Channels beyond C are zero.
+ *
+ * What a value is depends on the kernels (fab_nn_kernels): fp32, or bf16 kept as uint16_t. Offsets
+ * and strides count values, whatever their size.
  */
 #ifndef FAB_NN_INTERNAL_H
 #define FAB_NN_INTERNAL_H
@@ -21,23 +24,24 @@ static inline int fab_nn_blocks(int channels)
 
 /* One row of outputs of a convolution:
  *   out[v][o] = bias[o] + sum over block, tap, c of in[block][tap][v][c] * weights[...][c][o]
- * summed in exactly that order by fused multiply-adds, for v < count and 16 outputs o; `pair`
- * says that the next 16 outputs are wanted too. */
+ * summed in exactly that order by fused multiply-adds (fp32; bf16: bf16.h), for v < count and 16
+ * outputs o; `pair` says that the next 16 outputs are wanted too. */
 typedef struct fab_conv_row {
-    const float *in;          /* voxel 0, tap offset 0, block 0 */
-    ptrdiff_t in_block;       /* floats from a channel block to the next */
-    const int32_t *tap;       /* offset of each tap from `in`, floats */
-    const int32_t *channels;  /* of each block, 1..16 */
+    const void *in;           /* voxel 0, tap offset 0, block 0 */
+    ptrdiff_t in_block;       /* values from a channel block to the next */
+    const int32_t *tap;       /* offset of each tap from `in`, values */
+    const int32_t *channels;  /* of each block, 1 .. the kernels' group */
     int taps, blocks;
-    int in_step;              /* floats from an output voxel's input to its neighbour's */
-    const float *weights;     /* [block][tap][c][16] */
+    int in_step;              /* values from an output voxel's input to its neighbour's */
+    ptrdiff_t in_low;         /* values from the high parts to the low ones, if there are any */
+    const void *weights;      /* [block][tap][c][16]; bf16: bf16.h */
     const float *bias;        /* 16, or NULL: zero */
     float *out;
     ptrdiff_t out_step;       /* floats from an output voxel to the next */
     int count;
     bool pair;
     bool half;                /* the last 8 outputs of the last block are padding: zero */
-    ptrdiff_t pair_weights, pair_out; /* floats to the second 16 outputs' */
+    ptrdiff_t pair_weights, pair_out; /* values to the second 16 outputs' */
 } fab_conv_row;
 
 /* dst[v][c] = leaky(src[v][c] * scale[c] + shift[c]) for 16 channels; dst may be src. */
@@ -49,11 +53,30 @@ typedef struct fab_norm_row {
     int count;
 } fab_norm_row;
 
+/* Between tensors and scratch where the two differ, 16 channels of `count` voxels: into scratch as
+ * fab_norm_row says (without scale: as it is), rounded to bf16, what is left rounded again into
+ * the low parts if there are any; and sums out of it. */
+typedef struct fab_load_row {
+    const void *src;
+    void *dst;
+    const float *scale, *shift;
+    float slope;
+    int count;
+    ptrdiff_t dst_step, dst_low; /* values from a voxel to the next, and to its low parts */
+} fab_load_row;
+
+typedef struct fab_store_row {
+    const float *src;
+    void *dst;
+    ptrdiff_t dst_step; /* values from a voxel to the next */
+    int count;
+} fab_store_row;
+
 /* dst[v][c] = leaky(src[v][c] * scale[c] + shift[c] + other), other being skip[v][c] or, with
  * scales, leaky(skip[v][c] * skip_scale[c] + skip_shift[c]) by its own slope. dst may be src. */
 typedef struct fab_add_row {
-    const float *src, *skip;
-    float *dst;
+    const void *src, *skip;
+    void *dst;
     const float *scale, *shift;
     const float *skip_scale, *skip_shift; /* NULL: skip as it is */
     float slope, skip_slope;
@@ -80,7 +103,15 @@ typedef struct fab_stats_row {
 #define NN_EXPM1_COEFFICIENTS                                                                     \
     1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2
 
-/* One instruction set: a table row and a file. */
+/* One instruction set and arithmetic: a table row and a file.
+ *
+ *              tensors   scratch: a voxel's record        conv writes
+ *     fp32     fp32      16 channels fp32                 the tensor
+ *     bf16     bf16      32 channels bf16                 an fp32 row in scratch, then `store`
+ *     exact    fp32      32 channels bf16, high and low   an fp32 row in scratch, then `store`
+ *
+ * A convolution that writes rows may write up to 15 voxels beyond the row's end, and read as many
+ * records. */
 typedef struct fab_nn_kernels {
     const char *name;
     void (*conv)(const fab_conv_row *row);
@@ -89,7 +120,31 @@ typedef struct fab_nn_kernels {
     void (*add)(const fab_add_row *row);
     void (*stats)(fab_stats_row *row);
     double (*peak)(int64_t iterations);
+    fab_precision precision;
+    bool half_tensors;                    /* tensors are bf16 */
+    int planes;                           /* of bf16 in scratch, 1 or 2; 0: scratch is fp32 */
+    void (*load)(const fab_load_row *row);   /* NULL: norm, or a copy */
+    void (*store)(const fab_store_row *row); /* NULL: conv writes tensors itself */
+    void (*begin)(void), (*end)(void);    /* around a task on its thread, or NULL */
 } fab_nn_kernels;
+
+#define FAB_NN_ROW_VOXELS 16 /* convolutions that write rows work in multiples of it */
+
+static inline size_t fab_nn_tensor_bytes(const fab_nn_kernels *k)
+{
+    return k->half_tensors ? sizeof(uint16_t) : sizeof(float);
+}
+
+static inline size_t fab_nn_scratch_bytes(const fab_nn_kernels *k)
+{
+    return k->planes ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* Channels of a record in scratch. */
+static inline int fab_nn_group(const fab_nn_kernels *k)
+{
+    return k->planes ? 2 * FAB_NN_BLOCK : FAB_NN_BLOCK;
+}
 
 extern const fab_nn_kernels fab_nn_kernels_scalar, fab_nn_kernels_avx2, fab_nn_kernels_wide_emu,
     fab_nn_kernels_avx512;
@@ -120,8 +175,11 @@ typedef struct fab_net_op {
     fab_activation activation;
     float slope;
     int32_t *channels;          /* of each input block; ADD, POOL: NULL */
-    float *weights;             /* [UP: position][out block][block][tap][c][16] */
-    ptrdiff_t weights_stride;   /* floats per out block */
+    int groups;                 /* records a voxel has in scratch; fp32: blocks */
+    int32_t *spans;             /* channels of each that are used; fp32: channels */
+    bool lowered;               /* a voxel's record holds all taps of the network's input (bf16) */
+    void *weights;              /* [UP: position][out block][block][tap][c][16]; bf16: bf16.h */
+    ptrdiff_t weights_stride;   /* values per out block */
     float *bias;                /* padded to 16, or NULL; CONV of a U-Net: cancels in the norm */
     float *gamma, *beta;        /* CONV: padded with zeros; chains: scale and shift */
 } fab_net_op;
@@ -160,7 +218,8 @@ fab_status fab_nn_list_channels(fab_net_build *b, fab_net_op *op);
 float *fab_nn_alloc_floats(fab_net_build *b, size_t count);
 /* `values` padded with zeros to whole blocks. */
 fab_status fab_nn_pad_vector(fab_net_build *b, const float *values, int count, float **out);
-/* [out][in][tap] (or [in][out][tap] if `transposed`) to [position][out block][block][tap][c][16].
+/* [out][in][tap] (or [in][out][tap] if `transposed`) to [position][out block][block][tap][c][16],
+ * or to bf16 as bf16.h says.
  * A convolution has one position and op->taps taps; a transposed one as many positions as its
  * kernel has taps, with one tap each. */
 fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, int kernel_taps,
@@ -187,19 +246,24 @@ typedef struct fab_op_plan {
     int in_size[3], out_size[3]; /* voxels of the sources and of the result */
     int tile[3];                 /* outputs of one task along z, y, x (UP: inputs) */
     int tiles[3];
-    int halo[3];                 /* input voxels a full tile reads */
+    int halo[3];                 /* records of a full tile in scratch; as a rule, inputs it reads */
+    int reach[3];                /* inputs it reads */
+    int step[3];                 /* records from an output to its neighbour */
+    int taps;
     int group;                   /* output blocks of one task */
     int groups;
-    int pitch;                   /* floats per voxel in scratch */
+    int pitch;                   /* values per record in scratch */
     int32_t tap[FAB_NN_MAX_TAPS];
-    size_t out_offset;           /* of the result in the arena, floats */
+    size_t out_offset;           /* of the result in the arena, values */
     size_t scratch;              /* floats a worker needs */
+    size_t planar;               /* lowered: floats before the input as bf16 in scratch */
+    size_t row;                  /* floats before the row of sums in scratch */
 } fab_op_plan;
 
 typedef struct fab_net_plan {
     int size[FAB_UNET_MAX_STAGES][3];
     fab_op_plan ops[FAB_NN_MAX_OPS];
-    size_t arena;        /* floats for tensors */
+    size_t arena;        /* values for tensors */
     size_t scratch;      /* floats per worker */
     size_t partials;     /* row statistics: entries of the largest operation */
 } fab_net_plan;
@@ -218,7 +282,8 @@ struct fab_net_session {
     fab_stream *stream;     /* chains: does it all */
     fab_net_plan plan;
     int workers;
-    float *arena, *scratch;
+    void *arena;            /* tensors, of fp32 or bf16 */
+    float *scratch;
     fab_tile_stats *partials;
     float *affine;          /* per tensor: scale then shift, 2 * padded channels */
     size_t affine_offset[FAB_NN_MAX_OPS + 1];

@@ -30,20 +30,39 @@ static int64_t volume(const int n[3])
 
 static void set_halo(const fab_net_op *op, fab_op_plan *p)
 {
-    for (int a = 0; a < 3; a++)
-        p->halo[a] = op->kind == FAB_OP_CONV ? (p->tile[a] - 1) * op->stride[a] + op->kernel[a]
-                                             : p->tile[a];
+    for (int a = 0; a < 3; a++) {
+        p->reach[a] = op->kind == FAB_OP_CONV ? (p->tile[a] - 1) * op->stride[a] + op->kernel[a]
+                                              : p->tile[a];
+        p->halo[a] = op->lowered ? p->tile[a] : p->reach[a];
+    }
 }
 
-static size_t scratch_of(const fab_net_op *op, const fab_op_plan *p)
+static size_t floats_of(const fab_nn_kernels *k, size_t values)
 {
-    const size_t voxels = (size_t)volume(p->halo);
-    return voxels * (size_t)p->pitch * (size_t)(p->pitch == FAB_NN_BLOCK ? op->blocks : 1);
+    const size_t bytes = values * fab_nn_scratch_bytes(k);
+    return (bytes + 63) / 64 * (64 / sizeof(float));
+}
+
+/* Floats of scratch for the records, and behind them for what else the kernels need. */
+static size_t scratch_of(const fab_nn_kernels *k, const fab_net_op *op, fab_op_plan *p)
+{
+    const int planes = k->planes ? k->planes : 1;
+    size_t values = (size_t)volume(p->halo) * (size_t)(p->pitch * op->groups * planes);
+    if (!k->store && op->kind != FAB_OP_HEAD) return values;
+    if (k->planes) values += FAB_NN_ROW_VOXELS * (size_t)(p->pitch * p->step[2]);
+    p->planar = floats_of(k, values);
+    p->row = p->planar;
+    if (op->lowered) /* and what the last gathering of a row reads too much */
+        p->row += floats_of(k, (size_t)volume(p->reach) * (size_t)(op->channels[0] * planes) + 4);
+    const int blocks = op->kind == FAB_OP_HEAD ? op->out_blocks : 2;
+    const int room = k->store ? FAB_NN_ROW_VOXELS : 1;
+    return p->row + (size_t)(ceil_div(p->tile[2], room) * room) * (size_t)blocks * FAB_NN_BLOCK;
 }
 
 /* The tile with the least input read per output among those that fit the scratch target and
  * leave enough tasks. */
-static void choose_tile(const fab_net_op *op, const int size[3], fab_op_plan *p)
+static void choose_tile(const fab_nn_kernels *k, const fab_net_op *op, const int size[3],
+                        fab_op_plan *p)
 {
     double best = 1e300;
     fab_op_plan chosen = *p, t = *p;
@@ -53,10 +72,10 @@ static void choose_tile(const fab_net_op *op, const int size[3], fab_op_plan *p)
             t.tile[0] = least(z, size[0]);
             t.tile[1] = least(y, size[1]);
             set_halo(op, &t);
-            const double cost = (double)volume(t.halo) / (double)volume(t.tile);
+            const double cost = (double)volume(t.reach) / (double)volume(t.tile);
             const int64_t tasks = (int64_t)ceil_div(size[0], t.tile[0]) *
                                   ceil_div(size[1], t.tile[1]) * ceil_div(size[2], t.tile[2]);
-            const bool fits = scratch_of(op, &t) <= SCRATCH_TARGET && tasks >= TASKS_WANTED;
+            const bool fits = scratch_of(k, op, &t) <= SCRATCH_TARGET && tasks >= TASKS_WANTED;
             if ((z == 1 && y == 1) || (fits && cost < best)) {
                 best = z == 1 && y == 1 && !fits ? 1e299 : cost;
                 chosen = t;
@@ -76,10 +95,24 @@ static void plan_planes(const fab_net_op *op, const int size[3], fab_op_plan *p)
     p->groups = op->out_blocks;
 }
 
-static void plan_tasks(const fab_net_op *op, const int size[3], fab_op_plan *p)
+static void set_taps(const fab_net_op *op, fab_op_plan *p)
 {
-    p->pitch = op->source[0] == 0 ? op->channels[0] : FAB_NN_BLOCK;
-    choose_tile(op, size, p);
+    int n = 0;
+    p->taps = op->lowered ? 1 : op->taps;
+    if (op->lowered) return;
+    for (int z = 0; z < op->kernel[0] && op->kind == FAB_OP_CONV; z++)
+        for (int y = 0; y < op->kernel[1]; y++)
+            for (int x = 0; x < op->kernel[2]; x++)
+                p->tap[n++] = ((z * p->halo[1] + y) * p->halo[2] + x) * p->pitch;
+}
+
+static void plan_tasks(const fab_nn_kernels *k, const fab_net_op *op, const int size[3],
+                       fab_op_plan *p)
+{
+    p->pitch = op->source[0] == 0 && !op->lowered ? op->channels[0] : fab_nn_group(k);
+    for (int a = 0; a < 3; a++)
+        p->step[a] = op->kind == FAB_OP_CONV && !op->lowered ? op->stride[a] : 1;
+    choose_tile(k, op, size, p);
     for (int a = 0; a < 3; a++) p->tiles[a] = ceil_div(size[a], p->tile[a]);
     const int64_t tiles = volume(p->tiles);
     p->groups = 1;
@@ -88,14 +121,8 @@ static void plan_tasks(const fab_net_op *op, const int size[3], fab_op_plan *p)
     p->group = ceil_div(op->out_blocks, p->groups);
     p->group += p->group > 1 && p->group % 2; /* whole pairs */
     p->groups = ceil_div(op->out_blocks, p->group);
-    p->scratch = scratch_of(op, p);
-    if (op->kind == FAB_OP_HEAD)
-        p->scratch += (size_t)p->tile[2] * (size_t)op->out_blocks * FAB_NN_BLOCK;
-    int n = 0;
-    for (int z = 0; z < op->kernel[0] && op->kind == FAB_OP_CONV; z++)
-        for (int y = 0; y < op->kernel[1]; y++)
-            for (int x = 0; x < op->kernel[2]; x++)
-                p->tap[n++] = ((z * p->halo[1] + y) * p->halo[2] + x) * p->pitch;
+    p->scratch = scratch_of(k, op, p);
+    set_taps(op, p);
 }
 
 /* Index of the last operation that reads what operation i makes. */
@@ -108,7 +135,7 @@ static int last_use(const fab_net *net, int i)
     return last;
 }
 
-static size_t tensor_floats(const fab_net *net, const fab_net_plan *plan, int i)
+static size_t tensor_values(const fab_net *net, const fab_net_plan *plan, int i)
 {
     if (net->ops[i].kind == FAB_OP_HEAD) return 0; /* its rows go to the sink */
     return (size_t)volume(plan->size[net->ops[i].level]) * (size_t)net->ops[i].out_blocks *
@@ -121,12 +148,12 @@ static size_t place(const fab_net *net, const fab_net_plan *plan, int i)
 {
     size_t at = 0;
     if (net->ops[i].kind == FAB_OP_ADD) return plan->ops[net->ops[i].source[0] - 1].out_offset;
-    const size_t need = tensor_floats(net, plan, i);
+    const size_t need = tensor_values(net, plan, i);
     for (bool moved = true; moved;) {
         moved = false;
         for (int j = 0; j < i; j++) {
             const size_t begin = plan->ops[j].out_offset;
-            const size_t end = begin + tensor_floats(net, plan, j);
+            const size_t end = begin + tensor_values(net, plan, j);
             if (last_use(net, j) >= i && at < end && begin < at + need) {
                 at = end;
                 moved = true;
@@ -168,15 +195,15 @@ fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_pla
         memcpy(p->in_size, out->size[fab_net_tensor_level(net, op->source[0])],
                sizeof p->in_size);
         if (op->kind == FAB_OP_POOL || op->kind == FAB_OP_ADD) plan_planes(op, p->out_size, p);
-        else plan_tasks(op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
+        else plan_tasks(net->kernels, op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
         p->out_offset = place(net, out, i);
-        const size_t end = p->out_offset + tensor_floats(net, out, i);
+        const size_t end = p->out_offset + tensor_values(net, out, i);
         const size_t partials = (size_t)volume(p->tiles) * (size_t)op->out_blocks;
         if (end > out->arena) out->arena = end;
         if (p->scratch > out->scratch) out->scratch = p->scratch;
         if (op->kind == FAB_OP_CONV && partials > out->partials) out->partials = partials;
     }
-    if (out->arena > FAB_MAX_ALLOC_BYTES / sizeof(float))
-        FAB_FAIL(err, FAB_ERR_LIMIT, "the network's patch needs %zu floats of memory", out->arena);
+    if (out->arena > FAB_MAX_ALLOC_BYTES / fab_nn_tensor_bytes(net->kernels))
+        FAB_FAIL(err, FAB_ERR_LIMIT, "the network's patch needs %zu values of memory", out->arena);
     return FAB_OK;
 }

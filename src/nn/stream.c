@@ -152,13 +152,13 @@ static void make_row(const stream_plane *p, int y, float *out, ptrdiff_t out_blo
     const fab_net_op *op = &s->net->ops[p->op];
     fab_conv_row row = {
         .in = s->arena + r->offset + (ptrdiff_t)y * r->row * r->pitch, .in_block = r->block,
-        .tap = p->tap, .taps = op->taps, .channels = op->channels, .blocks = op->blocks,
+        .tap = p->tap, .taps = op->taps, .channels = op->spans, .blocks = op->groups,
         .in_step = r->pitch, .out_step = FAB_NN_BLOCK, .count = s->size[2],
         .pair_weights = op->weights_stride, .pair_out = out_block};
     for (int ob = 0; ob < op->out_blocks; ob += 1 + row.pair) {
         row.pair = ob + 1 < op->out_blocks;
         row.half = op->outputs - (ob + row.pair) * FAB_NN_BLOCK <= FAB_NN_BLOCK / 2;
-        row.weights = op->weights + ob * op->weights_stride;
+        row.weights = (const float *)op->weights + ob * op->weights_stride;
         row.bias = op->bias ? op->bias + ob * FAB_NN_BLOCK : NULL;
         row.out = out + ob * out_block;
         s->net->kernels->conv(&row);

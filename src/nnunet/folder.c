@@ -31,24 +31,28 @@ static const char *configuration_of(const char *folder)
 }
 
 typedef struct search {
-    const char *wanted; /* configuration; NULL: 3d_fullres or the only one */
+    const char *wanted; /* configuration; NULL: the best, or the only one */
     char found[FAB_MAX_PATH_BYTES], names[512];
-    int count;
-    bool fullres;
+    int count, rank;    /* how many of that rank */
 } search;
+
+/* What is taken where nobody says: a cascade rather than its first stage alone. */
+static int rank_of(const char *configuration)
+{
+    if (strcmp(configuration, "3d_fullres") == 0) return 2;
+    return strcmp(configuration, "3d_cascade_fullres") == 0;
+}
 
 static void consider(search *s, const char *path)
 {
     const char *name = configuration_of(path);
     if (!name || !is_result(path)) return;
-    const bool fits = s->wanted && strcmp(name, s->wanted) == 0;
-    const bool fullres = !s->wanted && strcmp(name, "3d_fullres") == 0;
+    const int rank = s->wanted ? 0 : rank_of(name);
     size_t used = strlen(s->names);
     snprintf(s->names + used, sizeof s->names - used, "%s%s", used ? ", " : "", name);
-    if (s->wanted && !fits) return;
-    if (s->fullres && !fullres) return;
-    if (fullres && !s->fullres) s->count = 0;
-    s->fullres |= fullres;
+    if ((s->wanted && strcmp(name, s->wanted) != 0) || rank < s->rank) return;
+    if (rank > s->rank) s->count = 0;
+    s->rank = rank;
     s->count++;
     snprintf(s->found, sizeof s->found, "%s", path);
 }
@@ -107,9 +111,9 @@ static fab_status list_folds(fab_nnunet *m, fab_error *err)
         if (m->fold_count < FAB_NNUNET_MAX_FOLDS) m->fold[m->fold_count++] = (int)n;
     }
     closedir(dir);
-    if (m->fold_count == 0)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no fold_N folder with weights", m->folder);
-    qsort(m->fold, (size_t)m->fold_count, sizeof *m->fold, by_number);
+    if (m->fold_count > 1) qsort(m->fold, (size_t)m->fold_count, sizeof *m->fold, by_number);
+    if (m->fold_count > 1 && m->fold[0] == FAB_NNUNET_FOLD_ALL) /* only where it is the only one */
+        memmove(m->fold, m->fold + 1, (size_t)--m->fold_count * sizeof *m->fold);
     return FAB_OK;
 }
 
@@ -162,22 +166,101 @@ static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_s
                       : FAB_OK;
 }
 
-static fab_status load_folds(fab_nnunet *m, const fab_nnunet_load_options *o, fab_error *err)
+/* Those asked for; else all there are, none being an error only where weights are wanted. */
+static fab_status choose_folds(fab_nnunet *m, const fab_nnunet_load_options *o, fab_error *err)
 {
-    fab_sha256 hash;
-    uint8_t digest[32];
     if (o->fold_count < 0 || o->fold_count > FAB_NNUNET_MAX_FOLDS)
         FAB_FAIL(err, FAB_ERR_ARG, "%d folds; up to %d", o->fold_count, FAB_NNUNET_MAX_FOLDS);
     m->fold_count = o->fold_count;
     memcpy(m->fold, o->fold, sizeof m->fold);
     if (m->fold_count == 0) FAB_TRY(list_folds(m, err));
+    if (m->fold_count == 0 && !o->plan_only)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no fold_N folder with weights", m->folder);
+    return FAB_OK;
+}
+
+static fab_status load_folds(fab_nnunet *m, const fab_nnunet_load_options *o, fab_error *err)
+{
+    fab_sha256 hash;
+    uint8_t digest[32];
     fab_sha256_init(&hash);
+    if (m->previous) fab_sha256_update(&hash, m->previous->sha256, 64);
     for (int i = 0; i < m->fold_count; i++)
         FAB_TRY(load_fold(m, i, o->checkpoint ? o->checkpoint : "checkpoint_final.pth", &hash,
                           err));
     fab_sha256_final(&hash, digest);
     fab_sha256_hex(digest, m->sha256);
     return FAB_OK;
+}
+
+/* ---- postprocessing ----------------------------------------------------------------------- */
+
+typedef struct pp_search {
+    char own[64 + 8 * FAB_NNUNET_MAX_FOLDS]; /* the folder of the folds that are used */
+    char found[FAB_MAX_NAME_BYTES + 64];     /* the only one, or our own */
+    int count;
+    bool ours, json;
+} pp_search;
+
+static void name_own(const fab_nnunet *m, pp_search *s)
+{
+    snprintf(s->own, sizeof s->own, "crossval_results_folds");
+    for (int i = 0; i < m->fold_count; i++) {
+        const size_t used = strlen(s->own);
+        if (m->fold[i] == FAB_NNUNET_FOLD_ALL)
+            snprintf(s->own + used, sizeof s->own - used, "_all");
+        else snprintf(s->own + used, sizeof s->own - used, "_%d", m->fold[i]);
+    }
+}
+
+static void consider_pp(pp_search *s, const char *folder, const char *name)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    if (strncmp(name, "crossval_results_folds_", 23) != 0) return;
+    if (fab_path_join(path, sizeof path, folder, name, NULL) < 0) return;
+    const bool json = has_file(path, "postprocessing.json");
+    if ((!json && !has_file(path, "postprocessing.pkl")) || strlen(name) >= sizeof s->found) return;
+    const bool own = strcmp(name, s->own) == 0;
+    s->count++;
+    if (s->ours) return;
+    s->ours = own;
+    s->json = json;
+    snprintf(s->found, sizeof s->found, "%s", name);
+}
+
+static fab_status find_postprocessing(const fab_nnunet *m, char *path, size_t room, fab_error *err)
+{
+    pp_search s = {.count = 0};
+    path[0] = '\0';
+    if (has_file(m->folder, "postprocessing.json"))
+        return fab_path_join(path, room, m->folder, "postprocessing.json", err);
+    name_own(m, &s);
+    DIR *dir = opendir(m->folder);
+    if (!dir) FAB_FAIL(err, FAB_ERR_IO, "%s: cannot be read", m->folder);
+    for (struct dirent *e; (e = readdir(dir));) consider_pp(&s, m->folder, e->d_name);
+    closedir(dir);
+    if (s.count == 0) return FAB_OK;
+    if (s.count > 1 && !s.ours)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d folders crossval_results_folds_... with "
+                 "postprocessing and none for the folds that are there (%s); keep one", m->folder,
+                 s.count, s.own);
+    if (!s.json)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s/%s/postprocessing.pkl holds Python functions and "
+                 "is not read; postprocessing.json, which nnU-Net writes beside it, is missing "
+                 "(without either, nothing is removed after the network)", m->folder, s.found);
+    char name[sizeof s.found + 32];
+    snprintf(name, sizeof name, "%s/postprocessing.json", s.found);
+    return fab_path_join(path, room, m->folder, name, err);
+}
+
+static fab_status load_postprocessing(fab_nnunet *m, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_json_free) fab_json *json = NULL;
+    FAB_TRY(find_postprocessing(m, path, sizeof path, err));
+    if (!path[0]) return FAB_OK;
+    FAB_TRY(fab_json_load_file(path, &json, err));
+    return fab_nnunet_postprocessing_read(json, path, &m->postprocessing, err);
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */
@@ -200,25 +283,69 @@ static fab_status load_plan(fab_nnunet *m, const char *wanted, fab_error *err)
                                 err);
 }
 
-fab_status fab_nnunet_load(const char *path, const fab_nnunet_load_options *options,
-                           fab_nnunet **out, fab_error *err)
+static fab_status load(const char *path, const fab_nnunet_load_options *o,
+                       const fab_nnunet *second, fab_nnunet **out, fab_error *err);
+
+/* The first stage of a cascade, where nnU-Net keeps it: the same trainer and plans. */
+static fab_status load_previous(fab_nnunet *m, const fab_nnunet_load_options *options,
+                                fab_error *err)
 {
-    fab_nnunet_load_options o = {0};
-    if (options) o = *options;
+    char path[FAB_MAX_PATH_BYTES];
+    const char *stage = m->plan.previous_stage, *own = configuration_of(m->folder);
+    fab_nnunet_load_options o = *options;
+    o.configuration = stage;
+    o.no_postprocessing = true; /* nnU-Net hands over what the network said */
+    if (!own)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s; they are looked for "
+                 "beside a folder called TRAINER__PLANS__%s", m->folder, m->plan.configuration,
+                 stage, m->plan.configuration);
+    const int n = snprintf(path, sizeof path, "%.*s%s", (int)(own - m->folder), m->folder, stage);
+    if (n < 0 || (size_t)n >= sizeof path)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%s: the path is too long", m->folder);
+    if (strchr(stage, '/') || !is_result(path))
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s, and %s is not there",
+                 m->folder, m->plan.configuration, stage, path);
+    FAB_TRY(load(path, &o, m, &m->previous, err));
+    if (m->previous->plan.channels != m->plan.channels)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %d channels, but %s has %d", path,
+                 m->previous->plan.channels, m->plan.configuration, m->plan.channels);
+    return FAB_OK;
+}
+
+/* `second`: the cascade that this one is a first stage of. */
+static fab_status load(const char *path, const fab_nnunet_load_options *o,
+                       const fab_nnunet *second, fab_nnunet **out, fab_error *err)
+{
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = fab_calloc(1, sizeof *m);
     if (!m) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a model");
-    FAB_TRY(find_result(path, o.configuration, m->folder, sizeof m->folder, err));
-    FAB_TRY(load_plan(m, o.configuration, err));
-    if (!o.plan_only) FAB_TRY(load_folds(m, &o, err));
+    FAB_TRY(find_result(path, o->configuration, m->folder, sizeof m->folder, err));
+    FAB_TRY(load_plan(m, o->configuration, err));
+    if (m->plan.previous_stage[0] && second)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s is the stage before %s and has one before "
+                 "itself: cascades have two", m->folder, m->plan.configuration,
+                 second->plan.configuration);
+    if (m->plan.previous_stage[0]) FAB_TRY(load_previous(m, o, err));
+    FAB_TRY(choose_folds(m, o, err));
+    if (!o->no_postprocessing) FAB_TRY(load_postprocessing(m, err));
+    if (!o->plan_only) FAB_TRY(load_folds(m, o, err));
     *out = m;
     m = NULL;
     return FAB_OK;
+}
+
+fab_status fab_nnunet_load(const char *path, const fab_nnunet_load_options *options,
+                           fab_nnunet **out, fab_error *err)
+{
+    static const fab_nnunet_load_options all;
+    return load(path, options ? options : &all, NULL, out, err);
 }
 
 fab_nnunet *fab_nnunet_free(fab_nnunet *m)
 {
     if (!m) return NULL;
     for (int i = 0; i < FAB_NNUNET_MAX_FOLDS; i++) fab_net_free(m->net[i]);
+    fab_nnunet_postprocessing_free(&m->postprocessing);
+    fab_nnunet_free(m->previous);
     return fab_free(m);
 }
 
@@ -226,3 +353,8 @@ const fab_nnunet_plan *fab_nnunet_plan_of(const fab_nnunet *m) { return &m->plan
 const char *fab_nnunet_folder(const fab_nnunet *m) { return m->folder; }
 const char *fab_nnunet_weights_sha256(const fab_nnunet *m) { return m->sha256; }
 int fab_nnunet_folds(const fab_nnunet *m) { return m->fold_count; }
+const fab_nnunet *fab_nnunet_previous(const fab_nnunet *m) { return m->previous; }
+const fab_nnunet_postprocessing *fab_nnunet_postprocessing_of(const fab_nnunet *m)
+{
+    return &m->postprocessing;
+}

@@ -113,6 +113,35 @@ static fab_status order_regions(const fab_json *dataset, fab_nnunet_plan *p, fab
     return FAB_OK;
 }
 
+/* ---- a cascade's first stage ------------------------------------------------------------ */
+
+static fab_status add_stage_label(fab_nnunet_plan *p, int value, fab_error *err)
+{
+    int at = p->stage_labels;
+    for (int i = 0; i < p->stage_labels; i++)
+        if (p->stage_label[i] == value) return FAB_OK;
+    if (value == 0) return FAB_OK;
+    if (p->channels + p->stage_labels == FAB_UNET_MAX_INPUT_CHANNELS)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "labels: a cascade of more than %d images and labels",
+                 FAB_UNET_MAX_INPUT_CHANNELS);
+    for (; at > 0 && p->stage_label[at - 1] > value; at--)
+        p->stage_label[at] = p->stage_label[at - 1];
+    p->stage_label[at] = (uint16_t)value;
+    p->stage_labels++;
+    return FAB_OK;
+}
+
+/* nnU-Net's foreground_labels: every value but 0, of labels and regions alike, in their order. */
+static fab_status find_stage_labels(fab_nnunet_plan *p, fab_error *err)
+{
+    for (int h = 0; h < p->head_count; h++) {
+        const fab_nnunet_label *l = &p->head[h];
+        if (!p->regions) FAB_TRY(add_stage_label(p, l->value, err));
+        for (int i = 0; i < l->region_count; i++) FAB_TRY(add_stage_label(p, l->region[i], err));
+    }
+    return FAB_OK;
+}
+
 fab_status fab_nnunet_labels_read(const fab_json *dataset, fab_nnunet_plan *p, fab_error *err)
 {
     const fab_json *labels = NULL;
@@ -121,5 +150,6 @@ fab_status fab_nnunet_labels_read(const fab_json *dataset, fab_nnunet_plan *p, f
     FAB_TRY(p->regions ? order_regions(dataset, p, err) : order_labels(p, err));
     if (p->head_count < (p->regions ? 1 : 2))
         FAB_FAIL(err, FAB_ERR_FORMAT, "labels: there is nothing to find");
+    if (p->previous_stage[0]) FAB_TRY(find_stage_labels(p, err));
     return FAB_OK;
 }

@@ -12,6 +12,8 @@ struct fab_nnunet {
     bool mirror[3];
     int fold_count, fold[FAB_NNUNET_MAX_FOLDS];
     fab_net *net[FAB_NNUNET_MAX_FOLDS];
+    fab_nnunet_postprocessing postprocessing;
+    struct fab_nnunet *previous; /* of a cascade: its first stage */
 };
 
 #endif

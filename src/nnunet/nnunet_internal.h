@@ -33,6 +33,11 @@ void fab_nnunet_case_steps(const fab_nnunet_plan *plan, const fab_nnunet_case *c
 fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
                               const fab_progress *progress, fab_nnunet_case *out, fab_error *err);
 
+/* cascade.c: the labels of the stage before, on the images' grid, as further channels: one of 0
+ * and 1 for each of plan->stage_label, cropped and resampled like the images. */
+fab_status fab_nnunet_add_stage(const fab_nnunet_plan *plan, const fab_volume *labels,
+                                fab_nnunet_case *c, fab_error *err);
+
 /* ---- resample.c: nnU-Net's resample_data_or_seg ------------------------------------------- */
 
 /* Where the samples come from: slice `index` across `axis`, as [first other axis][second]. Called

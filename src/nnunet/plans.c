@@ -157,6 +157,17 @@ static fab_status get_norm(const fab_json *plans, const char *name, int c,
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "normalization_schemes[%d] \"%.60s\" is not known", c, name);
 }
 
+/* "0": "CT". A name that is no text or too long is "channel 0": only people need it. */
+static void get_channel_name(const fab_json *names, int c, fab_nnunet_channel *out)
+{
+    char key[16];
+    snprintf(key, sizeof key, "%d", c);
+    const char *name = fab_json_text(fab_json_find(names, key));
+    if (name && name[0] && strlen(name) < sizeof out->name)
+        memcpy(out->name, name, strlen(name) + 1);
+    else snprintf(out->name, sizeof out->name, "channel %d", c);
+}
+
 static fab_status get_channels(const fab_json *plans, const fab_json *dataset, const config *c,
                                fab_nnunet_plan *p, fab_error *err)
 {
@@ -179,6 +190,7 @@ static fab_status get_channels(const fab_json *plans, const fab_json *dataset, c
         if (!name || !fab_json_is_bool(fab_json_at(masks, i)))
             FAB_FAIL(err, FAB_ERR_FORMAT, "%s[%zu] must be text and %s[%zu] true or false", norms,
                      i, use, i);
+        get_channel_name(names, (int)i, &p->channel[i]);
         p->channel[i].use_mask = fab_json_is_true(fab_json_at(masks, i));
         FAB_TRY(get_norm(plans, name, (int)i, &p->channel[i], err));
     }
@@ -213,6 +225,17 @@ static fab_status get_resampling(const config *c, const char *function, const ch
     return FAB_OK;
 }
 
+/* Labels along a separate axis are only ever taken from the nearest slice. */
+static fab_status get_stage_resampling(const config *c, fab_nnunet_plan *p, fab_error *err)
+{
+    static const char *const kwargs = "resampling_fn_seg_kwargs";
+    FAB_TRY(get_resampling(c, "resampling_fn_seg", kwargs, &p->stage, err));
+    if (p->stage.order_z != 0)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: order_z %d is not supported, only 0", kwargs,
+                 p->stage.order_z);
+    return FAB_OK;
+}
+
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 static fab_status read_plans(const fab_json *plans, const fab_json *dataset,
@@ -238,6 +261,7 @@ static fab_status read_plans(const fab_json *plans, const fab_json *dataset,
     FAB_TRY(get_resampling(&c, "resampling_fn_data", "resampling_fn_data_kwargs", &p->data, err));
     FAB_TRY(get_resampling(&c, "resampling_fn_probabilities", "resampling_fn_probabilities_kwargs",
                            &p->probabilities, err));
+    if (p->previous_stage[0]) FAB_TRY(get_stage_resampling(&c, p, err));
     const char *network = fab_json_find(holder(&c, "architecture"), "architecture")
                               ? "architecture" : "UNet_class_name";
     return fab_nnunet_network_read(holder(&c, network), &p->net, err);
@@ -247,8 +271,7 @@ static fab_status read_plans(const fab_json *plans, const fab_json *dataset,
 static void count_inputs(fab_nnunet_plan *p)
 {
     p->net.classes = p->head_count;
-    p->net.input_channels = p->channels;
-    if (p->previous_stage[0]) p->net.input_channels += p->head_count - (p->regions ? 0 : 1);
+    p->net.input_channels = p->channels + p->stage_labels;
 }
 
 static fab_status check_patch(const fab_nnunet_plan *p, fab_error *err)

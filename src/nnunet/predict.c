@@ -3,6 +3,8 @@
  * Every fold's logits are rounded to fp16 and summed in fp16, as nnU-Net does, then divided by the
  * number of folds.
  */
+#include <math.h>
+
 #include "model_internal.h"
 #include "nnunet_internal.h"
 
@@ -41,18 +43,25 @@ static fab_status check_images(const fab_nnunet_plan *p, const fab_volume *const
                                const fab_volume *previous, fab_error *err)
 {
     const fab_grid *grid = fab_volume_grid(images[0]);
+    double mm[3];
+    fab_grid_spacing(grid, mm);
+    const double near_mm = 0.1 * fmin(fmin(mm[0], mm[1]), mm[2]); /* files round differently */
     for (int i = 1; i < p->channels; i++)
-        if (!fab_grid_equal(grid, fab_volume_grid(images[i]), 1e-3))
+        if (!fab_grid_equal(grid, fab_volume_grid(images[i]), near_mm))
             FAB_FAIL(err, FAB_ERR_GEOMETRY, "channel %d is not on the first channel's grid", i);
-    if (!p->previous_stage[0] != !previous)
-        FAB_FAIL(err, FAB_ERR_ARG, p->previous_stage[0]
-                     ? "configuration %s needs the labels of %s"
-                     : "configuration %s is no cascade%s",
-                 p->configuration, p->previous_stage);
-    if (previous && !fab_grid_equal(grid, fab_volume_grid(previous), 1e-3))
+    if (previous && !p->previous_stage[0])
+        FAB_FAIL(err, FAB_ERR_ARG, "configuration %s is no cascade", p->configuration);
+    if (previous && !fab_grid_equal(grid, fab_volume_grid(previous), near_mm))
         FAB_FAIL(err, FAB_ERR_GEOMETRY, "the labels of %s are not on the images' grid",
                  p->previous_stage);
     return FAB_OK;
+}
+
+static size_t weight_bytes(const fab_nnunet *m)
+{
+    size_t sum = m->previous ? weight_bytes(m->previous) : 0;
+    for (int f = 0; f < m->fold_count; f++) sum += fab_net_bytes(m->net[f]);
+    return sum;
 }
 
 /* Images, labels, the case, weights, one session, sums and logits. */
@@ -64,9 +73,9 @@ static size_t planned_bytes(const fab_nnunet *m, const fab_volume *const *images
     size_t sum = 2 * logits + fab_nnunet_slide_bytes(&m->plan, c, &so)
                  + (size_t)c->channels * (logits / (size_t)m->plan.head_count) * sizeof *c->data
                  + fab_net_session_bytes(m->net[0], m->plan.patch)
-                 + (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1);
+                 + (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1) + weight_bytes(m);
     for (int i = 0; i < m->plan.channels; i++) sum += fab_volume_bytes(images[i]);
-    for (int f = 0; f < m->fold_count; f++) sum += fab_net_bytes(m->net[f]);
+    if (m->previous) sum += (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1);
     return sum;
 }
 
@@ -93,20 +102,36 @@ static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
     return fab_nnunet_finish(&m->plan, c, logits, o->progress, labels, err);
 }
 
+/* One stage; a cascade's second one sees the labels of the first. */
+static fab_status run_stage(const fab_nnunet *m, const fab_volume *const *images,
+                            const fab_volume *previous, const fab_nnunet_options *o,
+                            fab_volume **labels, int *patches, fab_error *err)
+{
+    fab_nnunet_case c = {0};
+    if (!m->net[0]) FAB_FAIL(err, FAB_ERR_ARG, "%s was loaded without weights", m->folder);
+    fab_status status = fab_nnunet_prepare(&m->plan, images, o->progress, &c, err);
+    if (status == FAB_OK && previous) status = fab_nnunet_add_stage(&m->plan, previous, &c, err);
+    if (status == FAB_OK) status = predict(m, images, &c, o, labels, patches, err);
+    fab_nnunet_case_free(&c);
+    return status;
+}
+
 fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *images,
                               const fab_volume *previous, const fab_nnunet_options *options,
-                              fab_volume **labels, int *patches, fab_error *err)
+                              fab_volume **labels, fab_nnunet_report *report, fab_error *err)
 {
     fab_nnunet_options o = {0};
-    fab_nnunet_case c = {0};
-    int evaluations = 0;
+    fab_nnunet_report r = {0};
+    FAB_AUTO(fab_volume_unref) fab_volume *first = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *second = NULL;
     if (options) o = *options;
-    if (m->fold_count == 0) FAB_FAIL(err, FAB_ERR_ARG, "%s was loaded without weights", m->folder);
     FAB_TRY(check_images(&m->plan, images, previous, err));
-    if (previous) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "cascades are not run yet");
-    fab_status status = fab_nnunet_prepare(&m->plan, images, o.progress, &c, err);
-    if (status == FAB_OK) status = predict(m, images, &c, &o, labels, &evaluations, err);
-    fab_nnunet_case_free(&c);
-    if (status == FAB_OK && patches) *patches = evaluations;
-    return status;
+    if (m->previous && !previous)
+        FAB_TRY(run_stage(m->previous, images, NULL, &o, &first, &r.patches, err));
+    FAB_TRY(run_stage(m, images, previous ? previous : first, &o, &second, &r.patches, err));
+    FAB_TRY(fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err));
+    *labels = second;
+    second = NULL;
+    if (report) *report = r;
+    return FAB_OK;
 }

@@ -29,14 +29,24 @@ static fab_status put_software(fab_json *m, fab_error *err)
     return fab_put_text(m, "notice", "Not for diagnostic use.", err);
 }
 
-static fab_status put_input(fab_json *m, const fab_study *s, fab_error *err)
+static fab_status put_channels(fab_json *input, const fab_twin *t, fab_error *err)
 {
+    fab_json *list = NULL;
+    if (!t->channels || t->channels->count < 2) return FAB_OK;
+    FAB_TRY(fab_channels_json(t->channels, t->study->input_sha256, &list, err));
+    return fab_json_set(input, "channels", list, err);
+}
+
+static fab_status put_input(fab_json *m, const fab_twin *t, fab_error *err)
+{
+    const fab_study *s = t->study;
     fab_json *o = NULL;
     char frame[65];
     FAB_TRY(fab_put_object(m, "input", &o, err));
     FAB_TRY(fab_put_text(o, "kind", s->series ? "dicom" : fab_input_kind_name(s->kind), err));
     FAB_TRY(fab_put_text(o, "sha256", s->input_sha256, err));
     FAB_TRY(fab_put_text_or_null(o, "modality", s->modality, err));
+    FAB_TRY(put_channels(o, t, err));
     if (!s->series) return FAB_OK;
     const fab_series_info *i = &s->series->info;
     hash_text(i->frame_of_reference_uid, frame);
@@ -128,6 +138,7 @@ static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
     FAB_TRY(fab_put_text_or_null(j, "formats", o->formats, err));
     FAB_TRY(fab_put_int(j, "max_memory_bytes", (int64_t)o->max_memory_bytes, err));
     FAB_TRY(fab_put_real(j, "window_step", o->step > 0 ? o->step : NAN, 4, err));
+    FAB_TRY(fab_put_bool(j, "postprocessing", !o->no_postprocessing, err));
     FAB_TRY(fab_put_int(j, "smoothing_iterations",
                         o->mesh.smoothing_iterations >= 0 ? o->mesh.smoothing_iterations : -1,
                         err));
@@ -241,7 +252,7 @@ fab_status fab_twin_manifest(fab_twin *t, fab_error *err)
     FAB_TRY(fab_put_text(m, "format", FAB_CASE_FORMAT, err));
     FAB_TRY(fab_put_int(m, "format_version", FAB_CASE_FORMAT_VERSION, err));
     FAB_TRY(put_software(m, err));
-    FAB_TRY(put_input(m, t->study, err));
+    FAB_TRY(put_input(m, t, err));
     FAB_TRY(put_identifiers(m, t->study, err));
     FAB_TRY(put_geometry(m, t->study, err));
     FAB_TRY(put_segmentation(m, t, err));

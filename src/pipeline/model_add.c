@@ -10,10 +10,12 @@
  */
 #include "network.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "fabrica/archive.h"
@@ -43,9 +45,15 @@ static bool is_folder(const char *path)
 
 /* ---- what is there ------------------------------------------------------------------------ */
 
-static fab_status holds_result(const char *path, fab_error *err)
+static fab_nnunet_load_options load_options(const adding *a, bool plan_only)
 {
-    const fab_nnunet_load_options only = {.plan_only = true};
+    return (fab_nnunet_load_options){.configuration = a->o->configuration,
+                                     .plan_only = plan_only};
+}
+
+static fab_status holds_result(const adding *a, const char *path, fab_error *err)
+{
+    const fab_nnunet_load_options only = load_options(a, true);
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     return fab_nnunet_load(path, &only, &m, err);
 }
@@ -112,7 +120,7 @@ static fab_status find_datasets(adding *a, const char *path, int depth, fab_erro
 {
     fab_error why = {0};
     const int before = a->count;
-    const fab_status status = holds_result(path, &why);
+    const fab_status status = holds_result(a, path, &why);
     const bool dataset = depth > 0 && strncmp(fab_path_name(path), "Dataset", 7) == 0;
     if (status == FAB_OK) return keep(a, path, err);
     if (status == FAB_ERR_NOTFOUND && depth < 2) FAB_TRY(look_below(a, path, depth, err));
@@ -217,7 +225,7 @@ static fab_status add_labels(adding *a, const fab_nnunet_plan *p, fab_error *err
 
 static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, fab_error *err)
 {
-    fab_json *row = NULL;
+    fab_json *row = NULL, *names = NULL;
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
     FAB_TRY(fab_add_object(a->parts, &row, err));
     FAB_TRY(fab_put_text(row, "folder", folder, err));
@@ -225,6 +233,11 @@ static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, f
     FAB_TRY(fab_put_int(row, "folds", fab_nnunet_folds(m), err));
     FAB_TRY(fab_put_int(row, "structures", p->head_count - (p->regions ? 0 : 1), err));
     FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[0], 6, err));
+    FAB_TRY(fab_put_text(row, "configuration", p->configuration, err));
+    FAB_TRY(fab_put_bool(row, "postprocessing", fab_nnunet_postprocessing_of(m)->count > 0, err));
+    FAB_TRY(fab_put_array(row, "channels", &names, err));
+    for (int i = 0; i < p->channels; i++)
+        FAB_TRY(fab_add_text(names, p->channel[i].name, err));
     fab_sha256_update(&a->hash, fab_nnunet_weights_sha256(m), 64);
     return add_labels(a, p, err);
 }
@@ -242,6 +255,29 @@ static fab_status make_own_folder(const adding *a, const char *own, char *out, s
     return fab_path_make_subfolder(out, err);
 }
 
+/* What the first image must be, "" if nothing says: CT by its normalisation, others by a word of
+ * what the data set calls it, which is free text ("T1", "MRI (ADC)", "t2w_0"). */
+static const char *modality_of(const fab_nnunet_plan *p)
+{
+    static const struct {
+        const char *word, *modality;
+    } known[] = {{"mr", "MR"}, {"mri", "MR"}, {"t1", "MR"}, {"t1w", "MR"}, {"t1c", "MR"},
+                 {"t1ce", "MR"}, {"t1gd", "MR"}, {"t1n", "MR"}, {"t2", "MR"}, {"t2w", "MR"},
+                 {"t2f", "MR"}, {"flair", "MR"}, {"adc", "MR"}, {"dwi", "MR"}, {"swi", "MR"},
+                 {"pd", "MR"}, {"pet", "PT"}, {"ct", "CT"}};
+    const char *at = p->channel[0].name;
+    if (p->channel[0].norm == FAB_NNUNET_CT) return "CT";
+    while (*at) {
+        size_t n = 0;
+        while (isalnum((unsigned char)at[n])) n++;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            if (strlen(known[i].word) == n && strncasecmp(at, known[i].word, n) == 0)
+                return known[i].modality;
+        at += n + (at[n] != '\0');
+    }
+    return "";
+}
+
 /* Names that a label map cannot have are refused here, not after hours of a run. */
 static fab_status check_names(const fab_nnunet_plan *p, const char *path, fab_error *err)
 {
@@ -255,10 +291,39 @@ static fab_status check_names(const fab_nnunet_plan *p, const char *path, fab_er
     return FAB_OK;
 }
 
+static fab_status copy_postprocessing(const adding *a, const fab_nnunet *m, const char *to,
+                                      fab_error *err)
+{
+    char from[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES];
+    const char *file = fab_nnunet_postprocessing_of(m)->file;
+    if (!file[0]) return FAB_OK;
+    snprintf(from, sizeof from, "%.*s", (int)(strrchr(file, '/') - file), file);
+    if (strcmp(from, fab_nnunet_folder(m)) == 0)
+        return copy_file(a, from, to, "postprocessing.json", err);
+    FAB_TRY(fab_path_join(target, sizeof target, to, fab_path_name(from), err));
+    FAB_TRY(fab_path_make_subfolder(target, err));
+    return copy_file(a, from, target, "postprocessing.json", err);
+}
+
+/* One result's folder below `middle`; a cascade's first stage beside it. */
+static fab_status copy_result(const adding *a, const fab_nnunet *m, const char *middle,
+                              fab_error *err)
+{
+    char to[FAB_MAX_PATH_BYTES];
+    const char *from = fab_nnunet_folder(m);
+    if (fab_nnunet_previous(m)) FAB_TRY(copy_result(a, fab_nnunet_previous(m), middle, err));
+    FAB_TRY(fab_path_join(to, sizeof to, middle, fab_path_name(from), err));
+    FAB_TRY(fab_path_make_subfolder(to, err));
+    FAB_TRY(copy_file(a, from, to, "plans.json", err));
+    FAB_TRY(copy_file(a, from, to, "dataset.json", err));
+    FAB_TRY(copy_postprocessing(a, m, to, err));
+    return copy_folds(a, from, to, err);
+}
+
 /* Copies the result that is used, then reads every weight of the copy. */
 static fab_status add_dataset(adding *a, const char *path, fab_error *err)
 {
-    const fab_nnunet_load_options only = {.plan_only = true};
+    const fab_nnunet_load_options only = load_options(a, true), all = load_options(a, false);
     char relative[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES], middle[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_nnunet_free) fab_nnunet *plan = NULL;
     FAB_AUTO(fab_nnunet_free) fab_nnunet *whole = NULL;
@@ -267,15 +332,12 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     const char *dataset = fab_nnunet_plan_of(plan)->dataset, *from = fab_nnunet_folder(plan);
     const char *name = fab_path_name(path), *own = strncmp(name, "Dataset", 7) ? dataset : name;
     FAB_TRY(make_own_folder(a, own, middle, sizeof middle, err));
+    FAB_TRY(copy_result(a, plan, middle, err));
     FAB_TRY(fab_path_join(target, sizeof target, middle, fab_path_name(from), err));
-    FAB_TRY(fab_path_make_subfolder(target, err));
-    FAB_TRY(copy_file(a, from, target, "plans.json", err));
-    FAB_TRY(copy_file(a, from, target, "dataset.json", err));
-    FAB_TRY(copy_folds(a, from, target, err));
-    FAB_TRY(fab_nnunet_load(target, NULL, &whole, err));
+    FAB_TRY(fab_nnunet_load(target, &all, &whole, err));
     FAB_TRY(fab_path_join(relative, sizeof relative, own, fab_path_name(from), err));
     a->totalseg = a->totalseg && strstr(own, "TotalSeg");
-    if (fab_nnunet_plan_of(whole)->channel[0].norm != FAB_NNUNET_CT) a->modality = "MR";
+    a->modality = modality_of(fab_nnunet_plan_of(whole));
     return add_part(a, relative, whole, err);
 }
 

@@ -1,16 +1,18 @@
 /* network.c - choosing a model of either kind and running it. */
 #include "network.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fabrica/brainchop.h"
-#include "fabrica/nnunet.h"
 
 struct fab_network {
     fab_json *card;
     char folder[FAB_MAX_PATH_BYTES];
     fab_model *model; /* our own package; NULL: an added one */
+    int channels;
+    char channel_name[FAB_NNUNET_MAX_CHANNELS][FAB_MAX_NAME_BYTES];
 };
 
 fab_network *fab_network_free(fab_network *n)
@@ -47,19 +49,42 @@ const char *fab_network_weights_sha256(const fab_network *n)
     return text_of(fab_json_find(fab_network_card(n), "weights"), "sha256");
 }
 
+int fab_network_channels(const fab_network *n) { return n->channels; }
+const char *fab_network_channel_name(const fab_network *n, int channel)
+{
+    return n->channel_name[channel];
+}
+
 /* ---- choosing ----------------------------------------------------------------------------- */
 
-/* NIfTI and NRRD do not say what made them. No CT is without a voxel below 0 HU (fat, air): that is
- * a label map, an MR, or a CT stored with an offset, and a network for CT would find nonsense. */
+/* NIfTI and NRRD do not say what made them, and a network for CT finds nonsense in an MR. In
+ * Hounsfield units fat is about -100 and air -1000, so no CT is nearly without voxels below -50;
+ * and where nothing is air, no CT is 0 over a quarter of the image, as an MR is around the patient.
+ * A label map, a normalised image and a CT stored with an offset are caught by the first rule. */
 static fab_status check_hounsfield(const fab_network *n, const fab_study *study, fab_error *err)
 {
+    enum { FAT = -50, NO_AIR = -500 };
+    const int64_t count = fab_grid_voxels(fab_volume_grid(study->volume));
+    int64_t below = 0, zero = 0;
     double low = 0, high = 0;
+    char why[160];
     fab_volume_minmax(study->volume, &low, &high);
-    if (low < 0) return FAB_OK;
+    for (int64_t i = 0; i < count; i++) {
+        const double v = fab_volume_at(study->volume, i);
+        below += v < FAT;
+        zero += fabs(v) <= 5;
+    }
+    if ((double)below < 0.001 * (double)count)
+        snprintf(why, sizeof why, "%.2g %% of them below %d, where fat is -100 and air -1000",
+                 100 * (double)below / (double)count, FAT);
+    else if (low > NO_AIR && (double)zero > 0.25 * (double)count)
+        snprintf(why, sizeof why, "none of them air and %.0f %% about 0",
+                 100 * (double)zero / (double)count);
+    else return FAB_OK;
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED,
-             "model %s is for CT, and %s has values from %g to %g: not Hounsfield units (is it a "
-             "label map, an MR, or stored with an offset?)", fab_network_name(n), study->name, low,
-             high);
+             "model %s is for CT, and %s has values from %g to %g, %s: not Hounsfield units (is it "
+             "a label map, an MR, or stored with an offset? if it is CT, say --modality CT)",
+             fab_network_name(n), study->name, low, high, why);
 }
 
 static fab_status check_modality(const fab_network *n, const fab_study *study, fab_error *err)
@@ -82,6 +107,28 @@ static bool is_added(const fab_json *card)
     return is_format(card, FAB_NETWORK_NNUNET) || is_format(card, FAB_NETWORK_BRAINCHOP);
 }
 
+static bool is_totalseg(const fab_network *n)
+{
+    return strcmp(text_of(n->card, "resampling"), "totalsegmentator") == 0;
+}
+
+/* Only nnU-Net's own may see more than one image. */
+static fab_status get_channels(fab_network *n, fab_error *err)
+{
+    const fab_nnunet_load_options only = {.plan_only = true, .no_postprocessing = true};
+    char folder[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+    n->channels = 1;
+    if (!is_format(n->card, FAB_NETWORK_NNUNET) || is_totalseg(n)) return FAB_OK;
+    FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
+    FAB_TRY(fab_nnunet_load(folder, &only, &m, err));
+    const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
+    n->channels = p->channels;
+    for (int i = 0; i < p->channels; i++)
+        memcpy(n->channel_name[i], p->channel[i].name, sizeof n->channel_name[i]);
+    return FAB_OK;
+}
+
 fab_status fab_network_choose(const char *const *folders, const char *name,
                               const fab_study *study, fab_network **out, fab_error *err)
 {
@@ -93,6 +140,7 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_json_load_file(path, &n->card, err));
     if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
     FAB_TRY(check_modality(n, study, err));
+    FAB_TRY(get_channels(n, err));
     *out = n;
     n = NULL;
     return FAB_OK;
@@ -170,6 +218,26 @@ static fab_status split_names(char *text, const char **names, fab_error *err)
     return FAB_OK;
 }
 
+enum { MAX_PARTS = 64 };
+
+/* The parts that the card names; what else lies in the folder is none of the model. */
+static fab_status load_totalseg(const fab_network *n, fab_totalseg_quality quality,
+                                fab_totalseg **out, fab_error *err)
+{
+    const char *parts[MAX_PARTS + 1] = {NULL};
+    const fab_json *rows = fab_json_find(n->card, "parts");
+    const size_t count = fab_json_count(rows);
+    if (count < 1 || count > MAX_PARTS)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s/model.json: parts names %zu folders, 1 to %d are "
+                 "supported", n->folder, count, MAX_PARTS);
+    for (size_t i = 0; i < count; i++) {
+        char path[FAB_MAX_PATH_BYTES];
+        FAB_TRY(fab_network_part_folder(n->folder, n->card, i, path, sizeof path, err));
+        parts[i] = text_of(fab_json_at(rows, i), "folder");
+    }
+    return fab_totalseg_load(n->folder, parts, quality, out, err);
+}
+
 static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err)
@@ -183,7 +251,7 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
     if (!names || (how->structures && !text)) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     if (text) FAB_TRY(split_names(text, names, err));
     if (text) o.structures = names;
-    FAB_TRY(fab_totalseg_load(n->folder, how->quality, &t, err));
+    FAB_TRY(load_totalseg(n, how->quality, &t, err));
     FAB_TRY(fab_totalseg_run(t, image, &o, &out->labels, NULL, &out->patches, err));
     return fab_label_set_copy(fab_totalseg_labels(t), &out->set, err);
 }
@@ -218,10 +286,34 @@ static fab_status set_of_plan(const fab_nnunet_plan *p, fab_label_set *set, fab_
     return FAB_OK;
 }
 
-static fab_status run_nnunet(const fab_network *n, const fab_volume *image,
+/* "All but the largest component of liver removed", ... in the order it was done. */
+static void note_postprocessing(const fab_nnunet_postprocessing *p, const fab_nnunet_report *r,
+                                fab_segment_result *out)
+{
+    char *to = out->notes;
+    const size_t room = sizeof out->notes;
+    if (!p->count) return;
+    snprintf(to, room, "nnU-Net's postprocessing kept the largest component of");
+    for (int i = 0; i < p->count; i++) {
+        const fab_nnunet_step *s = &p->step[i];
+        snprintf(to + strlen(to), room - strlen(to), "%s", i ? ", then of" : "");
+        for (int k = 0; k < s->count && strlen(to) < room - 200; k++) {
+            const fab_label *l = fab_label_set_find(&out->set, s->value[k]);
+            char number[16];
+            snprintf(number, sizeof number, "%d", s->value[k]);
+            snprintf(to + strlen(to), room - strlen(to), "%s%s", k ? " + " : " ",
+                     l ? l->name : number);
+        }
+    }
+    snprintf(to + strlen(to), room - strlen(to), "; %lld voxels were taken away.",
+             (long long)r->removed_voxels);
+}
+
+static fab_status run_nnunet(const fab_network *n, const fab_volume *const *images,
                              const fab_network_run *how, fab_segment_result *out, fab_error *err)
 {
     char folder[FAB_MAX_PATH_BYTES];
+    const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing};
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     fab_nnunet_options o = {.step = how->step, .exact = true,
                             .max_memory_bytes = how->max_memory_bytes,
@@ -230,13 +322,13 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *image,
         FAB_FAIL(err, FAB_ERR_ARG, "model %s is no TotalSegmentator: it has no --fast, --fastest "
                  "or --roi-subset", fab_network_name(n));
     FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
-    FAB_TRY(fab_nnunet_load(folder, NULL, &m, err));
-    const int channels = fab_nnunet_plan_of(m)->channels;
-    if (channels != 1)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "model %s needs %d images of one patient on one grid; "
-                 "one is given", fab_network_name(n), channels);
+    FAB_TRY(fab_nnunet_load(folder, &load, &m, err));
     FAB_TRY(set_of_plan(fab_nnunet_plan_of(m), &out->set, err));
-    return fab_nnunet_predict(m, &image, NULL, &o, &out->labels, &out->patches, err);
+    fab_nnunet_report report = {0};
+    FAB_TRY(fab_nnunet_predict(m, images, NULL, &o, &out->labels, &report, err));
+    out->patches = report.patches;
+    note_postprocessing(fab_nnunet_postprocessing_of(m), &report, out);
+    return FAB_OK;
 }
 
 /* ---- brainchop's ------------------------------------------------------------------------- */
@@ -256,13 +348,14 @@ static fab_status run_brainchop(const fab_network *n, const fab_volume *image,
     return fab_brainchop_segment(m, image, &o, out, err);
 }
 
-fab_status fab_network_segment(const fab_network *n, const fab_volume *image,
+fab_status fab_network_segment(const fab_network *n, const fab_volume *const *images,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err)
 {
-    if (n->model) return segment_own(n, image, how, out, err);
-    if (is_format(n->card, FAB_NETWORK_BRAINCHOP)) return run_brainchop(n, image, how, out, err);
+    if (n->model) return segment_own(n, images[0], how, out, err);
+    if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
+        return run_brainchop(n, images[0], how, out, err);
     out->isa = fab_nn_isa_name(fab_nn_isa_best());
-    return strcmp(text_of(n->card, "resampling"), "totalsegmentator") == 0
-               ? run_totalseg(n, image, how, out, err) : run_nnunet(n, image, how, out, err);
+    return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
+                          : run_nnunet(n, images, how, out, err);
 }

@@ -8,6 +8,7 @@
 #ifndef FAB_PIPELINE_NETWORK_H
 #define FAB_PIPELINE_NETWORK_H
 
+#include "fabrica/nnunet.h"
 #include "pipeline_internal.h"
 
 #define FAB_NETWORK_OWN "fabrica-model"
@@ -23,20 +24,44 @@ const char *fab_network_name(const fab_network *n);
 const char *fab_network_version(const fab_network *n);
 const char *fab_network_weights_sha256(const fab_network *n);
 const fab_json *fab_network_card(const fab_network *n);
+/* How many images of one patient it sees at once, and what they are called. */
+int fab_network_channels(const fab_network *n);
+const char *fab_network_channel_name(const fab_network *n, int channel);
+
+/* channels.c: the images of a network of several channels. */
+struct fab_channels {
+    int count;
+    const fab_volume *image[FAB_NNUNET_MAX_CHANNELS]; /* borrowed, in the network's order */
+    fab_study *study[FAB_NNUNET_MAX_CHANNELS];        /* owned; NULL for the input itself */
+    const fab_network *network;
+};
+/* given: NULL or a NULL-terminated list of "NAME=PATH" or "NAME=PATH#SERIES"; the input is the one
+ * channel that is not named. Without a list, an input called CASE_0000.nii.gz has its others
+ * beside it as CASE_0001.nii.gz and so on, as nnU-Net keeps them. All must lie on the input's grid
+ * within a tenth of a voxel: FAB_ERR_GEOMETRY names the one that does not. */
+fab_status fab_channels_read(const fab_network *n, const char *input, const fab_study *study,
+                             const char *const *given, fab_job *job, fab_channels *out,
+                             fab_error *err);
+void fab_channels_free(fab_channels *c);
+/* [{"name","sha256"}...]; sha256 of the input itself is `input_sha256`. */
+fab_status fab_channels_json(const fab_channels *c, const char *input_sha256, fab_json **out,
+                             fab_error *err);
 
 typedef struct fab_network_run {
     double step;
     size_t max_memory_bytes;
     fab_totalseg_quality quality;
     const char *structures; /* comma list; NULL: all */
+    bool no_postprocessing; /* of nnU-Net's result folder */
     const fab_progress *progress;
 } fab_network_run;
 /* Where part number `part` of an added package lies; FAB_ERR_FORMAT if its card names
  * none, or one outside of the package. */
 fab_status fab_network_part_folder(const char *folder, const fab_json *card, size_t part,
                                    char *out, size_t room, fab_error *err);
-/* What is no structure (a card's classes without members) is taken out again. */
-fab_status fab_network_segment(const fab_network *n, const fab_volume *image,
+/* What is no structure (a card's classes without members) is taken out again. images: as many as
+ * the network has channels. */
+fab_status fab_network_segment(const fab_network *n, const fab_volume *const *images,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err);
 

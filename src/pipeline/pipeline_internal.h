@@ -105,12 +105,14 @@ fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_
 enum { FAB_TWIN_LODS = 3 };
 
 typedef struct fab_network fab_network; /* network.h */
+typedef struct fab_channels fab_channels;
 
 typedef struct fab_twin {
     fab_job job;
     const fab_twin_options *o;
     fab_study *study;
     fab_network *network;         /* NULL with o->labels */
+    fab_channels *channels;       /* its images */
     char labels_sha256[65];       /* of o->labels, "" without */
     fab_segment_result found;
     fab_structure *structures;
@@ -128,6 +130,9 @@ fab_status fab_input_open_scan(const char *path, const fab_job_watch *watch,
                                char *scratch, size_t capacity, fab_error *err);
 fab_status fab_study_read(const char *path, const char *series, fab_job *job, fab_study **out,
                           fab_error *err);
+/* What a person says the study is ("CT", "MR"; NULL: nothing), where its file does not.
+ * FAB_ERR_ARG if DICOM says otherwise. */
+fab_status fab_study_declare(fab_study *s, const char *modality, fab_error *err);
 /* A label map with its table: `table`, else NAME.json or labels.json beside it, else (and
  * for values the table does not name) one free name a value ("label_5"). Grids and types other
  * than U8/U16 are converted, losing nothing. */

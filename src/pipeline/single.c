@@ -108,6 +108,25 @@ static const fab_step_def segment_steps[] = {
     [SEG_WRITE] = {"write", "Writing the label map", 5},
 };
 
+static fab_status run_network(const fab_segment_job *o, const fab_network *network,
+                              const fab_study *study, fab_job *job, fab_segment_result *found,
+                              fab_json *summary, fab_error *err)
+{
+    fab_channels c = {0};
+    fab_json *list = NULL;
+    FAB_TRY(fab_channels_read(network, o->input, study, o->channels, job, &c, err));
+    fab_status status = fab_job_enter(job, SEG_RUN, err);
+    const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
+                                 o->no_postprocessing, &job->progress};
+    if (status == FAB_OK) status = fab_network_segment(network, c.image, &how, found, err);
+    if (status == FAB_OK && c.count > 1) {
+        status = fab_channels_json(&c, study->input_sha256, &list, err);
+        if (status == FAB_OK) status = fab_json_set(summary, "channels", list, err);
+    }
+    fab_channels_free(&c);
+    return status;
+}
+
 static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segment_result *found,
                                fab_json *summary, fab_error *err)
 {
@@ -120,11 +139,9 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(check_output_file(o->output, o->replace, err));
     FAB_TRY(fab_job_enter(job, SEG_READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, job, &study, err));
+    FAB_TRY(fab_study_declare(study, o->modality, err));
     FAB_TRY(fab_network_choose(o->model_folders, o->model, study, &network, err));
-    FAB_TRY(fab_job_enter(job, SEG_RUN, err));
-    const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
-                                 &job->progress};
-    FAB_TRY(fab_network_segment(network, study->volume, &how, found, err));
+    FAB_TRY(run_network(o, network, study, job, found, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
     FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
     FAB_TRY(fab_job_enter(job, SEG_WRITE, err));

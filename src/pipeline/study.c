@@ -253,6 +253,16 @@ fab_status fab_study_read(const char *path, const char *series, fab_job *job, fa
     return FAB_OK;
 }
 
+fab_status fab_study_declare(fab_study *s, const char *modality, fab_error *err)
+{
+    if (!modality) return FAB_OK;
+    if (s->series && strcmp(s->modality, modality) != 0)
+        FAB_FAIL(err, FAB_ERR_ARG, "%s is DICOM of modality %s, not %s", s->name, s->modality,
+                 modality);
+    snprintf(s->modality, sizeof s->modality, "%s", modality);
+    return FAB_OK;
+}
+
 fab_status fab_study_load(const char *path, const char *series, const fab_job_watch *watch,
                           fab_study **out, fab_error *err)
 {

@@ -29,6 +29,8 @@ static void twin_free(fab_twin *t)
     fab_mesh_set_free(&t->meshes);
     fab_free(t->structures);
     fab_segment_result_free(&t->found);
+    if (t->channels) fab_channels_free(t->channels);
+    fab_free(t->channels);
     fab_network_free(t->network);
     fab_study_free(t->study);
 }
@@ -44,8 +46,13 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
                                  err));
     FAB_TRY(fab_job_enter(&t->job, READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
+    FAB_TRY(fab_study_declare(t->study, o->modality, err));
     if (o->labels) return FAB_OK;
-    return fab_network_choose(o->model_folders, o->model, t->study, &t->network, err);
+    FAB_TRY(fab_network_choose(o->model_folders, o->model, t->study, &t->network, err));
+    t->channels = fab_calloc(1, sizeof *t->channels);
+    if (!t->channels) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of images");
+    return fab_channels_read(t->network, o->input, t->study, o->channels, &t->job, t->channels,
+                             err);
 }
 
 static fab_status find_structures(fab_twin *t, fab_error *err)

@@ -31,11 +31,11 @@ static int dataset_number(const char *name)
 
 static fab_status load_plan(const char *folder, fab_nnunet **out, fab_error *err)
 {
-    const fab_nnunet_load_options only = {.plan_only = true};
+    const fab_nnunet_load_options only = {.plan_only = true, .no_postprocessing = true};
     return fab_nnunet_load(folder, &only, out, err);
 }
 
-static fab_status add_dataset(search *s, const char *folder, fab_error *err)
+static fab_status add_dataset(search *s, const char *folder, int number, fab_error *err)
 {
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     if (s->count == MAX_FOUND)
@@ -43,7 +43,7 @@ static fab_status add_dataset(search *s, const char *folder, fab_error *err)
     FAB_TRY(load_plan(folder, &m, err));
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
     found *f = &s->item[s->count++];
-    f->number = dataset_number(fab_path_name(folder));
+    f->number = number;
     f->spacing_mm = p->spacing_mm[0];
     snprintf(f->folder, sizeof f->folder, "%s", folder);
     for (int a = 1; a < 3; a++)
@@ -72,13 +72,24 @@ static fab_status find_datasets(const char *folder, search *s, fab_error *err)
         char path[FAB_MAX_PATH_BYTES];
         if (dataset_number(e->d_name) < 0) continue;
         status = fab_path_join(path, sizeof path, folder, e->d_name, err);
-        if (status == FAB_OK) status = add_dataset(s, path, err);
+        if (status == FAB_OK) status = add_dataset(s, path, dataset_number(e->d_name), err);
     }
     closedir(dir);
     if (status == FAB_OK && s->count == 0 && dataset_number(fab_path_name(folder)) >= 0)
-        return add_dataset(s, folder, err); /* last: a package may be called so too */
-    if (s->count > 1) qsort(s->item, (size_t)s->count, sizeof *s->item, by_number);
+        return add_dataset(s, folder, dataset_number(fab_path_name(folder)), err); /* last: a
+                                                            package may be called so too */
     return status;
+}
+
+static fab_status find_parts(const char *folder, const char *const *parts, search *s,
+                             fab_error *err)
+{
+    for (size_t i = 0; parts[i]; i++) {
+        char path[FAB_MAX_PATH_BYTES];
+        FAB_TRY(fab_path_join(path, sizeof path, folder, parts[i], err));
+        FAB_TRY(add_dataset(s, path, dataset_number(parts[i]), err));
+    }
+    return FAB_OK;
 }
 
 /* The spacing asked for; the best is the finest there is. */
@@ -160,13 +171,14 @@ static fab_status join_parts(fab_totalseg *t, const search *s, fab_error *err)
     return status;
 }
 
-fab_status fab_totalseg_load(const char *folder, fab_totalseg_quality quality, fab_totalseg **out,
-                             fab_error *err)
+fab_status fab_totalseg_load(const char *folder, const char *const *parts,
+                             fab_totalseg_quality quality, fab_totalseg **out, fab_error *err)
 {
     FAB_AUTO(fab_totalseg_free) fab_totalseg *t = fab_calloc(1, sizeof *t);
     FAB_AUTO_FREE search *s = fab_calloc(1, sizeof *s);
     if (!t || !s) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of networks");
-    FAB_TRY(find_datasets(folder, s, err));
+    FAB_TRY(parts ? find_parts(folder, parts, s, err) : find_datasets(folder, s, err));
+    if (s->count > 1) qsort(s->item, (size_t)s->count, sizeof *s->item, by_number);
     FAB_TRY(pick_spacing(s, folder, quality, &t->spacing_mm, err));
     FAB_TRY(join_parts(t, s, err));
     *out = t;

@@ -140,18 +140,19 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
 {
     const size_t joined = (size_t)fab_grid_voxels(fab_volume_grid(image)) * sizeof *into;
     const size_t cap = o->max_memory_bytes;
+    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
     const fab_nnunet_options no = {.step = o->step > 0 ? o->step : 0.8, .exact = o->exact,
                                    .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0,
                                    .progress = o->progress};
     for (int i = 0; i < t->part_count; i++) {
         FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
         FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
-        int evaluations = 0;
+        fab_nnunet_report report = {0};
         if (!part_is_wanted(t, &t->part[i], o->structures)) continue;
-        FAB_TRY(fab_nnunet_load(t->part[i].folder, NULL, &m, err));
-        FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &evaluations, err));
+        FAB_TRY(fab_nnunet_load(t->part[i].folder, &as_is, &m, err));
+        FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
         merge(t, &t->part[i], labels, o->structures, into);
-        *patches += evaluations;
+        *patches += report.patches;
         (*parts)++;
     }
     return FAB_OK;

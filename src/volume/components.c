@@ -53,7 +53,19 @@ static fab_status push_run(run_list *list, int32_t begin, int32_t end, fab_error
     return FAB_OK;
 }
 
-static fab_status find_runs(const fab_volume *v, int value, run_list *list, fab_error *err)
+/* Which values count: one, or some. */
+typedef struct wanted {
+    int value;
+    const bool *member; /* NULL: value only */
+    size_t count;
+} wanted;
+
+static bool is_wanted(const wanted *w, int value)
+{
+    return w->member ? (size_t)value < w->count && w->member[value] : value == w->value;
+}
+
+static fab_status find_runs(const fab_volume *v, const wanted *w, run_list *list, fab_error *err)
 {
     int32_t width = v->grid.size[0];
     int64_t rows = (int64_t)v->grid.size[1] * v->grid.size[2];
@@ -61,12 +73,12 @@ static fab_status find_runs(const fab_volume *v, int value, run_list *list, fab_
         list->row_start[row] = list->count;
         int64_t at = row * width;
         for (int32_t i = 0; i < width;) {
-            if (fab_volume_label_(v, at + i) != value) {
+            if (!is_wanted(w, fab_volume_label_(v, at + i))) {
                 i++;
                 continue;
             }
             int32_t begin = i;
-            while (i < width && fab_volume_label_(v, at + i) == value) i++;
+            while (i < width && is_wanted(w, fab_volume_label_(v, at + i))) i++;
             FAB_TRY(push_run(list, begin, i, err));
         }
     }
@@ -166,7 +178,7 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
     FAB_AUTO(fab_volume_unref) fab_volume *r = NULL;
     FAB_TRY(fab_volume_create(&labels->grid, FAB_I32, &r, err));
     run_list list = {.row_start = row_start};
-    fab_status status = find_runs(labels, value, &list, err);
+    fab_status status = find_runs(labels, &(wanted){.value = value}, &list, err);
     if (status == FAB_OK) {
         join_all(&list, size, face_connected);
         status = rank_components(&list, n, sizes, err);
@@ -177,4 +189,68 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
     *components = r;
     r = NULL;
     return FAB_OK;
+}
+
+/* ---- keeping some ----------------------------------------------------------------------- */
+
+/* Sums sizes at the roots; the largest of them. */
+static int64_t largest_size(run_list *list)
+{
+    int64_t most = 0;
+    for (int32_t i = 0; i < list->count; i++) {
+        const int32_t root = find_root(list->items, i);
+        if (root != i) list->items[root].size += list->items[i].size;
+    }
+    for (int32_t i = 0; i < list->count; i++)
+        if (list->items[i].parent == i && list->items[i].size > most) most = list->items[i].size;
+    return most;
+}
+
+static void store_run(fab_volume *v, int64_t at, int32_t count, int value)
+{
+    if (v->dtype == FAB_U8) {
+        memset((uint8_t *)v->data + at, value, (size_t)count);
+        return;
+    }
+    uint16_t *to = (uint16_t *)v->data + at;
+    for (int32_t i = 0; i < count; i++) to[i] = (uint16_t)value;
+}
+
+static int64_t drop_runs(run_list *list, const fab_component_rule *rule, int background,
+                         fab_volume *v)
+{
+    const int64_t rows = (int64_t)v->grid.size[1] * v->grid.size[2], most = largest_size(list);
+    int64_t removed = 0;
+    for (int64_t row = 0; row < rows; row++)
+        for (int32_t r = list->row_start[row]; r < list->row_start[row + 1]; r++) {
+            const int64_t size = list->items[find_root(list->items, r)].size;
+            const int32_t begin = list->items[r].begin, count = list->items[r].end - begin;
+            if (size > rule->above && (!rule->largest || size == most)) continue;
+            store_run(v, row * v->grid.size[0] + begin, count, background);
+            removed += count;
+        }
+    return removed;
+}
+
+fab_status fab_labels_keep_components(fab_volume *labels, const bool *member, size_t count,
+                                      const fab_component_rule *rule, int background,
+                                      int64_t *removed, fab_error *err)
+{
+    FAB_TRY(fab_volume_need_labels_(labels, err));
+    if (background < 0 || background > (labels->dtype == FAB_U8 ? 255 : 65535))
+        FAB_FAIL(err, FAB_ERR_ARG, "background %d does not fit the label map", background);
+    if (!fab_volume_data_mut(labels)) FAB_FAIL(err, FAB_ERR_ARG, "the label map is shared");
+    const int64_t rows = (int64_t)labels->grid.size[1] * labels->grid.size[2];
+    FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
+    if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
+    run_list list = {.row_start = row_start};
+    const fab_status status =
+        find_runs(labels, &(wanted){.member = member, .count = count}, &list, err);
+    if (status == FAB_OK) {
+        join_all(&list, labels->grid.size, rule->face_connected);
+        const int64_t dropped = drop_runs(&list, rule, background, labels);
+        if (removed) *removed = dropped;
+    }
+    fab_free(list.items);
+    return status;
 }

@@ -137,7 +137,8 @@ static void bad_models_are_named(void)
     refused(FAB_ERR_NOTFOUND, "other.bin");
     write_model("Conv3D", "model.bin", "\"_normalize\":{\"type\":\"zscore\"},");
     refused(FAB_ERR_UNSUPPORTED, "_normalize.type is \"zscore\"");
-    write_model("Conv3D", "model.bin", "\"_normalize\":{\"type\":\"quantile\",\"min\":60,\"max\":40},");
+    write_model("Conv3D", "model.bin",
+                "\"_normalize\":{\"type\":\"quantile\",\"min\":60,\"max\":40},");
     refused(FAB_ERR_FORMAT, "min 60 is not below max 40");
     write_model("Conv3D", "model.bin", "");
     write_text("model.bin", "short");
@@ -174,7 +175,8 @@ static void brainchops_own_form_is_checked(void)
     refused(FAB_ERR_NOTFOUND, "no model.safetensors or model.pth");
     write_text("model.pth", "PK\3\4 a torch checkpoint");
     refused(FAB_ERR_UNSUPPORTED, "a torch checkpoint (zip)");
-    write_text("model.json", "{\"layers\":[{\"in_channels\":-1,\"out_channels\":5}],\"bnorm\":true}");
+    write_text("model.json",
+               "{\"layers\":[{\"in_channels\":-1,\"out_channels\":5}],\"bnorm\":true}");
     refused(FAB_ERR_UNSUPPORTED, "bnorm is true");
     end();
 }

@@ -1,4 +1,4 @@
-/* Conforming: where the cube lies, what its voxels become, quantiles; restated here voxel by voxel. */
+/* Conforming: where the cube lies, what its voxels become, quantiles; restated here. */
 #include "harness.h"
 
 #include "brainchop_internal.h"

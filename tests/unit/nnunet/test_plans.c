@@ -29,7 +29,9 @@ static const char *const new_plans =
     "     \"nonlin\": \"torch.nn.LeakyReLU\", \"nonlin_kwargs\": {\"inplace\": true}}}},"
     "  \"3d_fullres\": {\"inherits_from\": \"base\", \"spacing\": [2, 1, 1.5]},"
     "  \"3d_cascade_fullres\": {\"inherits_from\": \"3d_fullres\","
-    "   \"previous_stage\": \"3d_lowres\"},"
+    "   \"previous_stage\": \"3d_lowres\","
+    "   \"resampling_fn_seg\": \"resample_data_or_seg_to_shape\", \"resampling_fn_seg_kwargs\":"
+    "   {\"is_seg\": true, \"order\": 1, \"order_z\": 0, \"force_separate_z\": null}},"
     "  \"circle\": {\"inherits_from\": \"circle\"}},"
     " \"foreground_intensity_properties_per_channel\": {\"0\": {\"mean\": 10.5, \"std\": 200,"
     "  \"percentile_00_5\": -900, \"percentile_99_5\": 1200}}}";
@@ -153,7 +155,43 @@ static void cascade_adds_channels(void)
 {
     fab_nnunet_plan *p = read_good(new_plans, two_channels, "3d_cascade_fullres");
     CHECK(strcmp(p->previous_stage, "3d_lowres") == 0 && p->spacing_mm[0] == 2);
-    CHECK(p->channels == 2 && p->net.input_channels == 4);
+    CHECK(p->channels == 2 && p->net.input_channels == 4 && p->stage.order == 1);
+    CHECK(p->stage_labels == 2 && p->stage_label[0] == 1 && p->stage_label[1] == 2);
+    CHECK(strcmp(p->channel[0].name, "CT") == 0 && strcmp(p->channel[1].name, "MR") == 0);
+    free(p);
+    /* Regions: a channel a label that occurs in one, not a region; order by value. */
+    char *more = changed(regions, "\"whole\": [1, 2, 3]", "\"whole\": [7, 2, 3, 1]");
+    p = read_good(new_plans, more, "3d_cascade_fullres");
+    const uint16_t expected[] = {1, 2, 3, 7};
+    CHECK(p->stage_labels == 4 && p->net.input_channels == 6 && p->net.classes == 3);
+    CHECK(memcmp(p->stage_label, expected, sizeof expected) == 0);
+    free(p);
+    free(more);
+    p = read_good(new_plans, two_channels, "3d_fullres");
+    CHECK(p->stage_labels == 0 && p->net.input_channels == 2);
+    free(p);
+}
+
+static void cascades_that_lie(void)
+{
+    static const struct {
+        const char *from, *to, *message;
+    } bad[] = {
+        {"\"resampling_fn_seg\": \"resample_data_or_seg_to_shape\"", "\"x\": 1",
+         "\"resampling_fn_seg\" is missing"},
+        {"\"resampling_fn_seg\": \"resample_data", "\"resampling_fn_seg\": \"x", "is not known"},
+        {"\"is_seg\": true, \"order\": 1, \"order_z\": 0", "\"order\": 1, \"order_z\": 1",
+         "resampling_fn_seg_kwargs: order_z 1 is not supported"},
+        {"\"is_seg\": true, \"order\": 1", "\"order\": 2", "resampling_fn_seg_kwargs"},
+    };
+    fab_nnunet_plan *p = calloc(1, sizeof *p);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *text = changed(new_plans, bad[i].from, bad[i].to);
+        CHECK(read_texts(text, two_channels, "3d_cascade_fullres", p) < 0);
+        CHECK(strstr(err.message, bad[i].message) && strstr(err.message, "plans.json"));
+        CHECK_OK(read_texts(text, two_channels, "3d_fullres", p)); /* nobody else reads them */
+        free(text);
+    }
     free(p);
 }
 
@@ -275,7 +313,7 @@ int main(void)
 {
     fab_test tests[] = {TEST(newer_format), TEST(older_format), TEST(regions_in_the_file_s_order),
                         TEST(residual_encoder),
-                        TEST(cascade_adds_channels), TEST(lies_are_named), TEST(labels_that_lie),
-                        TEST(real_plans)};
+                        TEST(cascade_adds_channels), TEST(cascades_that_lie),
+                        TEST(lies_are_named), TEST(labels_that_lie), TEST(real_plans)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }

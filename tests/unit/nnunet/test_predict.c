@@ -72,15 +72,15 @@ static void check_case(const char *name)
     for (int exact = 1; exact >= 0; exact--) {
         fab_nnunet_options o = {.exact = exact};
         fab_volume *labels = NULL;
-        int patches = 0;
+        fab_nnunet_report report = {0};
         CHECK_OK(fab_nnunet_predict(g.model, (const fab_volume *const *)g.image, NULL, &o, &labels,
-                                    &patches, &err));
+                                    &report, &err));
         fab_volume *expected = read_volume(&g, exact ? "expected/label.nii.gz"
                                                      : "expected/label_fp32acc.nii.gz");
         const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
         const int64_t different = differing(labels, expected);
         printf("  %s, %s sums: %d network runs, %lld of %lld labels differ\n", name,
-               exact ? "fp16" : "fp32", patches, (long long)different, (long long)n);
+               exact ? "fp16" : "fp32", report.patches, (long long)different, (long long)n);
         CHECK((double)different <= (exact ? 0.0002 : 0.0005) * (double)n);
         fab_volume_unref(labels);
         fab_volume_unref(expected);

@@ -54,7 +54,7 @@ static void copy_dataset(const char *folder, const char *name, const char *file,
 static fab_totalseg *load(const char *folder, fab_totalseg_quality quality)
 {
     fab_totalseg *t = NULL;
-    CHECK_OK(fab_totalseg_load(folder, quality, &t, &err));
+    CHECK_OK(fab_totalseg_load(folder, NULL, quality, &t, &err));
     return t;
 }
 
@@ -196,17 +196,17 @@ static void what_is_not_there(void)
 {
     fab_totalseg *t = NULL;
     CHECK_FAILS(FAB_ERR_NOTFOUND, "no network of 6 mm; there are data sets 900 (3 mm)",
-                fab_totalseg_load(one_part, FAB_TOTALSEG_FASTEST, &t, &err));
+                fab_totalseg_load(one_part, NULL, FAB_TOTALSEG_FASTEST, &t, &err));
     CHECK_FAILS(FAB_ERR_NOTFOUND, "no such folder",
-                fab_totalseg_load("/nonexistent", FAB_TOTALSEG_BEST, &t, &err));
+                fab_totalseg_load("/nonexistent", NULL, FAB_TOTALSEG_BEST, &t, &err));
     char folder[FAB_MAX_PATH_BYTES];
     CHECK(fab_test_folder(folder));
     CHECK_FAILS(FAB_ERR_NOTFOUND, "no DatasetNNN_",
-                fab_totalseg_load(folder, FAB_TOTALSEG_BEST, &t, &err));
+                fab_totalseg_load(folder, NULL, FAB_TOTALSEG_BEST, &t, &err));
     copy_dataset(folder, "Dataset901_Flat", "plans.json", "\"spacing\": [\n    3.0",
                  "\"spacing\": [\n    5.0");
     CHECK_FAILS(FAB_ERR_UNSUPPORTED, "spacing 5 x 3 x 3 mm",
-                fab_totalseg_load(folder, FAB_TOTALSEG_BEST, &t, &err));
+                fab_totalseg_load(folder, NULL, FAB_TOTALSEG_BEST, &t, &err));
     CHECK(!t);
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }

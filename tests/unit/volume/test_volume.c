@@ -272,6 +272,57 @@ static void components_equal_flood_fill(void)
     }
 }
 
+/* Two values taken together; what is kept keeps its own value. */
+static void kept_components_equal_flood_fill(void)
+{
+    static const bool member[4] = {false, true, false, true};
+    fab_error err;
+    int n[3] = {12, 9, 8}, reference[12 * 9 * 8];
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        fab_volume *v = random_labels(12, 9, 8, seed, 0.02 + 0.01 * (double)(seed % 20));
+        const fab_component_rule rule = {.face_connected = seed & 1, .largest = seed & 2,
+                                         .above = seed & 4 ? 3 : 0};
+        const int count = flood_fill(fab_volume_data(v), reference, n, seed & 1);
+        uint8_t *data = fab_volume_data_mut(v), before[12 * 9 * 8];
+        int64_t sizes[1000] = {0}, most = 0, expected = 0, removed = -1;
+        for (int i = 0; i < 12 * 9 * 8; i++) {
+            data[i] = before[i] = data[i] == 1 ? (uint8_t)(i % 5 ? 1 : 3) : i % 7 ? 0 : 2;
+            sizes[reference[i]]++;
+        }
+        for (int id = 1; id <= count; id++) most = sizes[id] > most ? sizes[id] : most;
+        CHECK_OK(fab_labels_keep_components(v, member, 4, &rule, 9, &removed, &err));
+        for (int i = 0; i < 12 * 9 * 8; i++) {
+            const int64_t size = sizes[reference[i]];
+            const bool kept = !reference[i] ||
+                              (size > rule.above && (!rule.largest || size == most));
+            CHECK(data[i] == (kept ? before[i] : 9));
+            expected += !kept;
+        }
+        CHECK(removed == expected);
+        fab_volume_unref(v);
+    }
+}
+
+static void components_are_kept_only_in_label_maps(void)
+{
+    static const bool member[2] = {false, true};
+    const fab_component_rule rule = {.largest = true};
+    fab_error err;
+    fab_grid g = simple_grid(5, 6, 7);
+    fab_volume *v = NULL, *image = NULL;
+    CHECK_OK(fab_volume_create(&g, FAB_U8, &v, &err));
+    CHECK_OK(fab_volume_create(&g, FAB_F32, &image, &err));
+    CHECK(fab_labels_keep_components(image, member, 2, &rule, 0, NULL, &err) < 0);
+    CHECK_FAILS(FAB_ERR_ARG, "background 256",
+                fab_labels_keep_components(v, member, 2, &rule, 256, NULL, &err));
+    fab_volume *shared = fab_volume_ref(v);
+    CHECK_FAILS(FAB_ERR_ARG, "is shared",
+                fab_labels_keep_components(v, member, 2, &rule, 0, NULL, &err));
+    fab_volume_unref(shared);
+    fab_volume_unref(v);
+    fab_volume_unref(image);
+}
+
 static void label_stats_count_and_find_edges(void)
 {
     fab_error err;
@@ -339,7 +390,8 @@ int main(void)
         TEST(canonical_keeps_every_voxel_in_place), TEST(crop_moves_the_origin),
         TEST(linear_resampling_is_exact_on_linear_functions),
         TEST(gaussian_keeps_mass_and_has_its_sigma), TEST(distance_equals_brute_force),
-        TEST(components_equal_flood_fill), TEST(label_stats_count_and_find_edges),
+        TEST(components_equal_flood_fill), TEST(kept_components_equal_flood_fill),
+        TEST(components_are_kept_only_in_label_maps), TEST(label_stats_count_and_find_edges),
         TEST(conversion_rounds_and_clamps), TEST(every_allocation_may_fail)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,0 +1,44 @@
+/* run_internal.h - an operation being run over a patch: what load.c and run.c share. */
+#ifndef FAB_NN_RUN_INTERNAL_H
+#define FAB_NN_RUN_INTERNAL_H
+
+#include "nn_internal.h"
+
+typedef struct fab_run_op {
+    fab_net_session *s;
+    const fab_net_op *op;
+    const fab_op_plan *p;
+    int index;
+} fab_run_op;
+
+typedef struct fab_task {
+    int tile;            /* of all tiles */
+    int at[3], size[3];  /* outputs (UP: inputs) along z, y, x */
+    int halo[3];         /* input voxels needed */
+    int from[3];         /* first input voxel, may be negative */
+    int group;
+    float *scratch;
+} fab_task;
+
+/* Value `at` of the arena, and of a tensor that an operation has made. */
+static inline void *fab_nn_arena_at(const fab_net_session *s, size_t at)
+{
+    return (char *)s->arena + at * fab_nn_tensor_bytes(s->net->kernels);
+}
+
+static inline void *fab_nn_tensor_at(const fab_net_session *s, int tensor, ptrdiff_t at)
+{
+    return fab_nn_arena_at(s, s->plan.ops[tensor - 1].out_offset + (size_t)at);
+}
+
+/* Value `at` of a task's scratch. */
+static inline void *fab_nn_scratch_at(const fab_run_op *r, const fab_task *t, ptrdiff_t at)
+{
+    return (char *)t->scratch + at * (ptrdiff_t)fab_nn_scratch_bytes(r->s->net->kernels);
+}
+
+/* The task's input voxels into its scratch, zero outside the volume; normalised where the tensor
+ * is a convolution's raw sums. */
+void fab_nn_load_tile(const fab_run_op *r, const fab_task *t);
+
+#endif
