@@ -130,7 +130,8 @@ static bool fits(const fab_json *row, const char *name, const char *modality)
     if (fab_json_find(row, "problem")) return false;
     if (name) return strcmp(text_of(row, "name"), name) == 0;
     const char *format = text_of(fab_json_find(row, "card"), "format");
-    if (strcmp(format, FAB_NETWORK_OWN) != 0) return false; /* runs only when asked for */
+    if (strcmp(format, FAB_NETWORK_NNUNET) == 0 || strcmp(format, FAB_NETWORK_BRAINCHOP) == 0)
+        return false; /* runs only when asked for */
     return !modality[0] || strcmp(text_of(row, "modality"), modality) == 0;
 }
 

@@ -11,7 +11,6 @@
 #include "fabrica/nnunet.h"
 #include "pipeline_internal.h"
 
-#define FAB_NETWORK_OWN "fabrica-model"
 #define FAB_NETWORK_NNUNET "fabrica-nnunet"
 #define FAB_NETWORK_BRAINCHOP "fabrica-brainchop"
 

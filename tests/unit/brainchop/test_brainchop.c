@@ -32,24 +32,25 @@ static void end(void)
 
 /* One 1x1x1 convolution, 1 to 3: classes by the brightness x (0..1) of a voxel. Logits 0.3 - x,
  * then 0, then 2 (x - 0.6): background below 0.3, class 1, class 2 from 0.6. */
-#define LAYERS                                                                                    \
-    "{\"class_name\":\"InputLayer\",\"config\":{\"name\":\"in\",\"batch_input_shape\":[null,4,4,4,1]},"  \
-    "\"name\":\"in\",\"inbound_nodes\":[]},{\"class_name\":\"%s\",\"name\":\"c\",\"config\":"        \
-    "{\"name\":\"c\",\"filters\":3,\"kernel_size\":[1,1,1],\"strides\":[1,1,1],"                     \
-    "\"dilation_rate\":[1,1,1],\"padding\":\"same\",\"data_format\":\"channels_last\","               \
-    "\"activation\":\"linear\",\"use_bias\":true},\"inbound_nodes\":[[[\"in\",0,0,{}]]]}"
+static const char layers_form[] =
+    "{\"class_name\":\"InputLayer\",\"config\":{\"name\":\"in\",\"batch_input_shape\":"
+    "[null,4,4,4,1]},\"name\":\"in\",\"inbound_nodes\":[]},"
+    "{\"class_name\":\"%s\",\"name\":\"c\",\"config\":{\"name\":\"c\",\"filters\":3,"
+    "\"kernel_size\":[1,1,1],\"strides\":[1,1,1],\"dilation_rate\":[1,1,1],\"padding\":\"same\","
+    "\"data_format\":\"channels_last\",\"activation\":\"linear\",\"use_bias\":true},"
+    "\"inbound_nodes\":[[[\"in\",0,0,{}]]]}";
+static const char model_form[] =
+    "{%s\"format\":\"layers-model\",\"modelTopology\":{\"model_config\":{\"class_name\":"
+    "\"Functional\",\"config\":{\"name\":\"m\",\"layers\":[%s]}}},\"weightsManifest\":[{"
+    "\"paths\":[\"%s\"],\"weights\":[{\"name\":\"c/kernel\",\"shape\":[1,1,1,1,3],"
+    "\"dtype\":\"float32\"},{\"name\":\"c/bias\",\"shape\":[3],\"dtype\":\"float32\"}]}]}";
 
 static void write_model(const char *layer_class, const char *path, const char *extra)
 {
     static const float weights[6] = {-1, 0, 2, 0.3f, 0, -1.2f};
     char layers[900], text[2000];
-    snprintf(layers, sizeof layers, LAYERS, layer_class);
-    snprintf(text, sizeof text,
-             "{%s\"format\":\"layers-model\",\"modelTopology\":{\"model_config\":{\"class_name\":"
-             "\"Functional\",\"config\":{\"name\":\"m\",\"layers\":[%s]}}},\"weightsManifest\":[{"
-             "\"paths\":[\"%s\"],\"weights\":[{\"name\":\"c/kernel\",\"shape\":[1,1,1,1,3],\"dtype\":"
-             "\"float32\"},{\"name\":\"c/bias\",\"shape\":[3],\"dtype\":\"float32\"}]}]}",
-             extra, layers, path);
+    snprintf(layers, sizeof layers, layers_form, layer_class);
+    snprintf(text, sizeof text, model_form, extra, layers, path);
     write_text("model.json", text);
     write_file("model.bin", weights, sizeof weights);
     write_text("colormap.json", "{\"R\":[0,10,20],\"G\":[0,11,21],\"B\":[0,12,22],\"labels\":"
@@ -61,7 +62,7 @@ static void names_become_ours(void)
     static const char *const pairs[][2] = {
         {"Left-Thalamus-Proper*", "thalamus_left"},  {"ctx-rh-cuneus", "cortex_cuneus_right"},
         {"ctx-insula", "cortex_insula"},             {"3rd-Ventricle", "third_ventricle"},
-        {"Grey Matter", "gray_matter"},              {"Right-VentralDC", "ventral_diencephalon_right"},
+        {"Grey Matter", "gray_matter"},              {"Left-VentralDC", "ventral_diencephalon_left"},
         {"Inferior-Lateral-Ventricle", "inferior_lateral_ventricle"},
         {"CC_Mid_Anterior", "corpus_callosum_mid_anterior"},
         {"Corpus callosum", "corpus_callosum"},      {"Accumbens-area", "accumbens"},
