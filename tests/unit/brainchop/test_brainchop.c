@@ -62,7 +62,8 @@ static void names_become_ours(void)
     static const char *const pairs[][2] = {
         {"Left-Thalamus-Proper*", "thalamus_left"},  {"ctx-rh-cuneus", "cortex_cuneus_right"},
         {"ctx-insula", "cortex_insula"},             {"3rd-Ventricle", "third_ventricle"},
-        {"Grey Matter", "gray_matter"},              {"Left-VentralDC", "ventral_diencephalon_left"},
+        {"Grey Matter", "gray_matter"},
+        {"Left-VentralDC", "ventral_diencephalon_left"},
         {"Inferior-Lateral-Ventricle", "inferior_lateral_ventricle"},
         {"CC_Mid_Anterior", "corpus_callosum_mid_anterior"},
         {"Corpus callosum", "corpus_callosum"},      {"Accumbens-area", "accumbens"},
