@@ -3,7 +3,7 @@ BUILD ?= build
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup build demo check check-setup sanitize fuzz bench format clean install
+.PHONY: help setup build demo check check-setup sanitize fuzz bench format clean install bench-setup
 
 help:
 	@echo "make demo      set up, build, make a scoliotic phantom and turn its DICOM files into a twin"
@@ -40,7 +40,11 @@ sanitize: check-setup
 fuzz: setup
 	@tools/fuzz.sh
 
-bench: build
+bench-setup:
+	@tools/setup.sh run build check train
+	@npm ci --prefix bench/engine --ignore-scripts --no-audit --no-fund --silent
+
+bench: bench-setup build
 	@tools/bench.sh $(BUILD)
 
 format:
