@@ -105,7 +105,7 @@ fab_status fab_labels_stats(const fab_volume *labels, size_t count, fab_label_st
                             fab_error *err);
 
 /* Connected components of {voxel == value}, 26- or 6-connected, by size: component id 1 is the
- * largest. `components` is a FAB_I32 volume (0 outside). sizes (may be NULL) gets a fab_malloc'd
+ * largest. `components` (may be NULL) is a FAB_I32 volume (0 outside). sizes (may be NULL) gets a fab_malloc'd
  * array of n sizes in voxels. */
 fab_status fab_labels_components(const fab_volume *labels, int value, bool face_connected,
                                  fab_volume **components, int32_t *n, int64_t **sizes,

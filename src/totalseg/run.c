@@ -141,15 +141,19 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
     const size_t joined = (size_t)fab_grid_voxels(fab_volume_grid(image)) * sizeof *into;
     const size_t cap = o->max_memory_bytes;
     static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
-    const fab_nnunet_options no = {.step = o->step > 0 ? o->step : 0.8, .exact = o->exact,
-                                   .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0,
-                                   .progress = o->progress};
+    fab_nnunet_options no = {.step = o->step > 0 ? o->step : 0.8, .exact = o->exact,
+                             .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0};
     for (int i = 0; i < t->part_count; i++) {
+        fab_progress_span span;
+        fab_progress_span_start(&span, o->progress, (double)i / t->part_count,
+                                (i + 1.0) / t->part_count);
         FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
         FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
         fab_nnunet_report report = {0};
         if (!part_is_wanted(t, &t->part[i], o->structures)) continue;
+        FAB_TRY(fab_progress_step(&span.progress, "load", 0, err));
         FAB_TRY(fab_nnunet_load(t->part[i].folder, &as_is, &m, err));
+        no.progress = &span.progress;
         FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
         merge(t, &t->part[i], labels, o->structures, into);
         *patches += report.patches;
@@ -192,7 +196,12 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
     if (options) o = *options;
     FAB_TRY(check_structures(t, o.structures, err));
     const ras_view v = view_of(fab_volume_grid(image));
+    const fab_progress *whole = o.progress;
+    fab_progress_span inner;
+    fab_progress_span_start(&inner, whole, 0.02, 0.99);
+    o.progress = &inner.progress;
     FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
+    FAB_TRY(fab_progress_step(whole, "resample", 0, err));
     FAB_TRY(to_spacing(image, &v, t->spacing_mm, &small, err));
     const int32_t *n = fab_volume_grid(small)->size;
     const int size[3] = {n[2], n[1], n[0]};
@@ -201,8 +210,10 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
     if (!joined) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a label map");
     FAB_TRY(run_parts(t, small, &o, joined, &parts, &evaluations, err));
     small = fab_volume_unref(small);
+    FAB_TRY(fab_progress_step(whole, "labels back", 0.99, err));
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
     FAB_TRY(from_spacing(joined, size, &v, fab_volume_grid(image), wide, labels, err));
+    FAB_TRY(fab_progress_step(whole, "labels back", 1, err));
     if (parts_run) *parts_run = parts;
     if (patches) *patches = evaluations;
     return FAB_OK;

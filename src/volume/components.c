@@ -65,6 +65,19 @@ static bool is_wanted(const wanted *w, int value)
     return w->member ? (size_t)value < w->count && w->member[value] : value == w->value;
 }
 
+/* The first wanted voxel of a row at or after `i`; `width` if there is none. */
+static int32_t next_wanted(const fab_volume *v, const wanted *w, int64_t row, int32_t i)
+{
+    const int32_t width = v->grid.size[0];
+    if (!w->member && v->dtype == FAB_U8 && w->value <= UINT8_MAX) {
+        const uint8_t *from = (const uint8_t *)v->data + row;
+        const uint8_t *at = i < width ? memchr(from + i, w->value, (size_t)(width - i)) : NULL;
+        return at ? (int32_t)(at - from) : width;
+    }
+    while (i < width && !is_wanted(w, fab_volume_label_(v, row + i))) i++;
+    return i;
+}
+
 static fab_status find_runs(const fab_volume *v, const wanted *w, run_list *list, fab_error *err)
 {
     int32_t width = v->grid.size[0];
@@ -72,11 +85,7 @@ static fab_status find_runs(const fab_volume *v, const wanted *w, run_list *list
     for (int64_t row = 0; row < rows; row++) {
         list->row_start[row] = list->count;
         int64_t at = row * width;
-        for (int32_t i = 0; i < width;) {
-            if (!is_wanted(w, fab_volume_label_(v, at + i))) {
-                i++;
-                continue;
-            }
+        for (int32_t i = 0; (i = next_wanted(v, w, at, i)) < width;) {
             int32_t begin = i;
             while (i < width && is_wanted(w, fab_volume_label_(v, at + i))) i++;
             FAB_TRY(push_run(list, begin, i, err));
@@ -176,16 +185,17 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
     FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
     if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
     FAB_AUTO(fab_volume_unref) fab_volume *r = NULL;
-    FAB_TRY(fab_volume_create(&labels->grid, FAB_I32, &r, err));
+    if (components) FAB_TRY(fab_volume_create(&labels->grid, FAB_I32, &r, err));
     run_list list = {.row_start = row_start};
     fab_status status = find_runs(labels, &(wanted){.value = value}, &list, err);
     if (status == FAB_OK) {
         join_all(&list, size, face_connected);
         status = rank_components(&list, n, sizes, err);
     }
-    if (status == FAB_OK) paint(&list, size, r->data);
+    if (status == FAB_OK && r) paint(&list, size, r->data);
     fab_free(list.items);
     if (status < 0) return status;
+    if (!components) return FAB_OK;
     *components = r;
     r = NULL;
     return FAB_OK;
