@@ -105,11 +105,17 @@ fab_status fab_labels_stats(const fab_volume *labels, size_t count, fab_label_st
                             fab_error *err);
 
 /* Connected components of {voxel == value}, 26- or 6-connected, by size: component id 1 is the
- * largest. `components` (may be NULL) is a FAB_I32 volume (0 outside). sizes (may be NULL) gets a fab_malloc'd
+ * largest. `components` is a FAB_I32 volume (0 outside). sizes (may be NULL) gets a fab_malloc'd
  * array of n sizes in voxels. */
 fab_status fab_labels_components(const fab_volume *labels, int value, bool face_connected,
                                  fab_volume **components, int32_t *n, int64_t **sizes,
                                  fab_error *err);
+
+/* How many there are, in the box of `where` (that value's own from fab_labels_stats), and their
+ * sizes, the largest first: as above, without a volume of them. */
+fab_status fab_labels_component_sizes(const fab_volume *labels, const fab_label_stats *where,
+                                      int value, bool face_connected, int32_t *n,
+                                      int64_t **sizes, fab_error *err);
 
 /* What a clean-up keeps of the components of some values taken together. */
 typedef struct fab_component_rule {
