@@ -140,7 +140,7 @@ fab_isa fab_net_isa(const fab_net *net);
 size_t fab_net_bytes(const fab_net *net); /* of its repacked weights */
 /* Floats from one voxel's logits to the next in fab_net_sink rows: classes rounded up to 16. */
 int fab_net_logit_pitch(const fab_net *net);
-/* Multiply-adds times two that one patch costs. */
+/* Multiply-adds times two of one patch by the definition of its operations. */
 double fab_net_patch_flop(const fab_net *net, const int patch[3]);
 
 /* ---- chains of convolutions (MeshNet's kind) --------------------------------------------- */
@@ -209,6 +209,9 @@ FAB_DEFINE_AUTO(fab_net_session, fab_net_session_free)
  * voxel of the patch. */
 typedef void (*fab_net_sink)(void *ctx, int z, int y, int x0, int count, const float *logits,
                              int pitch);
+/* Chains of convolutions: tells `progress` (step "segment") and stops when it says so; NULL: no
+ * more. It must stay until then. */
+void fab_net_session_progress(fab_net_session *s, const fab_progress *progress);
 /* input: channels x D x H x W, fp32. Uses all threads. */
 fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_sink sink,
                                void *ctx, fab_error *err);
@@ -222,6 +225,8 @@ typedef struct fab_net_profile {
     const char *kind; /* "conv", "up", "head", "pool", "add"; static */
     int level;        /* of resolution; 0 is the input's */
     double flop;      /* of one run; the sum over operations is fab_net_patch_flop */
+    double executed;  /* of them: fewer where a faster algorithm has fewer products; its sums of
+                         inputs and outputs are not counted */
     double wall_s, cpu_s;
     double load_cpu_s; /* of a second loading of the input, with norm and activation, alone */
 } fab_net_profile;

@@ -8,6 +8,14 @@
 
 #include "nn_internal.h"
 
+#define WINO_LANES 8
+#define wino_vec __m256
+#define wino_load(p) _mm256_loadu_ps(p)
+#define wino_store(p, a) _mm256_storeu_ps((p), (a))
+#define wino_add(a, b) _mm256_add_ps((a), (b))
+#define wino_sub(a, b) _mm256_sub_ps((a), (b))
+#include "winograd_rows.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_VOXELS 6
 #define MAX_HALF_VOXELS 12
@@ -277,4 +285,5 @@ static double peak(int64_t iterations)
     return 12.0 * 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats, peak};
+const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats,
+                                          winograd_in, winograd_out, peak};

@@ -9,6 +9,14 @@
 
 #include "nn_internal.h"
 
+#define WINO_LANES 1
+#define wino_vec float
+#define wino_load(p) (*(p))
+#define wino_store(p, a) (*(p) = (a))
+#define wino_add(a, b) ((a) + (b))
+#define wino_sub(a, b) ((a) - (b))
+#include "winograd_rows.h"
+
 static void conv_voxel(const fab_conv_row *r, const float *in, const float *weights, float *out)
 {
     float sum[FAB_NN_BLOCK] = {0};
@@ -125,4 +133,5 @@ static double peak(int64_t iterations)
     return 16.0 * (double)iterations;
 }
 
-const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats, peak};
+const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats,
+                                              winograd_in, winograd_out, peak};

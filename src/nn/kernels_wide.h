@@ -7,6 +7,14 @@
  */
 #include "nn_internal.h"
 
+#define WINO_LANES FAB_NN_BLOCK
+#define wino_vec wide
+#define wino_load(p) wide_load(p)
+#define wino_store(p, a) wide_store((p), (a))
+#define wino_add(a, b) wide_add((a), (b))
+#define wino_sub(a, b) wide_sub((a), (b))
+#include "winograd_rows.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_VOXELS 12
 
@@ -193,4 +201,5 @@ static double peak(int64_t iterations)
     return 12.0 * 32.0 * (double)iterations;
 }
 
-const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats, peak};
+const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats,
+                                     winograd_in, winograd_out, peak};

@@ -103,6 +103,30 @@ typedef struct fab_stats_row {
 #define NN_EXPM1_COEFFICIENTS                                                                     \
     1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2
 
+/* Winograd's F(2x2x2, 3x3x3) (Lavin and Gray 2016): eight outputs of a 3x3x3 convolution from 64
+ * products instead of 216. A tile's 4x4x4 inputs become 64 points (z, y, x; x fastest), where
+ * the convolution is one product a pair of channels; 2x2x2 outputs come out of 64 such sums. */
+#define FAB_WINOGRAD_POINTS 64
+#define FAB_WINOGRAD_PART (64.0 / (8 * 27)) /* of the products by definition */
+
+/* A row of tiles, two voxels apart along x, of one channel block, to the points. */
+typedef struct fab_winograd_in {
+    const float *plane[4]; /* first voxel of the first tile in its four planes */
+    ptrdiff_t row;         /* floats from a row of voxels to the next */
+    float *to;             /* [point][tile][16] */
+    ptrdiff_t point;       /* floats from a point to the next */
+    int tiles;
+} fab_winograd_in;
+
+/* And back: the points of a row of tiles to two planes of two rows of 2 * tiles voxels. */
+typedef struct fab_winograd_out {
+    const float *from;     /* [point][tile][16] */
+    ptrdiff_t point;
+    float *to;             /* first voxel */
+    ptrdiff_t plane, row;  /* floats from a plane, a row of voxels, to the next */
+    int tiles;
+} fab_winograd_out;
+
 /* One instruction set and arithmetic: a table row and a file.
  *
  *              tensors   scratch: a voxel's record        conv writes
@@ -119,6 +143,8 @@ typedef struct fab_nn_kernels {
     void (*elu)(const fab_norm_row *row); /* slope is alpha; as norm, with ELU */
     void (*add)(const fab_add_row *row);
     void (*stats)(fab_stats_row *row);
+    void (*winograd_in)(const fab_winograd_in *row);
+    void (*winograd_out)(const fab_winograd_out *row);
     double (*peak)(int64_t iterations);
     fab_precision precision;
     bool half_tensors;                    /* tensors are bf16 */
@@ -253,6 +279,7 @@ typedef struct fab_op_plan {
     int group;                   /* output blocks of one task */
     int groups;
     int pitch;                   /* values per record in scratch */
+    bool winograd;               /* CONV: tile and halo as winograd.c says */
     int32_t tap[FAB_NN_MAX_TAPS];
     size_t out_offset;           /* of the result in the arena, values */
     size_t scratch;              /* floats a worker needs */
@@ -266,6 +293,7 @@ typedef struct fab_net_plan {
     size_t arena;        /* values for tensors */
     size_t scratch;      /* floats per worker */
     size_t partials;     /* row statistics: entries of the largest operation */
+    size_t winograd;     /* floats of the largest operation's transformed weights */
 } fab_net_plan;
 
 fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_plan *out,
@@ -284,6 +312,7 @@ struct fab_net_session {
     int workers;
     void *arena;            /* tensors, of fp32 or bf16 */
     float *scratch;
+    float *winograd;        /* the running operation's transformed weights */
     fab_tile_stats *partials;
     float *affine;          /* per tensor: scale then shift, 2 * padded channels */
     size_t affine_offset[FAB_NN_MAX_OPS + 1];
@@ -292,6 +321,7 @@ struct fab_net_session {
     void *sink_ctx;
     fab_net_profile *profile; /* the caller's rows, one an operation, or NULL */
     bool profile_loads;
+    const fab_progress *progress; /* of chains */
 };
 
 /* ---- where the time goes (profile.c) -------------------------------------------------------- */

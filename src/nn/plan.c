@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "nn_internal.h"
+#include "run_internal.h"
 
 /* Floats of scratch a task should stay below: half of a 1 MiB second-level cache, the weights of
  * an output block need the rest. */
@@ -109,6 +109,7 @@ static void set_taps(const fab_net_op *op, fab_op_plan *p)
 static void plan_tasks(const fab_nn_kernels *k, const fab_net_op *op, const int size[3],
                        fab_op_plan *p)
 {
+    if (!k->planes && fab_winograd_plan(op, size, p)) return;
     p->pitch = op->source[0] == 0 && !op->lowered ? op->channels[0] : fab_nn_group(k);
     for (int a = 0; a < 3; a++)
         p->step[a] = op->kind == FAB_OP_CONV && !op->lowered ? op->stride[a] : 1;
@@ -198,8 +199,10 @@ fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_pla
         else plan_tasks(net->kernels, op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
         p->out_offset = place(net, out, i);
         const size_t end = p->out_offset + tensor_values(net, out, i);
+        const size_t winograd = p->winograd ? fab_winograd_weights(op) : 0;
         const size_t partials = (size_t)volume(p->tiles) * (size_t)op->out_blocks;
         if (end > out->arena) out->arena = end;
+        if (winograd > out->winograd) out->winograd = winograd;
         if (p->scratch > out->scratch) out->scratch = p->scratch;
         if (op->kind == FAB_OP_CONV && partials > out->partials) out->partials = partials;
     }

@@ -44,7 +44,7 @@ static fab_task task_of(const fab_run_op *r, int64_t index, int worker)
 
 /* ---- convolution ---------------------------------------------------------------------------- */
 
-static void add_row_stats(const fab_net_session *s, const float *row, int count,
+void fab_nn_add_row_stats(const fab_net_session *s, const float *row, int count,
                           fab_tile_stats *into)
 {
     fab_stats_row st = {.src = row, .count = count};
@@ -128,7 +128,7 @@ static void conv_blocks(const fab_run_op *r, const fab_task *t, int ob, int bloc
             row.in = fab_nn_scratch_at(r, t, first * p->halo[2] * p->pitch);
             conv_into(r, t, &to, &row);
             for (int k = 0; k < blocks; k++)
-                add_row_stats(r->s, row.out + k * row.pair_out, row.count, stats[k]);
+                fab_nn_add_row_stats(r->s, row.out + k * row.pair_out, row.count, stats[k]);
         }
 }
 
@@ -136,6 +136,10 @@ static void conv_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
     const fab_task t = task_of(r, index, worker);
+    if (r->p->winograd) {
+        fab_winograd_task(r, &t);
+        return;
+    }
     fab_nn_load_tile(r, &t);
     const int end = least((t.group + 1) * r->p->group, r->op->out_blocks);
     for (int ob = t.group * r->p->group; ob < end; ob += 2)
@@ -314,7 +318,8 @@ size_t fab_net_session_bytes(const fab_net *net, const int patch[3])
     if (fab_net_plan_make(net, patch, &plan, NULL) < 0) return 0;
     return sizeof(fab_net_session) + plan.partials * sizeof(fab_tile_stats) +
            plan.arena * fab_nn_tensor_bytes(net->kernels) +
-           (plan.scratch * (size_t)fab_threads_get() + affine_floats(net, offset)) * sizeof(float);
+           (plan.winograd + plan.scratch * (size_t)fab_threads_get() + affine_floats(net, offset)) *
+               sizeof(float);
 }
 
 fab_net_session *fab_net_session_free(fab_net_session *s)
@@ -322,6 +327,7 @@ fab_net_session *fab_net_session_free(fab_net_session *s)
     if (!s) return NULL;
     fab_free(s->arena);
     fab_free(s->scratch);
+    fab_free(s->winograd);
     fab_free(s->partials);
     fab_free(s->affine);
     fab_stream_free(s->stream);
@@ -347,9 +353,10 @@ static fab_status create_arena(fab_net_session *s, const int patch[3], fab_error
     FAB_TRY(fab_net_plan_make(s->net, patch, &s->plan, err));
     s->plan.scratch = (s->plan.scratch + 15) / 16 * 16;
     s->arena = fab_alloc_aligned(64, s->plan.arena * fab_nn_tensor_bytes(s->net->kernels));
+    s->winograd = fab_alloc_aligned(64, (s->plan.winograd + 16) * sizeof *s->winograd);
     s->partials = fab_alloc_array(s->plan.partials, sizeof *s->partials);
     s->affine = fab_alloc_array(affine_floats(s->net, s->affine_offset), sizeof *s->affine);
-    if (!s->arena || !s->partials || !s->affine)
+    if (!s->arena || !s->winograd || !s->partials || !s->affine)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a patch of %d x %d x %d voxels (%zu MiB)",
                  patch[0], patch[1], patch[2], fab_net_session_bytes(s->net, patch) >> 20);
     return fit_workers(s, err);
@@ -377,7 +384,8 @@ static void load_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
     const fab_task t = task_of(r, index, worker);
-    fab_nn_load_tile(r, &t);
+    if (r->p->winograd) fab_winograd_load(r, &t);
+    else fab_nn_load_tile(r, &t);
 }
 
 /* Loads the tiles of the operation once more: its sources are alive until it is done. */
@@ -387,6 +395,11 @@ static void time_loads(fab_run_op *r, int64_t count)
     if (r->op->kind == FAB_OP_POOL || r->op->kind == FAB_OP_ADD) return; /* nothing is loaded */
     fab_parallel_for(count, load_task, r);
     r->s->profile[r->index].load_cpu_s += fab_time_cpu_s() - cpu_s;
+}
+
+void fab_net_session_progress(fab_net_session *s, const fab_progress *progress)
+{
+    s->progress = progress;
 }
 
 static void run_task(void *ctx, int64_t index, int worker)
@@ -415,6 +428,9 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
         const int64_t count = (int64_t)n[0] * n[1] * n[2] * r.p->groups;
         fab_nn_clock clock;
         fab_nn_profile_begin(s, &clock);
+        if (r.p->winograd)
+            fab_parallel_for((int64_t)r.op->out_blocks * r.op->blocks, fab_winograd_weights_task,
+                             &r);
         fab_parallel_for(count, run_task, &r);
         if (r.op->kind == FAB_OP_CONV) finish_norm(&r);
         fab_nn_profile_end(s, i, &clock);

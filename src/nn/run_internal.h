@@ -40,5 +40,19 @@ static inline void *fab_nn_scratch_at(const fab_run_op *r, const fab_task *t, pt
 /* The task's input voxels into its scratch, zero outside the volume; normalised where the tensor
  * is a convolution's raw sums. */
 void fab_nn_load_tile(const fab_run_op *r, const fab_task *t);
+/* `count` voxels of one output block into the running statistics of their tile. */
+void fab_nn_add_row_stats(const fab_net_session *s, const float *row, int count,
+                          fab_tile_stats *into);
+
+/* ---- winograd.c ----------------------------------------------------------------------------- */
+
+/* Makes the plan of a convolution that is better done so; false for the others. */
+bool fab_winograd_plan(const fab_net_op *op, const int size[3], fab_op_plan *p);
+size_t fab_winograd_weights(const fab_net_op *op); /* floats */
+/* Tasks of fab_parallel_for, one an input block of an output block: the weights' transform. */
+void fab_winograd_weights_task(void *ctx, int64_t index, int worker);
+void fab_winograd_task(const fab_run_op *r, const fab_task *t);
+/* The task's loading alone, for the profile. */
+void fab_winograd_load(const fab_run_op *r, const fab_task *t);
 
 #endif

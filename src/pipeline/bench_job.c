@@ -160,7 +160,7 @@ static fab_status patch_of_card(const fab_json *card, int patch[3], fab_error *e
     return FAB_OK;
 }
 
-/* Shape and patch of a package of either kind; weights are not read. */
+/* Shape and patch of a package; weights are not read. */
 static fab_status model_network(bench *b, fab_error *err)
 {
     char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES];
@@ -174,7 +174,9 @@ static fab_status model_network(bench *b, fab_error *err)
     const char *format = fab_json_text(fab_json_find(card, "format"));
     const char *name = fab_json_text(fab_json_find(card, "name"));
     snprintf(b->model, sizeof b->model, "%s", name ? name : b->o->model);
-    if (!format || strcmp(format, FAB_NETWORK_FORMAT) != 0) {
+    if (format && strcmp(format, FAB_NETWORK_BRAINCHOP) == 0)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is no U-Net: bench measures U-Nets", b->model);
+    if (!format || strcmp(format, FAB_NETWORK_NNUNET) != 0) {
         FAB_TRY(fab_json_get_object(card, "architecture", &shape, err));
         FAB_TRY(fab_unet_config_from_json(shape, &b->config, err));
         return patch_of_card(card, b->patch, err);
@@ -268,10 +270,11 @@ static fab_status run_rounds(bench *b, fab_error *err)
 static fab_status put_times(const bench *b, const fab_net_profile *p, fab_json *row,
                             fab_error *err)
 {
-    const double rate_of = p->cpu_s > 0 ? p->flop / p->cpu_s : 0;
+    const double rate_of = p->cpu_s > 0 ? p->executed / p->cpu_s : 0;
     FAB_TRY(fab_put_text(row, "kind", p->kind, err));
     FAB_TRY(fab_put_int(row, "level", p->level, err));
     FAB_TRY(fab_put_real(row, "gflop", p->flop * 1e-9, 6, err));
+    FAB_TRY(fab_put_real(row, "executed_gflop", p->executed * 1e-9, 6, err));
     FAB_TRY(fab_put_real(row, "wall_s", p->wall_s, 6, err));
     FAB_TRY(fab_put_real(row, "cpu_s", p->cpu_s, 6, err));
     FAB_TRY(fab_put_real(row, "load_cpu_s", p->load_cpu_s, 6, err));
@@ -305,6 +308,7 @@ static fab_status put_groups(const bench *b, fab_json *network, fab_error *err)
                 const fab_net_profile *p = &b->rows[i];
                 if (p->level != level || strcmp(p->kind, kinds[k]) != 0) continue;
                 sum.flop += p->flop;
+                sum.executed += p->executed;
                 sum.wall_s += p->wall_s;
                 sum.cpu_s += p->cpu_s;
                 sum.load_cpu_s += p->load_cpu_s;
@@ -322,6 +326,8 @@ static fab_status put_network(const bench *b, fab_json *out, fab_error *err)
 {
     fab_json *n = NULL, *sizes = NULL;
     const double flop = fab_net_patch_flop(b->net, b->patch);
+    double executed = 0;
+    for (int i = 0; i < fab_net_operations(b->net); i++) executed += b->rows[i].executed;
     FAB_TRY(fab_put_object(out, "network", &n, err));
     FAB_TRY(fab_put_text_or_null(n, "model", b->model, err));
     FAB_TRY(fab_put_text(n, "isa", fab_nn_isa_name(b->isa), err));
@@ -329,11 +335,12 @@ static fab_status put_network(const bench *b, fab_json *out, fab_error *err)
     for (int a = 0; a < 3; a++) FAB_TRY(fab_json_append(sizes, fab_json_int(b->patch[a]), err));
     FAB_TRY(fab_put_int(n, "classes", b->config.classes, err));
     FAB_TRY(fab_put_real(n, "gflop", flop * 1e-9, 3, err));
+    FAB_TRY(fab_put_real(n, "executed_gflop", executed * 1e-9, 3, err));
     FAB_TRY(fab_put_real(n, "wall_s", b->wall_s, 6, err));
     FAB_TRY(fab_put_real(n, "cpu_s", b->cpu_s, 6, err));
     FAB_TRY(fab_put_real(n, "gflops_per_cpu_s", flop / b->cpu_s * 1e-9, 2, err));
     FAB_TRY(fab_put_real(n, "peak_gflops_per_cpu_s", b->peak * 1e-9, 2, err));
-    FAB_TRY(fab_put_real(n, "percent_of_peak", 100 * flop / b->cpu_s / b->peak, 1, err));
+    FAB_TRY(fab_put_real(n, "percent_of_peak", 100 * executed / b->cpu_s / b->peak, 1, err));
     FAB_TRY(fab_put_int(n, "weights_bytes", (int64_t)fab_net_bytes(b->net), err));
     FAB_TRY(fab_put_int(n, "session_bytes",
                         (int64_t)fab_net_session_bytes(b->net, b->patch), err));

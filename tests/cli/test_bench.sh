@@ -22,6 +22,7 @@ assert n["session_bytes"] > 0 and n["weights_bytes"] > 0 and n["cpu_s"] > 0 and 
 assert len({row["name"] for row in n["layers"]}) == len(n["layers"]) == sum(g["operations"] for g in n["groups"])
 for rows in (n["groups"], n["layers"]):
     assert abs(sum(r["gflop"] for r in rows) - n["gflop"]) < 1e-3, n["gflop"]
+    assert all(0 < r["executed_gflop"] <= r["gflop"] or r["kind"] in ("pool", "add") for r in rows)
     assert 0 < sum(r["percent_of_time"] for r in rows) < 101
     assert all((r["load_cpu_s"] > 0) == (r["kind"] not in ("pool", "add")) for r in rows)
 wanted = sys.argv[5].split(",") if len(sys.argv) > 5 else None

@@ -1,0 +1,262 @@
+/* winograd.c - 3x3x3 convolutions in 64 products for 8 outputs, not 216 (Lavin and Gray 2016).
+ *
+ *   input planes, normed --B--> V[point][channel][tile] --x U[point]--> M[point][output][tile]
+ *        (two at a time, a ring of four)                      M --A--> raw sums, row statistics
+ *
+ * A task is a column of tiles along z. One layer of its tiles is in the second-level cache from its
+ * transform to its outputs. U, the transformed weights, has 64 points where the weights have 27
+ * taps; it is made anew for every operation and patch (1 % of the time), not kept (300 MB for
+ * TotalSegmentator's widths). The products are the plain convolution's kernel with one tap.
+ */
+#include <string.h>
+
+#include "run_internal.h"
+
+#define TASKS_WANTED 48
+#define LEAST_VOXELS 2048 /* below, transforming the weights costs more than it saves */
+#define TILE_Y 12         /* with 16 along x: 48 tiles a layer, whole groups of the kernels' 12 */
+#define LINE 16           /* floats added to a point's stride, so that points differ in cache set */
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+/* The parts of `whole` of at most `most` voxels each: their size, even. */
+static int even_part(int whole, int most)
+{
+    const int part = ceil_div(whole, ceil_div(whole, most));
+    return part + part % 2;
+}
+
+static bool applies(const fab_net_op *op, const int size[3])
+{
+    bool fits = op->kind == FAB_OP_CONV && op->source[0] != 0;
+    for (int a = 0; a < 3; a++)
+        fits = fits && op->kernel[a] == 3 && op->stride[a] == 1 && size[a] % 2 == 0;
+    return fits && (int64_t)size[0] * size[1] * size[2] >= LEAST_VOXELS;
+}
+
+static int layer_tiles(const fab_op_plan *p)
+{
+    return p->tile[1] / 2 * (p->tile[2] / 2);
+}
+
+/* Floats of two input planes, of V's points and of M's. */
+static ptrdiff_t pair_floats(const fab_net_op *op, const fab_op_plan *p)
+{
+    return (ptrdiff_t)2 * p->halo[1] * p->halo[2] * FAB_NN_BLOCK * op->blocks;
+}
+
+static ptrdiff_t in_point(const fab_net_op *op, const fab_op_plan *p)
+{
+    return (ptrdiff_t)op->blocks * layer_tiles(p) * FAB_NN_BLOCK + LINE;
+}
+
+static ptrdiff_t out_point(const fab_op_plan *p)
+{
+    return (ptrdiff_t)p->group * layer_tiles(p) * FAB_NN_BLOCK + LINE;
+}
+
+static int input_channels(const fab_net_op *op)
+{
+    int sum = 0;
+    for (int b = 0; b < op->blocks; b++) sum += op->channels[b];
+    return sum;
+}
+
+bool fab_winograd_plan(const fab_net_op *op, const int size[3], fab_op_plan *p)
+{
+    if (!applies(op, size)) return false;
+    p->winograd = true;
+    p->pitch = FAB_NN_BLOCK;
+    p->tile[1] = even_part(size[1], TILE_Y);
+    p->tile[2] = even_part(size[2], op->blocks <= 4 ? 16 : 32);
+    const int columns = ceil_div(size[1], p->tile[1]) * ceil_div(size[2], p->tile[2]);
+    const int deep = size[0] / ceil_div(TASKS_WANTED, columns);
+    p->tile[0] = even_part(size[0], deep < 4 ? 4 : deep);
+    for (int a = 0; a < 3; a++) p->tiles[a] = ceil_div(size[a], p->tile[a]);
+    const int tiles = p->tiles[0] * p->tiles[1] * p->tiles[2];
+    p->group = ceil_div(op->out_blocks, ceil_div(TASKS_WANTED, tiles));
+    if (p->group < 4) p->group = 4;
+    p->group += p->group % 2;
+    if (p->group > op->out_blocks) p->group = op->out_blocks;
+    p->groups = ceil_div(op->out_blocks, p->group);
+    p->halo[0] = 2; /* loaded at a time */
+    p->halo[1] = p->tile[1] + 2;
+    p->halo[2] = p->tile[2] + 2;
+    p->scratch = (size_t)(2 * pair_floats(op, p) +
+                          FAB_WINOGRAD_POINTS * (in_point(op, p) + out_point(p)));
+    return true;
+}
+
+size_t fab_winograd_weights(const fab_net_op *op)
+{
+    return (size_t)FAB_WINOGRAD_POINTS * (size_t)op->out_blocks * (size_t)input_channels(op) *
+           FAB_NN_BLOCK;
+}
+
+/* ---- weights: U = G g along each axis -------------------------------------------------------- */
+
+/* One axis: `count` groups of three values `step` apart to groups of four; 16 outputs wide. */
+static void weights_axis(float (*from)[FAB_NN_BLOCK], float (*to)[FAB_NN_BLOCK], int groups,
+                         int inner)
+{
+    for (int g = 0; g < groups; g++)
+        for (int i = 0; i < inner; i++) {
+            float (*a)[FAB_NN_BLOCK] = from + g * 3 * inner + i;
+            float (*t)[FAB_NN_BLOCK] = to + g * 4 * inner + i;
+            for (int o = 0; o < FAB_NN_BLOCK; o++) {
+                const float first = a[0][o], middle = a[inner][o], last = a[2 * inner][o];
+                const float ends = first + last;
+                t[0][o] = first;
+                t[inner][o] = 0.5f * (ends + middle);
+                t[2 * inner][o] = 0.5f * (ends - middle);
+                t[3 * inner][o] = last;
+            }
+        }
+}
+
+/* Task: an output block's weights from one input block. */
+void fab_winograd_weights_task(void *ctx, int64_t index, int worker)
+{
+    const fab_run_op *r = ctx;
+    const fab_net_op *op = r->op;
+    const int ob = (int)(index / op->blocks), block = (int)(index % op->blocks);
+    const int inputs = input_channels(op), channels = op->channels[block];
+    float a[64][FAB_NN_BLOCK], b[64][FAB_NN_BLOCK];
+    int before = 0;
+    (void)worker;
+    for (int k = 0; k < block; k++) before += op->channels[k];
+    const float *from = (const float *)op->weights + ob * op->weights_stride +
+                        before * 27 * FAB_NN_BLOCK;
+    float *to = r->s->winograd + ((ptrdiff_t)ob * inputs + before) * FAB_NN_BLOCK;
+    const ptrdiff_t point = (ptrdiff_t)op->out_blocks * inputs * FAB_NN_BLOCK;
+    for (int c = 0; c < channels; c++) {
+        for (int tap = 0; tap < 27; tap++)
+            memcpy(a[tap], from + (tap * channels + c) * FAB_NN_BLOCK, sizeof a[tap]);
+        weights_axis(a, b, 9, 1);
+        weights_axis(b, a, 3, 4);
+        weights_axis(a, b, 1, 16);
+        for (int k = 0; k < FAB_WINOGRAD_POINTS; k++)
+            memcpy(to + k * point + c * FAB_NN_BLOCK, b[k], sizeof b[k]);
+    }
+}
+
+/* ---- a task ---------------------------------------------------------------------------------- */
+
+typedef struct column {
+    const fab_run_op *r;
+    const fab_task *t;
+    float *pair[2], *v, *m;
+    int rows, along;   /* tiles of a layer: along y, along x */
+    int first, blocks; /* output blocks */
+} column;
+
+/* Planes 2 * pair and the next of the task's input. */
+static void load_pair(const column *c, int pair)
+{
+    fab_task t = *c->t;
+    t.from[0] += 2 * pair;
+    t.halo[0] = 2;
+    t.scratch = c->pair[pair & 1];
+    fab_nn_load_tile(c->r, &t);
+}
+
+static void transform_in(const column *c, int layer)
+{
+    const fab_op_plan *p = c->r->p;
+    const ptrdiff_t row = (ptrdiff_t)p->halo[2] * FAB_NN_BLOCK, plane = row * p->halo[1];
+    const float *near = c->pair[layer & 1], *far = c->pair[(layer + 1) & 1];
+    for (int b = 0; b < c->r->op->blocks; b++)
+        for (int y = 0; y < c->rows; y++) {
+            const ptrdiff_t at = 2 * b * plane + 2 * y * row;
+            const ptrdiff_t tile = ((ptrdiff_t)b * c->rows + y) * c->along;
+            c->r->s->net->kernels->winograd_in(&(fab_winograd_in){
+                .plane = {near + at, near + plane + at, far + at, far + plane + at},
+                .row = row, .to = c->v + tile * FAB_NN_BLOCK,
+                .point = in_point(c->r->op, p), .tiles = c->along});
+        }
+}
+
+static void multiply(const column *c)
+{
+    static const int32_t tap = 0;
+    const fab_net_op *op = c->r->op;
+    const ptrdiff_t tiles = (ptrdiff_t)c->rows * c->along * FAB_NN_BLOCK;
+    const ptrdiff_t weights = (ptrdiff_t)input_channels(op) * FAB_NN_BLOCK;
+    const ptrdiff_t to = out_point(c->r->p), from = in_point(op, c->r->p);
+    fab_conv_row row = {.in_block = tiles, .tap = &tap, .channels = op->channels, .taps = 1,
+                        .blocks = op->blocks, .in_step = FAB_NN_BLOCK, .out_step = FAB_NN_BLOCK,
+                        .count = c->rows * c->along, .pair_weights = weights, .pair_out = tiles};
+    for (int k = 0; k < FAB_WINOGRAD_POINTS; k++)
+        for (int ob = 0; ob < c->blocks; ob += 2) {
+            const int last = least(c->first + ob + 2, c->first + c->blocks);
+            row.pair = ob + 1 < c->blocks;
+            row.half = op->outputs - (last - 1) * FAB_NN_BLOCK <= FAB_NN_BLOCK / 2;
+            row.in = c->v + k * from;
+            row.weights = c->r->s->winograd + (k * op->out_blocks + c->first + ob) * weights;
+            row.out = c->m + k * to + ob * tiles;
+            c->r->s->net->kernels->conv(&row);
+        }
+}
+
+static void transform_out(const column *c, int layer)
+{
+    const fab_run_op *r = c->r;
+    const int *out = r->p->out_size, *at = c->t->at;
+    const ptrdiff_t row = (ptrdiff_t)out[2] * FAB_NN_BLOCK, plane = row * out[1];
+    for (int b = 0; b < c->blocks; b++) {
+        const int ob = c->first + b;
+        fab_tile_stats *stats = r->s->partials + (ptrdiff_t)c->t->tile * r->op->out_blocks + ob;
+        for (int y = 0; y < c->rows; y++) {
+            const ptrdiff_t tile = ((ptrdiff_t)b * c->rows + y) * c->along;
+            const ptrdiff_t first = ((ptrdiff_t)ob * out[0] + at[0] + 2 * layer) * plane +
+                                    (at[1] + 2 * y) * row + at[2] * FAB_NN_BLOCK;
+            float *to = fab_nn_tensor_at(r->s, r->index + 1, first);
+            r->s->net->kernels->winograd_out(&(fab_winograd_out){
+                .from = c->m + tile * FAB_NN_BLOCK, .point = out_point(r->p), .to = to,
+                .plane = plane, .row = row, .tiles = c->along});
+            for (int k = 0; k < 4; k++)
+                fab_nn_add_row_stats(r->s, to + (k >> 1) * plane + (k & 1) * row, 2 * c->along,
+                                     stats);
+        }
+    }
+}
+
+static column column_of(const fab_run_op *r, const fab_task *t)
+{
+    const fab_op_plan *p = r->p;
+    const ptrdiff_t pair = pair_floats(r->op, p);
+    column c = {.r = r, .t = t, .pair = {t->scratch, t->scratch + pair},
+                .v = t->scratch + 2 * pair, .rows = t->size[1] / 2, .along = t->size[2] / 2,
+                .first = t->group * p->group};
+    c.m = c.v + FAB_WINOGRAD_POINTS * in_point(r->op, p);
+    c.blocks = least(p->group, r->op->out_blocks - c.first);
+    return c;
+}
+
+void fab_winograd_load(const fab_run_op *r, const fab_task *t)
+{
+    const column c = column_of(r, t);
+    for (int pair = 0; pair <= t->size[0] / 2; pair++) load_pair(&c, pair);
+}
+
+void fab_winograd_task(const fab_run_op *r, const fab_task *t)
+{
+    const column c = column_of(r, t);
+    memset(r->s->partials + (ptrdiff_t)t->tile * r->op->out_blocks + c.first, 0,
+           (size_t)c.blocks * sizeof *r->s->partials);
+    load_pair(&c, 0);
+    for (int layer = 0; layer < t->size[0] / 2; layer++) {
+        load_pair(&c, layer + 1);
+        transform_in(&c, layer);
+        multiply(&c);
+        transform_out(&c, layer);
+    }
+}
