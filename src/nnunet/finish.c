@@ -2,7 +2,8 @@
  *
  * nnU-Net resamples every head to the cropped image, rounds to fp16 and takes the argmax: heads x
  * native voxels, which for 118 heads is tens of gigabytes. Here one row of the result exists at a
- * time, made as soon as the planes of logits around it are final, which may then go. Linear interpolation stays between the eight logits around it, so in the row of cells
+ * time, made as soon as the planes of logits around it are final, which may then go. Linear
+ * interpolation stays between the eight logits around it, so in the row of cells
  *
  *          z1,y1 ---+----+----+      a head whose greatest corner lies below some other head's
  *         /  |  cell| i  |    |      least corner cannot win there: only heads that can win

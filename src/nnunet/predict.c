@@ -177,7 +177,8 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
     FAB_TRY(check_images(&m->plan, images, previous, err));
     const bool cascade = m->previous && !previous;
     fab_progress_span half[2];
-    for (int i = 0; i < 2; i++) fab_progress_span_start(&half[i], o.progress, 0.5 * i, 0.5 + 0.5 * i);
+    fab_progress_span_start(&half[0], o.progress, 0, 0.5);
+    fab_progress_span_start(&half[1], o.progress, 0.5, 1);
     const fab_progress *whole = o.progress;
     o.progress = cascade ? &half[0].progress : whole;
     if (cascade) FAB_TRY(run_stage(m->previous, images, NULL, &o, &first, &r.patches, err));

@@ -5,9 +5,9 @@
  * the sum of weights; their quotient is fp16 again, and so are the sum and the mean of the folds.
  * That the order of windows matters is the point: it is kept (z, then y, then x).
  *
- * The sums of a first fold stand in `logits` itself, which may be a ring of planes. Further folds, and fp32 sums, need a place of
- * their own: a ring of one patch depth of planes, which leave it as soon as no window can touch
- * them. Padding is never stored: a patch reads 0 outside the image and what it says there is lost.
+ * The sums of a first fold stand in `logits` itself, which may be a ring of planes. Further folds,
+ * and fp32 sums, need a place of their own: a ring of one patch depth of planes, which leave it as
+ * soon as no window can touch them. Padding is never stored: a patch reads 0 outside the image and what it says there is lost.
  */
 #include <math.h>
 #include <stdatomic.h>

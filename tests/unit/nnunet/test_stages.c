@@ -357,8 +357,9 @@ static void check_slide_ring(const fab_nnunet_plan *plan, const fab_nnunet_case 
     o.ready_ctx = &check;
     CHECK_OK(fab_nnunet_slide(plan, c, &o, fake_run, &net, ring, &err));
     CHECK(check.before == c->size[0]);
-    CHECK(check.calls == (c->size[0] <= plan->patch[0]
-                              ? 1 : fab_nnunet_window_starts(c->size[0], plan->patch[0], 0.5, NULL)));
+    const int rows = c->size[0] <= plan->patch[0]
+                         ? 1 : fab_nnunet_window_starts(c->size[0], plan->patch[0], 0.5, NULL);
+    CHECK(check.calls == rows);
     fab_free(ring);
 }
 
