@@ -209,6 +209,9 @@ FAB_DEFINE_AUTO(fab_net_session, fab_net_session_free)
  * voxel of the patch. */
 typedef void (*fab_net_sink)(void *ctx, int z, int y, int x0, int count, const float *logits,
                              int pitch);
+/* Chains of convolutions: tells `progress` (step "segment") and stops when it says so; NULL: no
+ * more. It must stay until then. */
+void fab_net_session_progress(fab_net_session *s, const fab_progress *progress);
 /* input: channels x D x H x W, fp32. Uses all threads. */
 fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_sink sink,
                                void *ctx, fab_error *err);

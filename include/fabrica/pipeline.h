@@ -85,15 +85,16 @@ fab_status fab_models_find(const char *const *folders, const char *name, const c
                            char *folder, size_t capacity, fab_error *err);
 
 typedef struct fab_model_add {
-    const char *path;   /* an nnU-Net result, a data set's folder, a folder or zip of such */
+    const char *path;   /* an nnU-Net result, a data set's folder, a folder or zip of such; or a
+                           folder (or zip) of brainchop's */
     const char *models; /* where the package goes; made if missing */
     const char *name;   /* NULL: the path's own */
     const char *configuration; /* NULL: 3d_fullres, else a cascade, else the only one */
     bool replace;
     const fab_job_watch *watch;
 } fab_model_add;
-/* Makes a model package of networks that nnU-Net or TotalSegmentator wrote, after reading all
- * their weights. The path stays as it is. *card: the new package's; NULL on failure. */
+/* Makes a model package of networks that nnU-Net, TotalSegmentator or brainchop wrote, after
+ * reading all their weights. The path stays as it is. *card: the new package's; NULL on failure. */
 fab_status fab_models_add(const fab_model_add *o, fab_json **card, fab_error *err);
 /* Reads the weights of a package of either kind and compares their SHA-256 with the card's. */
 fab_status fab_models_verify(const char *folder, fab_error *err);

@@ -1,6 +1,6 @@
 /* anatomy.c - finding a structure in the table by name, and the code of a side.
  *
- * The table is four arrays, one a file, each sorted by name; a name is searched by halves in each.
+ * The table is five arrays, one a file, each sorted by name; a name is searched by halves in each.
  * That needs no start-up work, no lock and no memory. Laterality: a paired structure has the
  * side-less SNOMED CT concept as its type and the side as a modifier (PS3.3 C.8.20.2, CID 244);
  * a concept that is itself one-sided, such as "left atrium", carries no modifier.
@@ -16,6 +16,7 @@ typedef struct table_part {
 
 static const table_part parts[] = {
     {fab_anatomy_bones, &fab_anatomy_bones_count},
+    {fab_anatomy_brain, &fab_anatomy_brain_count},
     {fab_anatomy_organs, &fab_anatomy_organs_count},
     {fab_anatomy_vessels, &fab_anatomy_vessels_count},
     {fab_anatomy_soft, &fab_anatomy_soft_count},

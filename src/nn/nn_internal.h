@@ -321,6 +321,7 @@ struct fab_net_session {
     void *sink_ctx;
     fab_net_profile *profile; /* the caller's rows, one an operation, or NULL */
     bool profile_loads;
+    const fab_progress *progress; /* of chains */
 };
 
 /* ---- where the time goes (profile.c) -------------------------------------------------------- */

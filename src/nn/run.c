@@ -397,6 +397,11 @@ static void time_loads(fab_run_op *r, int64_t count)
     r->s->profile[r->index].load_cpu_s += fab_time_cpu_s() - cpu_s;
 }
 
+void fab_net_session_progress(fab_net_session *s, const fab_progress *progress)
+{
+    s->progress = progress;
+}
+
 static void run_task(void *ctx, int64_t index, int worker)
 {
     static void (*const tasks[])(void *, int64_t, int) = {

@@ -265,6 +265,7 @@ fab_status fab_stream_run(fab_stream *s, const fab_net_session *owner, const flo
     FAB_TRY(fit_workers(s, err));
     for (int i = 0; i < ops; i++) s->rings[i].done = 0;
     while (finished < s->size[0]) {
+        FAB_TRY(fab_progress_step(owner->progress, "segment", (double)finished / s->size[0], err));
         if (s->rings[0].done < s->size[0]) {
             p.z = s->rings[0].done++;
             fab_parallel_for(s->size[1], feed_task, &p);

@@ -243,7 +243,9 @@ static fab_status make_axes(finish_job *job, fab_error *err)
 {
     const fab_nnunet_plan *plan = job->plan;
     const fab_nnunet_resampling *how = &plan->probabilities;
-    const int apart = fab_nnunet_separate_axis(how, plan->spacing_mm, job->c->spacing_mm);
+    double from_mm[3];
+    fab_nnunet_target_spacing(plan, job->c, from_mm);
+    const int apart = fab_nnunet_separate_axis(how, from_mm, job->c->spacing_mm);
     for (int a = 0; a < 3; a++) {
         const int order = a == apart ? how->order_z : how->order;
         if (order > 1)

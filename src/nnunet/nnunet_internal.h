@@ -29,6 +29,10 @@ void fab_nnunet_case_free(fab_nnunet_case *c);
 void fab_nnunet_case_steps(const fab_nnunet_plan *plan, const fab_nnunet_case *c, int64_t *start,
                            int64_t step[3]);
 
+/* The network's spacing for this case: a 2d one takes the distance of slices as it is. */
+void fab_nnunet_target_spacing(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                               double mm[3]);
+
 /* images: plan->channels volumes on one grid. */
 fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
                               const fab_progress *progress, fab_nnunet_case *out, fab_error *err);

@@ -318,10 +318,11 @@ static fab_status make_windows(slide *s, fab_error *err)
         const int patch = s->plan->patch[a];
         const int size = s->c->size[a] > patch ? s->c->size[a] : patch;
         s->low[a] = (size - s->c->size[a]) / 2;
-        s->count[a] = fab_nnunet_window_starts(size, patch, s->o->step, NULL);
+        const double step = s->plan->flat && a == 0 ? 1.0 : s->o->step; /* each slice once */
+        s->count[a] = fab_nnunet_window_starts(size, patch, step, NULL);
         s->starts[a] = fab_alloc_array((size_t)s->count[a], sizeof *s->starts[a]);
         if (!s->starts[a]) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d windows", s->count[a]);
-        fab_nnunet_window_starts(size, patch, s->o->step, s->starts[a]);
+        fab_nnunet_window_starts(size, patch, step, s->starts[a]);
     }
     const int *p = s->plan->patch;
     const size_t voxels = (size_t)p[0] * (size_t)p[1] * (size_t)p[2];

@@ -160,7 +160,7 @@ static fab_status patch_of_card(const fab_json *card, int patch[3], fab_error *e
     return FAB_OK;
 }
 
-/* Shape and patch of a package of either kind; weights are not read. */
+/* Shape and patch of a package; weights are not read. */
 static fab_status model_network(bench *b, fab_error *err)
 {
     char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES];
@@ -174,7 +174,9 @@ static fab_status model_network(bench *b, fab_error *err)
     const char *format = fab_json_text(fab_json_find(card, "format"));
     const char *name = fab_json_text(fab_json_find(card, "name"));
     snprintf(b->model, sizeof b->model, "%s", name ? name : b->o->model);
-    if (!format || strcmp(format, FAB_NETWORK_FORMAT) != 0) {
+    if (format && strcmp(format, FAB_NETWORK_BRAINCHOP) == 0)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is no U-Net: bench measures U-Nets", b->model);
+    if (!format || strcmp(format, FAB_NETWORK_NNUNET) != 0) {
         FAB_TRY(fab_json_get_object(card, "architecture", &shape, err));
         FAB_TRY(fab_unet_config_from_json(shape, &b->config, err));
         return patch_of_card(card, b->patch, err);

@@ -1,8 +1,11 @@
-/* model_add.c - nnU-Net result folders and TotalSegmentator's downloads become a model package.
+/* model_add.c - networks that others published become a model package.
  *
  *   a result folder, a data set's folder, a folder of data sets, or a zip of one of these
  *     -> NAME.tmp-XXXXXX/DatasetNNN_x/TRAINER__PLANS__CONFIGURATION/{plans.json, dataset.json,
  *        fold_N/checkpoint_final.pth}, every weight read and fitted to its plan, model.json
+ *     -> NAME
+ *   a folder of brainchop's, or a zip of it
+ *     -> NAME.tmp-XXXXXX/brainchop/{model.json, weights, names}, read whole, model.json
  *     -> NAME
  */
 #include "network.h"
@@ -16,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "fabrica/archive.h"
+#include "fabrica/brainchop.h"
 #include "fabrica/nnunet.h"
 
 enum { MAX_PARTS = 64, COPY_BYTES = 1 << 20 };
@@ -27,7 +31,7 @@ typedef struct adding {
     char source[FAB_MAX_PATH_BYTES];
     char *dataset[MAX_PARTS]; /* folders that hold a result; sorted */
     int count;
-    bool totalseg;
+    bool totalseg, brainchop; /* brainchop: dataset[0] is its folder */
     fab_json *parts, *labels;
     const char *modality;
     fab_sha256 hash;
@@ -88,6 +92,28 @@ static fab_status look_below(adding *a, const char *path, int depth, fab_error *
     return status;
 }
 
+/* A zip may hold a folder around brainchop's files. */
+static fab_status find_brainchop(adding *a, const char *path, fab_error *err)
+{
+    char below[FAB_MAX_PATH_BYTES];
+    fab_status status = FAB_OK;
+    if (fab_brainchop_is_folder(path)) {
+        a->brainchop = true;
+        return keep(a, path, err);
+    }
+    DIR *dir = is_folder(a->o->path) ? NULL : opendir(path);
+    if (!dir) return FAB_OK;
+    for (struct dirent *e; status == FAB_OK && !a->count && (e = readdir(dir));) {
+        if (e->d_name[0] == '.') continue;
+        status = fab_path_join(below, sizeof below, path, e->d_name, err);
+        if (status < 0 || !fab_brainchop_is_folder(below)) continue;
+        a->brainchop = true;
+        status = keep(a, below, err);
+    }
+    closedir(dir);
+    return status;
+}
+
 /* Data sets at most two levels down: a zip may hold a folder of its own around them. One that is
  * there and cannot be read is an error: left out, its structures would be missed by nobody. */
 static fab_status find_datasets(adding *a, const char *path, int depth, fab_error *err)
@@ -117,10 +143,13 @@ static fab_status find_source(adding *a, fab_error *err)
         FAB_TRY(fab_path_make_subfolder(a->source, err));
         FAB_TRY(fab_archive_unpack(a->o->path, a->source, &a->stop, err));
     }
+    FAB_TRY(find_brainchop(a, a->source, err));
+    if (a->brainchop) return FAB_OK;
     FAB_TRY(find_datasets(a, a->source, 0, err));
     if (a->count == 0)
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net result (plans.json, dataset.json and "
-                 "fold_N/checkpoint_final.pth) and no folder of such", a->o->path);
+                 "fold_N/checkpoint_final.pth), no folder of such, and no network of brainchop's "
+                 "(model.json)", a->o->path);
     qsort(a->dataset, (size_t)a->count, sizeof *a->dataset, by_text);
     return FAB_OK;
 }
@@ -203,7 +232,7 @@ static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, f
     FAB_TRY(fab_put_text(row, "weights_sha256", fab_nnunet_weights_sha256(m), err));
     FAB_TRY(fab_put_int(row, "folds", fab_nnunet_folds(m), err));
     FAB_TRY(fab_put_int(row, "structures", p->head_count - (p->regions ? 0 : 1), err));
-    FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[0], 6, err));
+    FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[p->flat ? 1 : 0], 6, err));
     FAB_TRY(fab_put_text(row, "configuration", p->configuration, err));
     FAB_TRY(fab_put_bool(row, "postprocessing", fab_nnunet_postprocessing_of(m)->count > 0, err));
     FAB_TRY(fab_put_array(row, "channels", &names, err));
@@ -316,15 +345,53 @@ static fab_status add_datasets(adding *a, fab_error *err)
 {
     a->totalseg = true;
     a->modality = "CT";
-    a->parts = fab_json_array();
-    a->labels = fab_json_array();
-    if (!a->parts || !a->labels) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
-    fab_sha256_init(&a->hash);
     for (int i = 0; i < a->count; i++) FAB_TRY(add_dataset(a, a->dataset[i], err));
     if (a->count > 1 && !a->totalseg)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s holds %d data sets that are not TotalSegmentator's: "
                  "add them one by one", a->o->path, a->count);
     return FAB_OK;
+}
+
+/* ---- brainchop's ------------------------------------------------------------------------- */
+
+static fab_status add_brainchop_part(adding *a, const fab_brainchop *m, fab_error *err)
+{
+    fab_json *row = NULL;
+    const fab_label_set *set = fab_brainchop_labels(m);
+    const fab_brainchop_scale *scale = fab_brainchop_scale_of(m);
+    FAB_TRY(fab_add_object(a->parts, &row, err));
+    FAB_TRY(fab_put_text(row, "folder", "brainchop", err));
+    FAB_TRY(fab_put_text(row, "weights_sha256", fab_brainchop_weights_sha256(m), err));
+    FAB_TRY(fab_put_int(row, "structures", (int64_t)set->count, err));
+    FAB_TRY(fab_put_real(row, "spacing_mm", 1, 6, err));
+    FAB_TRY(fab_put_real(row, "scale_low_quantile", scale->low, 6, err));
+    FAB_TRY(fab_put_real(row, "scale_high_quantile", scale->high, 6, err));
+    FAB_TRY(fab_put_bool(row, "scale_clips", scale->clip, err));
+    fab_sha256_update(&a->hash, fab_brainchop_weights_sha256(m), 64);
+    for (size_t i = 0; i < set->count; i++) {
+        FAB_TRY(fab_add_object(a->labels, &row, err));
+        FAB_TRY(fab_put_text(row, "name", set->items[i].name, err));
+    }
+    return FAB_OK;
+}
+
+/* Reads all of it, copies the files that were read, and reads the copy. */
+static fab_status add_brainchop(adding *a, fab_error *err)
+{
+    char target[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_brainchop_free) fab_brainchop *first = NULL, *copy = NULL;
+    a->modality = "MR";
+    FAB_TRY(fab_brainchop_load(a->dataset[0], &first, err));
+    FAB_TRY(fab_path_join(target, sizeof target, fab_case_folder(a->writer), "brainchop", err));
+    FAB_TRY(fab_path_make_subfolder(target, err));
+    for (int i = 0; i < FAB_BRAINCHOP_FILES; i++)
+        if (fab_brainchop_file(first, i))
+            FAB_TRY(copy_file(a, a->dataset[0], target, fab_brainchop_file(first, i), err));
+    FAB_TRY(fab_brainchop_load(target, &copy, err));
+    if (!fab_brainchop_file(copy, 2))
+        fab_job_note(a->o->watch, "%s: no colormap.json or labels.json: structures are called "
+                     "class_N", a->o->path);
+    return add_brainchop_part(a, copy, err);
 }
 
 /* ---- the card ----------------------------------------------------------------------------- */
@@ -345,13 +412,15 @@ static fab_status write_card(adding *a, const char *name, fab_json **out, fab_er
     char path[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_json_free) fab_json *card = fab_json_object();
     if (!card) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
-    FAB_TRY(fab_put_text(card, "format", FAB_NETWORK_FORMAT, err));
+    FAB_TRY(fab_put_text(card, "format", a->brainchop ? FAB_NETWORK_BRAINCHOP : FAB_NETWORK_NNUNET,
+                         err));
     FAB_TRY(fab_put_int(card, "format_version", 1, err));
     FAB_TRY(fab_put_text(card, "name", name, err));
     FAB_TRY(fab_put_text(card, "version", "1", err));
     FAB_TRY(fab_put_text(card, "modality", a->modality, err));
     FAB_TRY(fab_put_text(card, "license", "as its publisher says", err));
-    FAB_TRY(fab_put_text(card, "resampling", a->totalseg ? "totalsegmentator" : "nnunet", err));
+    if (!a->brainchop)
+        FAB_TRY(fab_put_text(card, "resampling", a->totalseg ? "totalsegmentator" : "nnunet", err));
     FAB_TRY(put_weights(a, card, err));
     FAB_TRY(fab_json_set(card, "parts", fab_json_retain(a->parts), err));
     FAB_TRY(fab_json_set(card, "labels", fab_json_retain(a->labels), err));
@@ -377,7 +446,11 @@ static fab_status run(adding *a, const char *name, fab_json **card, fab_error *e
     FAB_TRY(fab_job_begin_folder(a->o->watch, target, "model.json", a->o->replace, &a->writer,
                                  err));
     FAB_TRY(find_source(a, err));
-    FAB_TRY(add_datasets(a, err));
+    a->parts = fab_json_array();
+    a->labels = fab_json_array();
+    if (!a->parts || !a->labels) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    fab_sha256_init(&a->hash);
+    FAB_TRY(a->brainchop ? add_brainchop(a, err) : add_datasets(a, err));
     if (!is_folder(a->o->path)) FAB_TRY(drop_unpacked(a, err));
     FAB_TRY(write_card(a, name, card, err));
     return fab_job_commit_folder(a->o->watch, &a->writer, err);
@@ -419,19 +492,30 @@ fab_status fab_models_add(const fab_model_add *o, fab_json **card, fab_error *er
 
 /* ---- verifying ---------------------------------------------------------------------------- */
 
-static fab_status verify_parts(const char *folder, const fab_json *card, fab_error *err)
+/* The SHA-256 of the weights in a part's folder, all of them read. */
+static fab_status hash_part(const char *path, bool brainchop, char sha256[65], fab_error *err)
+{
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+    FAB_AUTO(fab_brainchop_free) fab_brainchop *b = NULL;
+    if (brainchop) FAB_TRY(fab_brainchop_load(path, &b, err));
+    else FAB_TRY(fab_nnunet_load(path, NULL, &m, err));
+    snprintf(sha256, 65, "%s", b ? fab_brainchop_weights_sha256(b) : fab_nnunet_weights_sha256(m));
+    return FAB_OK;
+}
+
+static fab_status verify_parts(const char *folder, const fab_json *card, bool brainchop,
+                               fab_error *err)
 {
     const fab_json *parts = NULL;
     FAB_TRY(fab_json_get_array(card, "parts", &parts, err));
     if (!fab_json_count(parts)) FAB_FAIL(err, FAB_ERR_FORMAT, "%s: no parts in the card", folder);
     for (size_t i = 0; i < fab_json_count(parts); i++) {
-        char path[FAB_MAX_PATH_BYTES];
+        char path[FAB_MAX_PATH_BYTES], sha256[65];
         const char *wanted = NULL;
-        FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
         FAB_TRY(fab_json_get_string(fab_json_at(parts, i), "weights_sha256", &wanted, err));
         FAB_TRY(fab_network_part_folder(folder, card, i, path, sizeof path, err));
-        FAB_TRY(fab_nnunet_load(path, NULL, &m, err));
-        if (strcmp(fab_nnunet_weights_sha256(m), wanted) != 0)
+        FAB_TRY(hash_part(path, brainchop, sha256, err));
+        if (strcmp(sha256, wanted) != 0)
             FAB_FAIL(err, FAB_ERR_INTEGRITY, "%s: the weights are not those that were added", path);
     }
     return FAB_OK;
@@ -445,6 +529,8 @@ fab_status fab_models_verify(const char *folder, fab_error *err)
     FAB_TRY(fab_path_join(path, sizeof path, folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &card, err));
     format = fab_json_text(fab_json_find(card, "format"));
-    return format && strcmp(format, FAB_NETWORK_FORMAT) == 0 ? verify_parts(folder, card, err)
-                                                             : fab_model_verify(folder, err);
+    const bool brainchop = format && strcmp(format, FAB_NETWORK_BRAINCHOP) == 0;
+    const bool nnunet = format && strcmp(format, FAB_NETWORK_NNUNET) == 0;
+    return brainchop || nnunet ? verify_parts(folder, card, brainchop, err)
+                               : fab_model_verify(folder, err);
 }

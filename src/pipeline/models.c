@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fabrica/brainchop.h"
+
 enum { MAX_MODELS = 256 };
 
 static fab_status put_structures(fab_json *row, const fab_json *card, fab_error *err)
@@ -35,6 +37,14 @@ static const char *text_of(const fab_json *o, const char *key)
     return text ? text : "";
 }
 
+static fab_status add_problem(fab_json *row, const char *folder, const char *problem,
+                              fab_error *err)
+{
+    FAB_TRY(fab_put_text(row, "name", fab_path_name(folder), err));
+    FAB_TRY(fab_put_text(row, "folder", folder, err));
+    return fab_put_text(row, "problem", problem, err);
+}
+
 /* A folder whose model.json cannot be read still shows up, with the reason. */
 static fab_status add_model(fab_json *list, const char *folder, fab_error *err)
 {
@@ -45,11 +55,10 @@ static fab_status add_model(fab_json *list, const char *folder, fab_error *err)
     FAB_TRY(fab_path_join(path, sizeof path, folder, "model.json", err));
     if (access(path, F_OK) != 0 || fab_json_count(list) >= MAX_MODELS) return FAB_OK;
     FAB_TRY(fab_add_object(list, &row, err));
-    if (fab_json_load_file(path, &card, &why) < 0) {
-        FAB_TRY(fab_put_text(row, "name", fab_path_name(folder), err));
-        FAB_TRY(fab_put_text(row, "folder", folder, err));
-        return fab_put_text(row, "problem", why.message, err);
-    }
+    if (fab_json_load_file(path, &card, &why) < 0)
+        return add_problem(row, folder, why.message, err);
+    if (fab_brainchop_is_folder(folder))
+        return add_problem(row, folder, "brainchop's, not added yet: fabrica model add", err);
     FAB_TRY(fab_put_text(row, "name", text_of(card, "name"), err));
     FAB_TRY(fab_put_text(row, "version", text_of(card, "version"), err));
     FAB_TRY(fab_put_text(row, "modality", text_of(card, "modality"), err));
@@ -121,7 +130,8 @@ static bool fits(const fab_json *row, const char *name, const char *modality)
     if (fab_json_find(row, "problem")) return false;
     if (name) return strcmp(text_of(row, "name"), name) == 0;
     const char *format = text_of(fab_json_find(row, "card"), "format");
-    if (strcmp(format, FAB_NETWORK_FORMAT) == 0) return false; /* runs only when asked for */
+    if (strcmp(format, FAB_NETWORK_NNUNET) == 0 || strcmp(format, FAB_NETWORK_BRAINCHOP) == 0)
+        return false; /* runs only when asked for */
     return !modality[0] || strcmp(text_of(row, "modality"), modality) == 0;
 }
 
@@ -148,7 +158,9 @@ fab_status fab_models_find(const char *const *folders, const char *name, const c
 {
     FAB_AUTO(fab_json_free) fab_json *list = NULL;
     char path[FAB_MAX_PATH_BYTES];
-    if (name && fab_path_join(path, sizeof path, name, "model.json", NULL) == FAB_OK &&
+    const bool not_added = name && fab_brainchop_is_folder(name);
+    if (name && !not_added &&
+        fab_path_join(path, sizeof path, name, "model.json", NULL) == FAB_OK &&
         access(path, R_OK) == 0) {
         snprintf(folder, capacity, "%s", name); /* a package given by its folder */
         return FAB_OK;
@@ -161,6 +173,9 @@ fab_status fab_models_find(const char *const *folders, const char *name, const c
         if (!best || compare_versions(text_of(best, "version"), text_of(row, "version")) < 0)
             best = row;
     }
+    if (!best && not_added)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is a network as brainchop publishes it: add it "
+                 "first (fabrica model add %s)", name, name);
     if (!best) return none_fits(list, folders, name, modality, err);
     snprintf(folder, capacity, "%s", text_of(best, "folder"));
     return FAB_OK;

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fabrica/brainchop.h"
+
 struct fab_network {
     fab_json *card;
     char folder[FAB_MAX_PATH_BYTES];
-    fab_model *model; /* our own package; NULL: nnU-Net folders */
+    fab_model *model; /* our own package; NULL: an added one */
     int channels;
     char channel_name[FAB_NNUNET_MAX_CHANNELS][FAB_MAX_NAME_BYTES];
 };
@@ -95,19 +97,29 @@ static fab_status check_modality(const fab_network *n, const fab_study *study, f
              study->name, study->modality);
 }
 
+static bool is_format(const fab_json *card, const char *format)
+{
+    return strcmp(text_of(card, "format"), format) == 0;
+}
+
+static bool is_added(const fab_json *card)
+{
+    return is_format(card, FAB_NETWORK_NNUNET) || is_format(card, FAB_NETWORK_BRAINCHOP);
+}
+
 static bool is_totalseg(const fab_network *n)
 {
     return strcmp(text_of(n->card, "resampling"), "totalsegmentator") == 0;
 }
 
-/* Our own networks and TotalSegmentator's see one image. */
+/* Only nnU-Net's own may see more than one image. */
 static fab_status get_channels(fab_network *n, fab_error *err)
 {
     const fab_nnunet_load_options only = {.plan_only = true, .no_postprocessing = true};
     char folder[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     n->channels = 1;
-    if (n->model || is_totalseg(n)) return FAB_OK;
+    if (!is_format(n->card, FAB_NETWORK_NNUNET) || is_totalseg(n)) return FAB_OK;
     FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
     FAB_TRY(fab_nnunet_load(folder, &only, &m, err));
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
@@ -126,8 +138,7 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_models_find(folders, name, study->modality, n->folder, sizeof n->folder, err));
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
-    if (strcmp(text_of(n->card, "format"), FAB_NETWORK_FORMAT) != 0)
-        FAB_TRY(fab_model_load(n->folder, &n->model, err));
+    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
     FAB_TRY(check_modality(n, study, err));
     FAB_TRY(get_channels(n, err));
     *out = n;
@@ -320,11 +331,30 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *const *imag
     return FAB_OK;
 }
 
+/* ---- brainchop's ------------------------------------------------------------------------- */
+
+static fab_status run_brainchop(const fab_network *n, const fab_volume *image,
+                                const fab_network_run *how, fab_segment_result *out,
+                                fab_error *err)
+{
+    char folder[FAB_MAX_PATH_BYTES];
+    FAB_AUTO(fab_brainchop_free) fab_brainchop *m = NULL;
+    const fab_brainchop_options o = {how->max_memory_bytes, how->progress};
+    if (how->quality != FAB_TOTALSEG_BEST || how->structures || how->step > 0)
+        FAB_FAIL(err, FAB_ERR_ARG, "model %s looks at the whole head at once: it has no --fast, "
+                 "--fastest, --roi-subset or --step", fab_network_name(n));
+    FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
+    FAB_TRY(fab_brainchop_load(folder, &m, err));
+    return fab_brainchop_segment(m, image, &o, out, err);
+}
+
 fab_status fab_network_segment(const fab_network *n, const fab_volume *const *images,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err)
 {
     if (n->model) return segment_own(n, images[0], how, out, err);
+    if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
+        return run_brainchop(n, images[0], how, out, err);
     out->isa = fab_nn_isa_name(fab_nn_isa_best());
     return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
                           : run_nnunet(n, images, how, out, err);

@@ -1,8 +1,9 @@
-/* network.h - a model of either kind: our own package, or nnU-Net result folders (this folder).
+/* network.h - a model of any kind: our own package, nnU-Net result folders, or brainchop's.
  *
- * Both lie in a folder with a model.json. "fabrica-model" is read by `segment`; "fabrica-nnunet",
- * written by fab_models_add, points at result folders below it, run by `nnunet` or, with
- * TotalSegmentator's resampling around it, by `totalseg`.
+ * All lie in a folder with a model.json. "fabrica-model" is read by `segment`. Those written by
+ * fab_models_add point at folders below: "fabrica-nnunet" at result folders, run by `nnunet` or,
+ * with TotalSegmentator's resampling around it, by `totalseg`; "fabrica-brainchop" at one of
+ * brainchop's.
  */
 #ifndef FAB_PIPELINE_NETWORK_H
 #define FAB_PIPELINE_NETWORK_H
@@ -10,7 +11,8 @@
 #include "fabrica/nnunet.h"
 #include "pipeline_internal.h"
 
-#define FAB_NETWORK_FORMAT "fabrica-nnunet"
+#define FAB_NETWORK_NNUNET "fabrica-nnunet"
+#define FAB_NETWORK_BRAINCHOP "fabrica-brainchop"
 
 /* The model called name (NULL: the newest for the study's modality), fit for this study. */
 fab_status fab_network_choose(const char *const *folders, const char *name,
@@ -52,7 +54,7 @@ typedef struct fab_network_run {
     bool no_postprocessing; /* of nnU-Net's result folder */
     const fab_progress *progress;
 } fab_network_run;
-/* Where part number `part` of a "fabrica-nnunet" package lies; FAB_ERR_FORMAT if its card names
+/* Where part number `part` of an added package lies; FAB_ERR_FORMAT if its card names
  * none, or one outside of the package. */
 fab_status fab_network_part_folder(const char *folder, const fab_json *card, size_t part,
                                    char *out, size_t room, fab_error *err);

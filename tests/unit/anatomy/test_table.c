@@ -48,7 +48,7 @@ static void names_of_our_networks_and_phantom(void)
         "transverse_process", "articular_processes_superior", "articular_processes_inferior",
         "dura", "ligamentum_flavum", "nerve_roots", "metal_implant", "vertebrae_L6",
         "disc_C2_C3", "disc_T1_T2", "disc_T12_L1", "disc_L1_L2", "disc_L5_S1", "disc_L5_L6",
-        "disc_L6_S1", "disc_L4_S1",
+        "disc_L6_S1", "disc_L4_S1", "hippocampus_left", "cortex_precuneus_right", "brain_stem",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (!fab_anatomy_find(names[i])) fprintf(stderr, "missing: %s\n", names[i]);
@@ -104,6 +104,7 @@ static bool code_valid(const fab_code *code)
     if (!code->scheme || !code->value || !code->meaning || !code->meaning[0]) return false;
     if (strlen(code->meaning) > 64 || strlen(code->value) > 16) return false; /* LO, SH */
     if (!strcmp(code->scheme, "SCT")) return verhoeff_valid(code->value);
+    if (!strcmp(code->scheme, "DCM")) return strspn(code->value, "0123456789") == 6;
     return !strcmp(code->scheme, "99FAB");
 }
 
@@ -194,6 +195,7 @@ static void chosen_facts(void)
         {"vertebrae_C1", "14806007"},           {"rib_left_1", "48535007"},
         {"rib_right_12", "43993008"},           {"aorta", "15825003"},
         {"lung_middle_lobe_right", "40020002"}, {"spinal_cord", "2748008"},
+        {"thalamus_left", "42695009"},          {"amygdala_right", "4958002"},
     };
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
         CHECK(!strcmp(fab_anatomy_find(facts[i][0])->type.value, facts[i][1]));
@@ -201,6 +203,8 @@ static void chosen_facts(void)
                   "Gluteus minimus muscle"));
     CHECK(!strcmp(fab_anatomy_find("kidney_cyst_left")->region.value, "64033007"));
     CHECK(!strcmp(fab_anatomy_find("disc_L4_L5")->region.value, "243923001"));
+    CHECK(!strcmp(fab_anatomy_find("cortex_insula_left")->type.value, "40146001"));
+    CHECK(!strcmp(fab_anatomy_find("cortex_cuneus_right")->region.value, "31065004"));
 }
 
 /* Values of D50 CIELab for sRGB: Lindbloom's calculator (Bradford), PS3.3 scaling. */
