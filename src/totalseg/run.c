@@ -145,7 +145,7 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
 {
     const size_t joined = (size_t)fab_grid_voxels(fab_volume_grid(image)) * sizeof *into;
     const size_t cap = o->max_memory_bytes;
-    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
+    const fab_nnunet_load_options as_is = {.no_postprocessing = true, .precision = o->precision};
     const double step = t->total && t->spacing_mm < 3 ? 0.8 : 0.5; /* as TotalSegmentator's */
     fab_nnunet_options no = {.step = o->step > 0 ? o->step : step, .exact = o->exact,
                              .no_mirroring = true,
