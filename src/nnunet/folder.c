@@ -157,7 +157,8 @@ static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_erro
         fab_tensors_free(flat);
         FAB_TRY(status);
     }
-    return fab_net_create_unet(&m->plan.net, weights, fab_nn_isa_best(), &m->net[at], err);
+    return fab_net_create_unet(&m->plan.net, weights, fab_nn_isa_best(FAB_PRECISION_FP32),
+                               &m->net[at], err);
 }
 
 static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_sha256 *hash,

@@ -356,7 +356,7 @@ fab_status fab_network_segment(const fab_network *n, const fab_volume *const *im
     if (n->model) return segment_own(n, images[0], how, out, err);
     if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
         return run_brainchop(n, images[0], how, out, err);
-    out->isa = fab_nn_isa_name(fab_nn_isa_best());
+    out->isa = fab_nn_isa_name(fab_nn_isa_best(FAB_PRECISION_FP32));
     return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
                           : run_nnunet(n, images, how, out, err);
 }

@@ -147,16 +147,20 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
     const size_t cap = o->max_memory_bytes;
     static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
     const double step = t->total && t->spacing_mm < 3 ? 0.8 : 0.5; /* as TotalSegmentator's */
-    const fab_nnunet_options no = {.step = o->step > 0 ? o->step : step, .exact = o->exact,
-                                   .no_mirroring = true,
-                                   .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0,
-                                   .progress = o->progress};
+    fab_nnunet_options no = {.step = o->step > 0 ? o->step : step, .exact = o->exact,
+                             .no_mirroring = true,
+                             .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0};
     for (int i = 0; i < t->part_count; i++) {
+        fab_progress_span span;
+        fab_progress_span_start(&span, o->progress, (double)i / t->part_count,
+                                (i + 1.0) / t->part_count);
         FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
         FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
         fab_nnunet_report report = {0};
         if (!part_is_wanted(t, &t->part[i], o->structures)) continue;
+        FAB_TRY(fab_progress_step(&span.progress, "load", 0, err));
         FAB_TRY(fab_nnunet_load(t->part[i].folder, &as_is, &m, err));
+        no.progress = &span.progress;
         FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
         merge(t, &t->part[i], labels, o->structures, into);
         *patches += report.patches;
@@ -223,15 +227,21 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
                             fab_error *err)
 {
     const ras_view v = view_of(fab_volume_grid(image));
+    fab_totalseg_options inner = *o;
+    fab_progress_span span;
+    fab_progress_span_start(&span, o->progress, 0.02, 0.99);
+    inner.progress = &span.progress;
     FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *joined = NULL;
+    FAB_TRY(fab_progress_step(o->progress, "resample", 0, err));
     FAB_TRY(to_spacing(image, &v, t->spacing_mm, cut, &small, err));
     const int32_t *s = fab_volume_grid(small)->size;
     const int size[3] = {s[2], s[1], s[0]};
     FAB_TRY(fab_volume_create(fab_volume_grid(small), FAB_U16, &joined, err));
     memset(fab_volume_data_mut(joined), 0, fab_volume_bytes(joined));
-    FAB_TRY(run_parts(t, small, o, fab_volume_data_mut(joined), &n->parts, &n->patches, err));
+    FAB_TRY(run_parts(t, small, &inner, fab_volume_data_mut(joined), &n->parts, &n->patches, err));
     small = fab_volume_unref(small);
+    FAB_TRY(fab_progress_step(o->progress, "labels back", 0.99, err));
     FAB_TRY(clean(t, joined, err));
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
     return from_spacing(fab_volume_data(joined), size, &v, fab_volume_grid(image), wide, labels,
@@ -307,10 +317,16 @@ static fab_status run_cropped(const fab_totalseg *t, const fab_volume *image,
     FAB_AUTO(fab_volume_unref) fab_volume *found = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *part = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *inside = NULL;
-    FAB_TRY(run_image(t->rough, image, false, o, &found, n, err));
-    if (!find_box(found, low, size)) return run_image(t, image, false, o, labels, n, err);
+    fab_totalseg_options before = *o, after = *o;
+    fab_progress_span first, rest;
+    fab_progress_span_start(&first, o->progress, 0, 0.2);
+    fab_progress_span_start(&rest, o->progress, 0.2, 1);
+    before.progress = &first.progress;
+    after.progress = &rest.progress;
+    FAB_TRY(run_image(t->rough, image, false, &before, &found, n, err));
+    if (!find_box(found, low, size)) return run_image(t, image, false, &after, labels, n, err);
     FAB_TRY(fab_volume_crop(image, low, size, &part, err));
-    FAB_TRY(run_image(t, part, true, o, &inside, n, err));
+    FAB_TRY(run_image(t, part, true, &after, &inside, n, err));
     return paste(inside, low, fab_volume_grid(image), labels, err);
 }
 
@@ -325,6 +341,7 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
     const bool rough = o.structures && t->rough && knows_all(t->rough, o.structures);
     FAB_TRY((rough ? run_cropped(t, image, &o, labels, &n, err)
                    : run_image(t, image, false, &o, labels, &n, err)));
+    FAB_TRY(fab_progress_step(o.progress, "labels back", 1, err));
     if (parts_run) *parts_run = n.parts;
     if (patches) *patches = n.patches;
     return FAB_OK;
