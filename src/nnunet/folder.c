@@ -81,10 +81,11 @@ static fab_status find_result(const char *path, const char *wanted, char *out, s
         return FAB_OK;
     }
     FAB_TRY(find_below(path, &s, err));
-    if (s.count == 0)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net results%s%s (a folder with plans.json and "
-                 "dataset.json)%s%s", path, wanted ? " of configuration " : "",
-                 wanted ? wanted : "", s.names[0] ? "; there are: " : "", s.names);
+    if (s.count == 0) /* others are there: a choice that cannot be met, not an empty folder */
+        FAB_FAIL(err, s.names[0] ? FAB_ERR_ARG : FAB_ERR_NOTFOUND,
+                 "%s: no nnU-Net results%s%s (a folder with plans.json and dataset.json)%s%s", path,
+                 wanted ? " of configuration " : "", wanted ? wanted : "",
+                 s.names[0] ? "; there are: " : "", s.names);
     if (s.count > 1)
         FAB_FAIL(err, FAB_ERR_ARG, "%s: several results (%s): name one", path, s.names);
     snprintf(out, room, "%s", s.found);
@@ -307,14 +308,14 @@ static fab_status load_previous(fab_nnunet *m, const fab_nnunet_load_options *op
     o.configuration = stage;
     o.no_postprocessing = true; /* nnU-Net hands over what the network said */
     if (!own)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s; they are looked for "
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s needs the results of %s; they are looked for "
                  "beside a folder called TRAINER__PLANS__%s", m->folder, m->plan.configuration,
                  stage, m->plan.configuration);
     const int n = snprintf(path, sizeof path, "%.*s%s", (int)(own - m->folder), m->folder, stage);
     if (n < 0 || (size_t)n >= sizeof path)
         FAB_FAIL(err, FAB_ERR_LIMIT, "%s: the path is too long", m->folder);
     if (strchr(stage, '/') || !is_result(path))
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s, and %s is not there",
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s needs the results of %s, and %s is not there",
                  m->folder, m->plan.configuration, stage, path);
     FAB_TRY(load(path, &o, m, &m->previous, err));
     if (m->previous->plan.channels != m->plan.channels)
