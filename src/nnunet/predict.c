@@ -142,7 +142,8 @@ static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
                          c->size[2]};
     const size_t count = (size_t)m->plan.head_count * voxels_of(kept);
     so.depth = single ? kept[0] : 0;
-    FAB_TRY(check_memory(planned_bytes(m, images, c, so, count), o->max_memory_bytes, err));
+    const size_t planned = planned_bytes(m, images, c, so, count) + o->held_bytes;
+    FAB_TRY(check_memory(planned, o->max_memory_bytes, err));
     FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
     if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
     return (single ? run_one_fold : run_folds)(m, c, &so, logits, labels, patches, err);

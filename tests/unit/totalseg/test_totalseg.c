@@ -1,6 +1,8 @@
 /* test_totalseg.c - tasks of one and of two small random networks (tests/golden/nnunet_folder):
  * names, parts, orientations, structures asked for. */
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "fabrica/totalseg.h"
 #include "harness.h"
@@ -348,6 +350,72 @@ static void parts_that_are_named(void)
     CHECK(strstr(err.message, "Dataset999_Gone") && !t);
 }
 
+/* A fine image: most of the memory is the image's, its labels' and the resampling's. */
+static fab_volume *make_fine_image(void)
+{
+    fab_volume *v = NULL;
+    fab_grid g = {.size = {200, 160, 300},
+                  .world_from_voxel = {{{-0.5, 0, 0, 30}, {0, -0.5, 0, 20}, {0, 0, 0.25, -10}}}};
+    CHECK_OK(fab_volume_create(&g, FAB_I16, &v, &err));
+    int16_t *at = fab_volume_data_mut(v);
+    for (int64_t i = 0; i < fab_grid_voxels(&g); i++) at[i] = (int16_t)(i * 7919 % 1500 - 900);
+    return v;
+}
+
+/* Runs with a cap and says how many MB the message asks for; 0: it ran. */
+static long megabytes_asked(const fab_totalseg *t, const fab_volume *image, size_t cap,
+                            const char *words)
+{
+    const fab_totalseg_options o = {.max_memory_bytes = cap};
+    fab_volume *labels = NULL;
+    const fab_status status = fab_totalseg_run(t, image, &o, &labels, NULL, NULL, &err);
+    fab_volume_unref(labels);
+    if (status == FAB_OK) return 0;
+    CHECK(status == FAB_ERR_LIMIT);
+    const char *at = strstr(err.message, words);
+    CHECK(at != NULL);
+    return strtol(at + strlen(words), NULL, 10);
+}
+
+/* The process may have that much more data than it has now. */
+static void limit_data(size_t bytes)
+{
+    char line[256];
+    unsigned long long kib = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmData: %llu", &kib) == 1) break;
+    if (f) fclose(f);
+    const struct rlimit limit = {(rlim_t)(kib << 10) + bytes, (rlim_t)(kib << 10) + bytes};
+    if (!kib || setrlimit(RLIMIT_DATA, &limit) != 0) _exit(3);
+}
+
+/* What a cap must be is said before each stage, and with that much it runs, in that much. */
+static void memory_is_planned(void)
+{
+    FAB_AUTO(fab_totalseg_free) fab_totalseg *t = load(one_part, FAB_TOTALSEG_FAST);
+    fab_volume *image = make_fine_image();
+    fab_threads_set(1);
+    const long zoom = megabytes_asked(t, image, 1000000, "resampling this image needs ");
+    CHECK(zoom > 19 && zoom < 40); /* the image is 19.2 MB */
+    const long all = megabytes_asked(t, image, (size_t)zoom * 1000000, "network need");
+    CHECK(all == 0 || all >= zoom); /* 0: the network needs less */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    const pid_t child = fork();
+    if (child == 0) { /* it has the image already; 3 MB for files and the heap's own */
+        limit_data((size_t)(all ? all : zoom) * 1000000 - fab_volume_bytes(image) + 3000000);
+        fab_totalseg_options o = {.max_memory_bytes = (size_t)(all ? all : zoom) * 1000000};
+        fab_volume *labels = NULL;
+        _exit(fab_totalseg_run(t, image, &o, &labels, NULL, NULL, &err) == FAB_OK ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+#endif
+    fab_threads_set(0);
+    fab_volume_unref(image);
+}
+
 static void what_is_not_there(void)
 {
     fab_totalseg *t = NULL;
@@ -377,7 +445,8 @@ int main(void)
     copy_dataset(two_parts, "Dataset901_Other", "dataset.json", "\"aorta\"", "\"kidney_left\"");
     fab_test tests[] = {TEST(values_are_totalsegmentator_s), TEST(orientation_does_not_matter),
                         TEST(parts_are_joined_by_name), TEST(parts_that_are_named),
-                        TEST(looks_roughly_first), TEST(body_is_cleaned), TEST(what_is_not_there)};
+                        TEST(looks_roughly_first), TEST(body_is_cleaned),
+                        TEST(memory_is_planned), TEST(what_is_not_there)};
     int status = fab_test_run(tests, sizeof tests / sizeof *tests);
     return fab_path_remove_tree(two_parts, &err) == FAB_OK ? status : 1;
 }
