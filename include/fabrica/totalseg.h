@@ -9,6 +9,7 @@
 #define FABRICA_TOTALSEG_H
 
 #include "fabrica/anatomy.h"
+#include "fabrica/nn.h"
 #include "fabrica/volume.h"
 
 #ifdef __cplusplus
@@ -51,6 +52,7 @@ typedef struct fab_totalseg_options {
                                       below 3 mm, else 0.5 */
     bool exact;                    /* nnU-Net's fp16 sums */
     size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
+    fab_precision precision;       /* of the networks' arithmetic */
     const fab_progress *progress;
 } fab_totalseg_options;
 

@@ -66,7 +66,7 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
                             const fab_totalseg_options *o, uint16_t *into, run_state *state,
                             fab_error *err)
 {
-    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
+    const fab_nnunet_load_options as_is = {.no_postprocessing = true, .precision = o->precision};
     const double step = t->total && t->spacing_mm < 3 ? 0.8 : 0.5; /* as TotalSegmentator's */
     fab_nnunet_options no = {.step = o->step > 0 ? o->step : step, .exact = o->exact,
                              .no_mirroring = true, .max_memory_bytes = o->max_memory_bytes,
