@@ -134,6 +134,7 @@ static const char *series_choice(const char *series)
 
 static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
 {
+    static const char *const qualities[] = {"best", "fast", "fastest"};
     const fab_twin_options *o = t->o;
     fab_json *j = NULL;
     FAB_TRY(fab_put_object(m, "options", &j, err));
@@ -141,6 +142,8 @@ static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
     FAB_TRY(fab_put_text_or_null(j, "formats", o->formats, err));
     FAB_TRY(fab_put_int(j, "max_memory_bytes", (int64_t)o->max_memory_bytes, err));
     FAB_TRY(fab_put_real(j, "window_step", o->step > 0 ? o->step : NAN, 4, err));
+    FAB_TRY(fab_put_text(j, "quality", qualities[o->quality], err));
+    FAB_TRY(fab_put_text_or_null(j, "structures", o->structures, err));
     FAB_TRY(fab_put_bool(j, "postprocessing", !o->no_postprocessing, err));
     FAB_TRY(fab_put_text(j, "precision", fab_precision_name(o->precision), err));
     FAB_TRY(fab_put_int(j, "smoothing_iterations",

@@ -95,7 +95,7 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
 static fab_status clean(const fab_totalseg *t, fab_volume *labels, fab_error *err)
 {
     static const double least_mm3 = 50000;
-    const double voxel_mm3 = t->spacing_mm * t->spacing_mm * t->spacing_mm;
+    const double voxel_mm3 = fab_grid_voxel_volume_mm3(fab_volume_grid(labels));
     const struct {
         const char *name;
         fab_component_rule rule;
@@ -128,7 +128,7 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
                             fab_error *err)
 {
     const fab_totalseg_view v = fab_totalseg_view_of(fab_volume_grid(image));
-    const fab_grid at = fab_totalseg_grid_at(&v, t->spacing_mm);
+    const fab_grid at = fab_totalseg_grid_at(&v, t->resample_mm);
     const size_t before = state->held, image_bytes = fab_volume_bytes(image);
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
     const size_t label_bytes = (size_t)fab_grid_voxels(fab_volume_grid(image)) * (wide ? 2 : 1);
