@@ -2,8 +2,8 @@
  *
  * Convolutions by vdpbf16ps must give the bits of the reference; on emulated tiles those of
  * tdpbf16ps's order of sums, written here again from Intel's description; and AMX's own machine
- * code, its tile instructions trapped and emulated (amx_trap.h), those of the emulated tiles. Loads,
- * stores and sums must give the scalar kernels' bits for every kind of value.
+ * code, its tile instructions trapped and emulated (amx_trap.h), those of the emulated tiles.
+ * Loads, stores and sums must give the scalar kernels' bits for every kind of value.
  */
 #include "nn_internal.h"
 
