@@ -303,7 +303,8 @@ typedef struct fab_net_plan {
     size_t winograd;     /* floats of the largest operation's transformed weights */
 } fab_net_plan;
 
-fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_plan *out,
+/* `keep`: every tensor has a place of its own, for training. */
+fab_status fab_net_plan_make(const fab_net *net, const int patch[3], bool keep, fab_net_plan *out,
                              fab_error *err);
 
 /* Running statistics of a tile, per channel of one output block. */
@@ -323,6 +324,8 @@ struct fab_net_session {
     fab_tile_stats *partials;
     float *affine;          /* per tensor: scale then shift, 2 * padded channels */
     size_t affine_offset[FAB_NN_MAX_OPS + 1];
+    bool keep;              /* tensors and norms, for training */
+    float *norms;           /* as affine: mean, then 1 / standard deviation; NULL unless kept */
     const float *input;
     fab_net_sink sink;
     void *sink_ctx;
