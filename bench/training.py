@@ -28,6 +28,7 @@ except ImportError:
     sys.exit(77)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+os.environ.setdefault("FAB_SOURCE_ROOT", str(ROOT))
 sys.path[:0] = [str(ROOT / "train"), str(ROOT / "tests/interop/nn")]
 import net as netlib  # noqa: E402
 import gradients as reference  # noqa: E402

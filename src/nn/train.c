@@ -1,4 +1,4 @@
-/* train.c - a trainer: its memory, one patch forward and back, AdamW, and its weights as tensors. */
+/* train.c - a trainer: memory, one patch forward and back, AdamW, its weights as tensors. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,7 +154,7 @@ fab_status fab_trainer_create(const fab_unet_config *c, const fab_tensors *weigh
     FAB_AUTO(fab_trainer_free) fab_trainer *t = fab_calloc(1, sizeof *t);
     if (!t) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a trainer");
     FAB_TRY(fab_net_create_unet(c, weights, isa, &t->net, err));
-    if (t->net->kernels->planes)
+    if (!t->net->kernels->train)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "training is in fp32, not by %s kernels",
                  t->net->kernels->name);
     FAB_TRY(fab_nn_session_create_kept(t->net, patch, &t->session, err));

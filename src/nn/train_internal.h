@@ -2,7 +2,6 @@
 #ifndef FAB_NN_TRAIN_INTERNAL_H
 #define FAB_NN_TRAIN_INTERNAL_H
 
-#include "fabrica/nn_train.h"
 #include "run_internal.h"
 
 /* Parameters of an operation, in the engine's packed layout; padding stays zero. */

@@ -26,58 +26,50 @@ static norm_run norm_of(fab_trainer *t, int op)
                       .slope = (float)t->net->config.slope};
 }
 
+static fab_back_row row_of(const norm_run *r, int64_t plane_index)
+{
+    const int at = (int)(plane_index / r->p->out_size[0]) * FAB_NN_BLOCK;
+    const int64_t plane = (int64_t)r->p->out_size[1] * r->p->out_size[2] * FAB_NN_BLOCK;
+    return (fab_back_row){.raw = r->raw + plane_index * plane,
+                          .gradient = r->gradient + plane_index * plane,
+                          .scale = r->scale + at, .shift = r->shift + at, .mean = r->mean + at,
+                          .factor = r->factor + at, .slope = r->slope,
+                          .count = r->p->out_size[2]};
+}
+
 /* A plane of a channel block: through the activation; sums of g and of g x. */
 static void sums_task(void *ctx, int64_t index, int worker)
 {
     const norm_run *r = ctx;
-    const int planes = r->p->out_size[0], block = (int)(index / planes);
-    const int64_t plane = (int64_t)r->p->out_size[1] * r->p->out_size[2] * FAB_NN_BLOCK;
-    const float *raw = r->raw + index * plane;
-    const float *scale = r->scale + block * FAB_NN_BLOCK, *shift = r->shift + block * FAB_NN_BLOCK;
-    const float *mean = r->mean + block * FAB_NN_BLOCK, *factor = r->factor + block * FAB_NN_BLOCK;
-    float *g = r->gradient + index * plane;
     double *sums = r->t->sums + index * 2 * FAB_NN_BLOCK;
+    fab_back_row row = row_of(r, index);
     (void)worker;
     for (int c = 0; c < 2 * FAB_NN_BLOCK; c++) sums[c] = 0;
-    for (int64_t row = 0; row < plane; row += (int64_t)r->p->out_size[2] * FAB_NN_BLOCK) {
-        float first[FAB_NN_BLOCK] = {0}, second[FAB_NN_BLOCK] = {0};
-        for (int64_t v = row; v < row + (int64_t)r->p->out_size[2] * FAB_NN_BLOCK;
-             v += FAB_NN_BLOCK)
-            for (int c = 0; c < FAB_NN_BLOCK; c++) {
-                const float z = raw[v + c] * scale[c] + shift[c];
-                const float d = g[v + c] * (z > 0.0f ? 1.0f : r->slope);
-                g[v + c] = d;
-                first[c] += d;
-                second[c] += d * (raw[v + c] - mean[c]) * factor[c];
-            }
+    for (int y = 0; y < r->p->out_size[1]; y++) {
+        r->t->net->kernels->train->activation_back(&row);
         for (int c = 0; c < FAB_NN_BLOCK; c++) {
-            sums[c] += (double)first[c];
-            sums[FAB_NN_BLOCK + c] += (double)second[c];
+            sums[c] += (double)row.first[c];
+            sums[FAB_NN_BLOCK + c] += (double)row.second[c];
         }
+        row.raw += row.count * FAB_NN_BLOCK;
+        row.gradient += row.count * FAB_NN_BLOCK;
     }
 }
 
 static void apply_task(void *ctx, int64_t index, int worker)
 {
     const norm_run *r = ctx;
-    const int planes = r->p->out_size[0], block = (int)(index / planes);
-    const int64_t plane = (int64_t)r->p->out_size[1] * r->p->out_size[2] * FAB_NN_BLOCK;
+    const int planes = r->p->out_size[0];
     const double count = (double)fab_train_volume(r->p->out_size);
-    const double *sums = r->t->sums + (int64_t)block * planes * 2 * FAB_NN_BLOCK;
-    const float *raw = r->raw + index * plane;
-    const int at = block * FAB_NN_BLOCK;
-    float *g = r->gradient + index * plane;
-    float one[FAB_NN_BLOCK], two[FAB_NN_BLOCK];
+    const double *sums = r->t->sums + index / planes * planes * 2 * FAB_NN_BLOCK;
+    fab_back_row row = row_of(r, index);
     (void)worker;
+    row.count *= r->p->out_size[1];
     for (int c = 0; c < FAB_NN_BLOCK; c++) {
-        one[c] = (float)(sums[c] / count);
-        two[c] = (float)(sums[FAB_NN_BLOCK + c] / count);
+        row.first[c] = (float)(sums[c] / count);
+        row.second[c] = (float)(sums[FAB_NN_BLOCK + c] / count);
     }
-    for (int64_t v = 0; v < plane; v += FAB_NN_BLOCK)
-        for (int c = 0; c < FAB_NN_BLOCK; c++) {
-            const float x = (raw[v + c] - r->mean[at + c]) * r->factor[at + c];
-            g[v + c] = r->scale[at + c] * (g[v + c] - one[c] - x * two[c]);
-        }
+    r->t->net->kernels->train->norm_back(&row);
 }
 
 void fab_train_norm_gradient(fab_trainer *t, int op)

@@ -1,10 +1,9 @@
 /* train_weights.c - the gradient of an operation's weights: input times result's gradient, summed
  * over the voxels.
  *
- * It runs on the convolution kernel with the roles changed: "voxels" are the input's channels,
- * "weights" the rows of the result's gradient, and what is summed over are the voxels of a row. For
- * that a tile's input is turned into channel-major rows; with strides, each remainder along x is a
- * row of its own. Tiles add up in a fixed number of lanes, and the lanes in order.
+ * A tile's input is loaded as for the operation itself, the result's gradient as rows one behind
+ * the other; each tap is an outer product of channels and outputs, summed over the tile. Tiles
+ * add up in a fixed number of lanes, and the lanes in order.
  */
 #include <string.h>
 
@@ -21,9 +20,7 @@ typedef struct weights_run {
     bool up;
     int positions, taps;  /* UP: positions of one tap */
     int grid[3];          /* tiles cover: UP: inputs, else results */
-    int phases, row;      /* of a turned row along x; its floats, all phases */
-    ptrdiff_t channel;    /* floats from a channel to the next, turned */
-    size_t turned_at, result_at; /* in scratch, floats */
+    size_t result_at;     /* in scratch, floats */
     int lanes, groups;    /* tasks: a lane's tiles for a group of output blocks */
     int group;
     size_t count;         /* of a lane */
@@ -62,13 +59,8 @@ static void plan_weights(const fab_trainer *t, int index, weights_run *r)
     r->lanes = least(FAB_TRAIN_LANES, tiles);
     r->group = 2 * ceil_div(ceil_div(op->out_blocks, 2), ceil_div(FAB_TRAIN_LANES, r->lanes));
     r->groups = ceil_div(op->out_blocks, r->group);
-    r->phases = conv ? op->stride[2] : 1;
-    r->row = r->phases * ceil_div(r->p.halo[2], r->phases);
-    r->channel = (ptrdiff_t)r->p.halo[0] * r->p.halo[1] * r->row;
     r->count = t->params[index][FAB_PARAM_WEIGHTS].count;
-    r->turned_at = (size_t)(fab_train_volume(r->p.halo) * FAB_NN_BLOCK * op->blocks);
-    r->result_at = r->turned_at + (size_t)(r->channel * FAB_NN_BLOCK * op->blocks);
-    r->result_at = (r->result_at + 15) / 16 * 16;
+    r->result_at = (size_t)(fab_train_volume(r->p.halo) * FAB_NN_BLOCK * op->blocks);
 }
 
 size_t fab_train_weight_scratch(const fab_trainer *t, int op)
@@ -97,25 +89,6 @@ static fab_task tile_of(const weights_run *r, int tile, float *scratch)
     return t;
 }
 
-/* [block][z][y][x][pitch] to [block][channel][z][y][phase][x]. */
-static void turn(const weights_run *r, const fab_task *t, float *scratch)
-{
-    const int *halo = r->p.halo, pitch = r->p.pitch, along = r->row / r->phases;
-    for (int b = 0; b < r->forward.op->blocks; b++)
-        for (int i = 0; i < t->halo[0] * t->halo[1]; i++) {
-            const int z = i / t->halo[1], y = i % t->halo[1];
-            const ptrdiff_t line = (ptrdiff_t)z * halo[1] + y;
-            const float *from = scratch + (b * (ptrdiff_t)fab_train_volume(halo) +
-                                           line * halo[2]) * pitch;
-            float *to = scratch + r->turned_at + (ptrdiff_t)b * FAB_NN_BLOCK * r->channel +
-                        line * r->row;
-            for (int phase = 0; phase < r->phases; phase++)
-                for (int c = 0; c < r->forward.op->channels[b]; c++)
-                    for (int x = phase, q = 0; x < t->halo[2]; x += r->phases, q++)
-                        to[c * r->channel + phase * along + q] = from[(ptrdiff_t)x * pitch + c];
-        }
-}
-
 /* The rows of the result's gradient, one behind the other: [block][z][y][x][16]. */
 static void load_result(const weights_run *r, const fab_task *t, int first, int blocks,
                         const int place[3], float *to)
@@ -129,50 +102,46 @@ static void load_result(const weights_run *r, const fab_task *t, int first, int 
             const int y = (t->at[1] + i % t->size[1]) * step[1] + place[1];
             const float *from = r->result + ((((ptrdiff_t)b * n[0] + z) * n[1] + y) * n[2] +
                                              t->at[2] * step[2] + place[2]) * FAB_NN_BLOCK;
-            for (int x = 0; x < t->size[2]; x++, to += FAB_NN_BLOCK)
-                memcpy(to, from + (ptrdiff_t)x * step[2] * FAB_NN_BLOCK, voxel);
+            if (step[2] == 1) memcpy(to, from, (size_t)t->size[2] * voxel);
+            else
+                for (int x = 0; x < t->size[2]; x++)
+                    memcpy(to + x * FAB_NN_BLOCK, from + (ptrdiff_t)x * step[2] * FAB_NN_BLOCK,
+                           voxel);
+            to += (ptrdiff_t)t->size[2] * FAB_NN_BLOCK;
         }
 }
 
 typedef struct product {
     const weights_run *r;
     const fab_task *t;
-    const float *turned, *result; /* result: of output block `first` on */
+    const float *input, *result; /* result: of output block `first` on */
     float *lane;
     int position, first, blocks;
-    int32_t rows[TILE_Y];         /* the voxels of each row */
 } product;
 
 /* Adds one tap's [c][16] of an input block and one or two output blocks to the lane. */
 static void add_tap(const product *k, int ob, int block, int tap)
 {
-    static const int32_t none = 0;
     const weights_run *r = k->r;
     const fab_net_op *op = r->forward.op;
-    const int *kernel = op->kernel, *n = k->t->size, channels = op->channels[block];
-    const int at[3] = {r->up ? 0 : tap / (kernel[1] * kernel[2]),
-                       r->up ? 0 : tap / kernel[2] % kernel[1], r->up ? 0 : tap % kernel[2]};
-    const int *s = op->stride, sz = r->up ? 1 : s[0], sy = r->up ? 1 : s[1];
-    const ptrdiff_t plane = (ptrdiff_t)n[1] * n[2] * FAB_NN_BLOCK;
-    float sums[2 * FAB_NN_BLOCK * FAB_NN_BLOCK] __attribute__((aligned(64)));
-    fab_conv_row row = {.in_block = (ptrdiff_t)sy * r->row, .tap = &none, .channels = k->rows,
-                        .taps = 1, .blocks = n[1], .in_step = (int)r->channel, .out = sums,
-                        .out_step = FAB_NN_BLOCK, .count = channels, .pair = ob + 1 < k->blocks,
-                        .pair_weights = plane * n[0], .pair_out = FAB_NN_BLOCK * FAB_NN_BLOCK};
+    const int *kernel = op->kernel, *n = k->t->size, *halo = r->p.halo;
+    const bool conv = op->kind == FAB_OP_CONV;
+    const int s[3] = {conv ? op->stride[0] : 1, conv ? op->stride[1] : 1, conv ? op->stride[2] : 1};
+    const ptrdiff_t plane = (ptrdiff_t)n[1] * n[2] * FAB_NN_BLOCK, pitch = r->p.pitch;
+    const ptrdiff_t first = ((ptrdiff_t)tap / (kernel[1] * kernel[2]) * halo[1] +
+                             tap / kernel[2] % kernel[1]) * halo[2] + tap % kernel[2];
+    const ptrdiff_t row = (k->position * op->out_blocks + k->first + ob) * op->weights_stride;
+    const ptrdiff_t at = (ptrdiff_t)fab_train_channels(op, block) * r->taps +
+                         tap * op->channels[block];
+    fab_outer o = {.in_row = (ptrdiff_t)s[1] * halo[2] * pitch, .in_step = s[2] * pitch,
+                   .result_pair = plane * n[0], .to = k->lane + row + at * FAB_NN_BLOCK,
+                   .to_pair = op->weights_stride, .rows = n[1], .count = n[2],
+                   .channels = op->channels[block], .pair = ob + 1 < k->blocks};
     for (int z = 0; z < n[0]; z++) {
-        row.in = k->turned + (ptrdiff_t)block * FAB_NN_BLOCK * r->channel +
-                 ((ptrdiff_t)(z * sz + at[0]) * r->p.halo[1] + at[1]) * r->row +
-                 at[2] % r->phases * (r->row / r->phases) + at[2] / r->phases;
-        row.weights = k->result + (ob * n[0] + z) * plane;
-        r->t->net->kernels->conv(&row);
-        for (int i = 0; i <= row.pair; i++) {
-            float *to = k->lane + (k->position * op->out_blocks + k->first + ob + i) *
-                                      op->weights_stride +
-                        ((ptrdiff_t)fab_train_channels(op, block) * r->taps + tap * channels) *
-                            FAB_NN_BLOCK;
-            for (int j = 0; j < channels * FAB_NN_BLOCK; j++)
-                to[j] += sums[i * FAB_NN_BLOCK * FAB_NN_BLOCK + j];
-        }
+        o.in = k->input + (block * (ptrdiff_t)fab_train_volume(halo) + first +
+                           (ptrdiff_t)z * s[0] * halo[1] * halo[2]) * pitch;
+        o.result = k->result + (ob * n[0] + z) * plane;
+        r->t->net->kernels->train->outer(&o);
     }
 }
 
@@ -183,7 +152,7 @@ static void lane_task(void *ctx, int64_t index, int worker)
     const int lane = (int)(index / r->groups), *k = op->kernel;
     const int tiles = (int)fab_train_volume(r->p.tiles);
     float *scratch = r->t->scratch + (size_t)worker * r->t->scratch_floats;
-    product p = {.r = r, .turned = scratch + r->turned_at, .result = scratch + r->result_at,
+    product p = {.r = r, .input = scratch, .result = scratch + r->result_at,
                  .lane = r->t->lanes + (size_t)lane * r->count,
                  .first = (int)(index % r->groups) * r->group};
     p.blocks = least(r->group, op->out_blocks - p.first);
@@ -191,8 +160,6 @@ static void lane_task(void *ctx, int64_t index, int worker)
         const fab_task t = tile_of(r, tile, scratch);
         p.t = &t;
         fab_nn_load_tile(&r->forward, &t);
-        turn(r, &t, scratch);
-        for (int y = 0; y < t.size[1]; y++) p.rows[y] = t.size[2];
         for (p.position = 0; p.position < r->positions; p.position++) {
             const int place[3] = {r->up ? p.position / (k[1] * k[2]) : 0,
                                   r->up ? p.position / k[2] % k[1] : 0,

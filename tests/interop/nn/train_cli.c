@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fabrica/nn_train.h"
+#include "fabrica/nn.h"
 
 static fab_status read_file(const char *path, uint8_t **out, size_t *bytes, fab_error *err)
 {
