@@ -110,6 +110,7 @@ typedef struct fab_nnunet_load_options {
     const char *checkpoint;    /* NULL: checkpoint_final.pth */
     bool plan_only;            /* no weights: such a model cannot predict */
     bool no_postprocessing;    /* not even looked for */
+    fab_precision precision;   /* of the network's arithmetic */
 } fab_nnunet_load_options;
 
 /* path: a result folder (TRAINER__PLANS__CONFIGURATION with plans.json, dataset.json and
@@ -135,6 +136,7 @@ typedef struct fab_nnunet_options {
     bool no_mirroring; /* else the axes the checkpoint allows */
     bool exact;        /* fp16 sums as nnU-Net's, for parity; else fp32 */
     size_t max_memory_bytes; /* 0: no cap; FAB_ERR_LIMIT before the network starts if not enough */
+    size_t held_bytes;       /* what the caller holds meanwhile beside the images: counts too */
     const fab_progress *progress;
 } fab_nnunet_options;
 

@@ -9,6 +9,7 @@
 #define FABRICA_TOTALSEG_H
 
 #include "fabrica/anatomy.h"
+#include "fabrica/nn.h"
 #include "fabrica/volume.h"
 
 #ifdef __cplusplus
@@ -18,10 +19,14 @@ extern "C" {
 #define FAB_TOTALSEG_MAX_PARTS 16
 
 typedef enum fab_totalseg_quality {
-    FAB_TOTALSEG_BEST,   /* the finest spacing there is (1.5 mm) */
+    FAB_TOTALSEG_BEST,   /* the finest spacing there is (1.5 mm for "total") */
     FAB_TOTALSEG_FAST,   /* 3 mm */
     FAB_TOTALSEG_FASTEST /* 6 mm */
 } fab_totalseg_quality;
+
+/* Whether a data set's folder is one that TotalSegmentator publishes, by its name
+ * ("Dataset297_TotalSegmentator_total_3mm_1559subj", "Dataset299_body_1559subj"). */
+bool fab_totalseg_publishes(const char *folder);
 
 /* The data sets of one task and spacing; holds plans and names, weights only while they run. */
 typedef struct fab_totalseg fab_totalseg;
@@ -47,6 +52,7 @@ typedef struct fab_totalseg_options {
                                       below 3 mm, else 0.5 */
     bool exact;                    /* nnU-Net's fp16 sums */
     size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
+    fab_precision precision;       /* of the networks' arithmetic */
     const fab_progress *progress;
 } fab_totalseg_options;
 

@@ -81,10 +81,11 @@ static fab_status find_result(const char *path, const char *wanted, char *out, s
         return FAB_OK;
     }
     FAB_TRY(find_below(path, &s, err));
-    if (s.count == 0)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net results%s%s (a folder with plans.json and "
-                 "dataset.json)%s%s", path, wanted ? " of configuration " : "",
-                 wanted ? wanted : "", s.names[0] ? "; there are: " : "", s.names);
+    if (s.count == 0) /* others are there: a choice that cannot be met, not an empty folder */
+        FAB_FAIL(err, s.names[0] ? FAB_ERR_ARG : FAB_ERR_NOTFOUND,
+                 "%s: no nnU-Net results%s%s (a folder with plans.json and dataset.json)%s%s", path,
+                 wanted ? " of configuration " : "", wanted ? wanted : "",
+                 s.names[0] ? "; there are: " : "", s.names);
     if (s.count > 1)
         FAB_FAIL(err, FAB_ERR_ARG, "%s: several results (%s): name one", path, s.names);
     snprintf(out, room, "%s", s.found);
@@ -136,7 +137,8 @@ static fab_status get_mirroring(const fab_checkpoint *c, bool flat, bool mirror[
     return FAB_OK;
 }
 
-static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_error *err)
+static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_isa isa,
+                            fab_error *err)
 {
     bool mirror[3];
     FAB_AUTO(fab_checkpoint_free) fab_checkpoint *c = NULL;
@@ -156,13 +158,13 @@ static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_erro
         fab_tensors_free(flat);
         FAB_TRY(status);
     }
-    return fab_net_create_unet(&m->plan.net, weights, fab_nn_isa_best(FAB_PRECISION_FP32),
-                               &m->net[at], err);
+    return fab_net_create_unet(&m->plan.net, weights, isa, &m->net[at], err);
 }
 
-static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_sha256 *hash,
-                            fab_error *err)
+static fab_status load_fold(fab_nnunet *m, int at, const fab_nnunet_load_options *o,
+                            fab_sha256 *hash, fab_error *err)
 {
+    const char *checkpoint = o->checkpoint ? o->checkpoint : "checkpoint_final.pth";
     char name[FAB_MAX_NAME_BYTES + 32], path[FAB_MAX_PATH_BYTES], hex[65];
     fab_reader r;
     if (m->fold[at] == FAB_NNUNET_FOLD_ALL) snprintf(name, sizeof name, "fold_all/%s", checkpoint);
@@ -171,7 +173,7 @@ static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_s
     FAB_TRY(fab_sha256_file(path, hex, err));
     fab_sha256_update(hash, hex, 64);
     FAB_TRY(fab_reader_open_file(path, &r, err));
-    fab_status status = read_fold(m, at, &r, err);
+    fab_status status = read_fold(m, at, &r, fab_nn_isa_best(o->precision), err);
     fab_reader_close(&r);
     return status < 0 ? fab_error_prefix(err, "%.*s", (int)(strrchr(path, '/') - path), path)
                       : FAB_OK;
@@ -197,8 +199,7 @@ static fab_status load_folds(fab_nnunet *m, const fab_nnunet_load_options *o, fa
     fab_sha256_init(&hash);
     if (m->previous) fab_sha256_update(&hash, m->previous->sha256, 64);
     for (int i = 0; i < m->fold_count; i++)
-        FAB_TRY(load_fold(m, i, o->checkpoint ? o->checkpoint : "checkpoint_final.pth", &hash,
-                          err));
+        FAB_TRY(load_fold(m, i, o, &hash, err));
     fab_sha256_final(&hash, digest);
     fab_sha256_hex(digest, m->sha256);
     return FAB_OK;
@@ -307,14 +308,14 @@ static fab_status load_previous(fab_nnunet *m, const fab_nnunet_load_options *op
     o.configuration = stage;
     o.no_postprocessing = true; /* nnU-Net hands over what the network said */
     if (!own)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s; they are looked for "
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s needs the results of %s; they are looked for "
                  "beside a folder called TRAINER__PLANS__%s", m->folder, m->plan.configuration,
                  stage, m->plan.configuration);
     const int n = snprintf(path, sizeof path, "%.*s%s", (int)(own - m->folder), m->folder, stage);
     if (n < 0 || (size_t)n >= sizeof path)
         FAB_FAIL(err, FAB_ERR_LIMIT, "%s: the path is too long", m->folder);
     if (strchr(stage, '/') || !is_result(path))
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s, and %s is not there",
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s needs the results of %s, and %s is not there",
                  m->folder, m->plan.configuration, stage, path);
     FAB_TRY(load(path, &o, m, &m->previous, err));
     if (m->previous->plan.channels != m->plan.channels)

@@ -99,9 +99,11 @@ static size_t voxels_of(const int size[3])
     return (size_t)size[0] * (size_t)size[1] * (size_t)size[2];
 }
 
+/* Of a cascade: both stages'. */
 static size_t weight_bytes(const fab_nnunet *m)
 {
-    size_t sum = m->previous ? weight_bytes(m->previous) : 0;
+    if (!m || !m->net[0]) return 0;
+    size_t sum = weight_bytes(m->previous);
     for (int f = 0; f < m->fold_count; f++) sum += fab_net_bytes(m->net[f]);
     return sum;
 }
@@ -140,7 +142,8 @@ static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
                          c->size[2]};
     const size_t count = (size_t)m->plan.head_count * voxels_of(kept);
     so.depth = single ? kept[0] : 0;
-    FAB_TRY(check_memory(planned_bytes(m, images, c, so, count), o->max_memory_bytes, err));
+    const size_t planned = planned_bytes(m, images, c, so, count) + o->held_bytes;
+    FAB_TRY(check_memory(planned, o->max_memory_bytes, err));
     FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
     if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
     return (single ? run_one_fold : run_folds)(m, c, &so, logits, labels, patches, err);
@@ -181,8 +184,11 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
     fab_progress_span_start(&half[1], o.progress, 0.5, 1);
     const fab_progress *whole = o.progress;
     o.progress = cascade ? &half[0].progress : whole;
+    const size_t cap = o.max_memory_bytes, own = weight_bytes(m) - weight_bytes(m->previous);
+    if (cascade && cap) o.max_memory_bytes = cap > own ? cap - own : 1; /* both stages' weights */
     if (cascade) FAB_TRY(run_stage(m->previous, images, NULL, &o, &first, &r.patches, err));
     o.progress = cascade ? &half[1].progress : whole;
+    o.max_memory_bytes = cap;
     FAB_TRY(run_stage(m, images, previous ? previous : first, &o, &second, &r.patches, err));
     FAB_TRY(fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err));
     *labels = second;

@@ -87,10 +87,11 @@ static fab_status check_hounsfield(const fab_network *n, const fab_study *study,
              fab_network_name(n), study->name, low, high, why);
 }
 
-static fab_status check_modality(const fab_network *n, const fab_study *study, fab_error *err)
+fab_status fab_network_check(const fab_network *n, const fab_study *study, bool declared,
+                             fab_error *err)
 {
     const char *wants = text_of(fab_network_card(n), "modality");
-    if (wants[0] && !study->modality[0] && strcmp(wants, "CT") == 0)
+    if (declared && !study->modality[0] && strcmp(wants, "CT") == 0)
         return check_hounsfield(n, study, err);
     if (!wants[0] || !study->modality[0] || strcmp(wants, study->modality) == 0) return FAB_OK;
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "model %s is for %s; %s is %s", fab_network_name(n), wants,
@@ -130,7 +131,8 @@ static fab_status get_channels(fab_network *n, fab_error *err)
 }
 
 fab_status fab_network_choose(const char *const *folders, const char *name,
-                              const fab_study *study, fab_network **out, fab_error *err)
+                              const fab_study *study, fab_precision precision,
+                              fab_network **out, fab_error *err)
 {
     char path[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_network_free) fab_network *n = fab_calloc(1, sizeof *n);
@@ -138,9 +140,9 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_models_find(folders, name, study->modality, n->folder, sizeof n->folder, err));
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
-    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
-    FAB_TRY(check_modality(n, study, err));
+    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, precision, &n->model, err));
     FAB_TRY(get_channels(n, err));
+    if (n->channels == 1) FAB_TRY(fab_network_check(n, study, true, err));
     *out = n;
     n = NULL;
     return FAB_OK;
@@ -247,7 +249,7 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
     FAB_AUTO_FREE char *text = how->structures ? fab_strdup(how->structures) : NULL;
     fab_totalseg_options o = {.step = how->step, .exact = true,
                               .max_memory_bytes = how->max_memory_bytes,
-                              .progress = how->progress};
+                              .precision = how->precision, .progress = how->progress};
     if (!names || (how->structures && !text)) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     if (text) FAB_TRY(split_names(text, names, err));
     if (text) o.structures = names;
@@ -313,7 +315,8 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *const *imag
                              const fab_network_run *how, fab_segment_result *out, fab_error *err)
 {
     char folder[FAB_MAX_PATH_BYTES];
-    const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing};
+    const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing,
+                                          .precision = how->precision};
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     fab_nnunet_options o = {.step = how->step, .exact = true,
                             .max_memory_bytes = how->max_memory_bytes,
@@ -355,7 +358,7 @@ fab_status fab_network_segment(const fab_network *n, const fab_volume *const *im
     if (n->model) return segment_own(n, images[0], how, out, err);
     if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
         return run_brainchop(n, images[0], how, out, err);
-    out->isa = fab_nn_isa_name(fab_nn_isa_best(FAB_PRECISION_FP32));
+    out->isa = fab_nn_isa_best(how->precision);
     return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
                           : run_nnunet(n, images, how, out, err);
 }

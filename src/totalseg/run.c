@@ -6,93 +6,10 @@
  * One part's weights are in memory at a time. Where only some structures are asked for, a coarser
  * network looks for them first, and all of this is done in the box around them.
  */
-#include <math.h>
 #include <string.h>
 
+#include "spacing.h"
 #include "totalseg_internal.h"
-#include "zoom.h"
-
-/* The image's voxels in R, A, S order: element (z, y, x) is at start + z step[0] + ... */
-typedef struct ras_view {
-    int size[3];
-    int64_t start, step[3];
-    double spacing_mm[3];
-    double direction[3][3]; /* [axis][LPS component], unit length */
-    double origin[3];       /* LPS mm of element 0, 0, 0 */
-} ras_view;
-
-/* nibabel's closest canonical axes: the LPS ones with x and y turned round. */
-static ras_view view_of(const fab_grid *g)
-{
-    ras_view v;
-    int axis_of[3];
-    bool flip[3];
-    double spacing[3], corner[3];
-    const int64_t stride[3] = {1, g->size[0], (int64_t)g->size[0] * g->size[1]};
-    fab_grid_canonical(g, axis_of, flip);
-    fab_grid_spacing(g, spacing);
-    v.start = 0;
-    for (int world = 0; world < 3; world++) {
-        const int a = axis_of[world], at = 2 - world;
-        const bool turned = flip[world] != (world < 2);
-        v.size[at] = g->size[a];
-        v.step[at] = turned ? -stride[a] : stride[a];
-        v.start += turned ? stride[a] * (g->size[a] - 1) : 0;
-        v.spacing_mm[at] = spacing[a];
-        corner[a] = turned ? g->size[a] - 1 : 0;
-        for (int r = 0; r < 3; r++)
-            v.direction[at][r] = (turned ? -1 : 1) * g->world_from_voxel.m[r][a] / spacing[a];
-    }
-    fab_mat34_apply(&g->world_from_voxel, corner, v.origin);
-    return v;
-}
-
-/* cut: whole numbers, as TotalSegmentator stores an image that it cropped. */
-static fab_status gather(const fab_volume *image, const ras_view *v, bool cut, float **out,
-                         fab_error *err)
-{
-    const size_t count = (size_t)v->size[0] * (size_t)v->size[1] * (size_t)v->size[2];
-    float *to = *out = fab_alloc_array(count, sizeof *to);
-    if (!to) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu voxels", count);
-    for (int z = 0; z < v->size[0]; z++)
-        for (int y = 0; y < v->size[1]; y++) {
-            const int64_t row = v->start + z * v->step[0] + y * v->step[1];
-            for (int x = 0; x < v->size[2]; x++) {
-                const double value = fab_volume_at(image, row + x * v->step[2]);
-                *to++ = (float)(cut ? trunc(value) : value);
-            }
-        }
-    return FAB_OK;
-}
-
-/* Sizes as scipy rounds them: Python's round, halves to even. */
-static void new_sizes(const ras_view *v, double mm, int size[3])
-{
-    for (int a = 0; a < 3; a++) {
-        size[a] = (int)nearbyint(v->size[a] * (v->spacing_mm[a] / mm));
-        if (size[a] < 1) size[a] = 1;
-    }
-}
-
-/* A volume at the networks' spacing with axes R, A, S. */
-static fab_status to_spacing(const fab_volume *image, const ras_view *v, double mm, bool cut,
-                             fab_volume **out, fab_error *err)
-{
-    int size[3];
-    FAB_AUTO_FREE float *from = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *to = NULL;
-    new_sizes(v, mm, size);
-    fab_grid g = {.size = {size[2], size[1], size[0]}};
-    for (int a = 0; a < 3; a++)
-        for (int r = 0; r < 3; r++) g.world_from_voxel.m[r][2 - a] = v->direction[a][r] * mm;
-    for (int r = 0; r < 3; r++) g.world_from_voxel.m[r][3] = v->origin[r];
-    FAB_TRY(gather(image, v, cut, &from, err));
-    FAB_TRY(fab_volume_create(&g, FAB_F32, &to, err));
-    FAB_TRY(fab_zoom_image(from, v->size, 3, true, size, fab_volume_data_mut(to), err));
-    *out = to;
-    to = NULL;
-    return FAB_OK;
-}
 
 /* ---- parts -------------------------------------------------------------------------------- */
 
@@ -139,17 +56,21 @@ static bool part_is_wanted(const fab_totalseg *t, const fab_totalseg_part *part,
     return false;
 }
 
+/* What has been done, and bytes that are held meanwhile. */
+typedef struct run_state {
+    int parts, patches;
+    size_t held;
+} run_state;
+
 static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
-                            const fab_totalseg_options *o, uint16_t *into, int *parts,
-                            int *patches, fab_error *err)
+                            const fab_totalseg_options *o, uint16_t *into, run_state *state,
+                            fab_error *err)
 {
-    const size_t joined = (size_t)fab_grid_voxels(fab_volume_grid(image)) * sizeof *into;
-    const size_t cap = o->max_memory_bytes;
-    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
+    const fab_nnunet_load_options as_is = {.no_postprocessing = true, .precision = o->precision};
     const double step = t->total && t->spacing_mm < 3 ? 0.8 : 0.5; /* as TotalSegmentator's */
     fab_nnunet_options no = {.step = o->step > 0 ? o->step : step, .exact = o->exact,
-                             .no_mirroring = true,
-                             .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0};
+                             .no_mirroring = true, .max_memory_bytes = o->max_memory_bytes,
+                             .held_bytes = state->held};
     for (int i = 0; i < t->part_count; i++) {
         fab_progress_span span;
         fab_progress_span_start(&span, o->progress, (double)i / t->part_count,
@@ -163,8 +84,8 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
         no.progress = &span.progress;
         FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
         merge(t, &t->part[i], labels, o->structures, into);
-        *patches += report.patches;
-        (*parts)++;
+        state->patches += report.patches;
+        state->parts++;
     }
     return FAB_OK;
 }
@@ -174,7 +95,7 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
 static fab_status clean(const fab_totalseg *t, fab_volume *labels, fab_error *err)
 {
     static const double least_mm3 = 50000;
-    const double voxel_mm3 = t->spacing_mm * t->spacing_mm * t->spacing_mm;
+    const double voxel_mm3 = fab_grid_voxel_volume_mm3(fab_volume_grid(labels));
     const struct {
         const char *name;
         fab_component_rule rule;
@@ -192,41 +113,25 @@ static fab_status clean(const fab_totalseg *t, fab_volume *labels, fab_error *er
     return FAB_OK;
 }
 
-/* ---- back --------------------------------------------------------------------------------- */
+/* ---- one image ---------------------------------------------------------------------------- */
 
-static fab_status from_spacing(const uint16_t *from, const int size[3], const ras_view *v,
-                               const fab_grid *grid, bool wide, fab_volume **out, fab_error *err)
+static fab_status check_memory(size_t needed, size_t cap, fab_error *err)
 {
-    const size_t count = (size_t)v->size[0] * (size_t)v->size[1] * (size_t)v->size[2];
-    FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
-    FAB_AUTO_FREE uint16_t *back = fab_alloc_array(count, sizeof *back);
-    if (!back) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu labels", count);
-    FAB_TRY(fab_zoom_labels(from, size, v->size, back, err));
-    FAB_TRY(fab_volume_create(grid, wide ? FAB_U16 : FAB_U8, &labels, err));
-    void *data = fab_volume_data_mut(labels);
-    const uint16_t *at = back;
-    for (int z = 0; z < v->size[0]; z++)
-        for (int y = 0; y < v->size[1]; y++)
-            for (int x = 0; x < v->size[2]; x++, at++) {
-                const int64_t i = v->start + z * v->step[0] + y * v->step[1] + x * v->step[2];
-                if (wide) ((uint16_t *)data)[i] = *at;
-                else ((uint8_t *)data)[i] = (uint8_t)*at;
-            }
-    *out = labels;
-    labels = NULL;
-    return FAB_OK;
+    if (cap == 0 || needed <= cap) return FAB_OK;
+    FAB_FAIL(err, FAB_ERR_LIMIT, "resampling this image needs %zu MB of memory, the cap is %zu MB",
+             (needed + 999999) / 1000000, cap / 1000000);
 }
 
-typedef struct counts {
-    int parts, patches;
-} counts;
-
-/* Labels on the image's own grid. */
+/* Labels on the image's own grid. state->held: without the image and what is made here. */
 static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool cut,
-                            const fab_totalseg_options *o, fab_volume **labels, counts *n,
+                            const fab_totalseg_options *o, fab_volume **labels, run_state *state,
                             fab_error *err)
 {
-    const ras_view v = view_of(fab_volume_grid(image));
+    const fab_totalseg_view v = fab_totalseg_view_of(fab_volume_grid(image));
+    const fab_grid at = fab_totalseg_grid_at(&v, t->resample_mm);
+    const size_t before = state->held, image_bytes = fab_volume_bytes(image);
+    const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
+    const size_t label_bytes = (size_t)fab_grid_voxels(fab_volume_grid(image)) * (wide ? 2 : 1);
     fab_totalseg_options inner = *o;
     fab_progress_span span;
     fab_progress_span_start(&span, o->progress, 0.02, 0.99);
@@ -234,18 +139,20 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
     FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *joined = NULL;
     FAB_TRY(fab_progress_step(o->progress, "resample", 0, err));
-    FAB_TRY(to_spacing(image, &v, t->spacing_mm, cut, &small, err));
-    const int32_t *s = fab_volume_grid(small)->size;
-    const int size[3] = {s[2], s[1], s[0]};
-    FAB_TRY(fab_volume_create(fab_volume_grid(small), FAB_U16, &joined, err));
+    const size_t joined_bytes = (size_t)fab_grid_voxels(&at) * sizeof(uint16_t);
+    const size_t there = fab_totalseg_to_grid_bytes(&v, &at), back = joined_bytes + label_bytes;
+    FAB_TRY(check_memory(before + image_bytes + (there > back ? there : back),
+                         o->max_memory_bytes, err));
+    FAB_TRY(fab_totalseg_to_grid(image, &v, &at, cut, &small, err));
+    FAB_TRY(fab_volume_create(&at, FAB_U16, &joined, err));
     memset(fab_volume_data_mut(joined), 0, fab_volume_bytes(joined));
-    FAB_TRY(run_parts(t, small, &inner, fab_volume_data_mut(joined), &n->parts, &n->patches, err));
+    state->held = before + image_bytes + joined_bytes;
+    FAB_TRY(run_parts(t, small, &inner, fab_volume_data_mut(joined), state, err));
+    state->held = before;
     small = fab_volume_unref(small);
     FAB_TRY(fab_progress_step(o->progress, "labels back", 0.99, err));
     FAB_TRY(clean(t, joined, err));
-    const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
-    return from_spacing(fab_volume_data(joined), size, &v, fab_volume_grid(image), wide, labels,
-                        err);
+    return fab_totalseg_labels_back(joined, &v, fab_volume_grid(image), wide, labels, err);
 }
 
 /* ---- only where some structures are ------------------------------------------------------- */
@@ -310,7 +217,7 @@ static bool knows_all(const fab_totalseg *t, const char *const *structures)
 /* Where the rough network finds nothing the whole image is searched: a structure that is small or
  * odd must not be missed because it was looked for coarsely. */
 static fab_status run_cropped(const fab_totalseg *t, const fab_volume *image,
-                              const fab_totalseg_options *o, fab_volume **labels, counts *n,
+                              const fab_totalseg_options *o, fab_volume **labels, run_state *n,
                               fab_error *err)
 {
     int32_t low[3], size[3];
@@ -324,8 +231,11 @@ static fab_status run_cropped(const fab_totalseg *t, const fab_volume *image,
     before.progress = &first.progress;
     after.progress = &rest.progress;
     FAB_TRY(run_image(t->rough, image, false, &before, &found, n, err));
-    if (!find_box(found, low, size)) return run_image(t, image, false, &after, labels, n, err);
+    const bool any = find_box(found, low, size);
+    found = fab_volume_unref(found);
+    if (!any) return run_image(t, image, false, &after, labels, n, err);
     FAB_TRY(fab_volume_crop(image, low, size, &part, err));
+    n->held += fab_volume_bytes(image);
     FAB_TRY(run_image(t, part, true, &after, &inside, n, err));
     return paste(inside, low, fab_volume_grid(image), labels, err);
 }
@@ -335,7 +245,7 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
                             int *parts_run, int *patches, fab_error *err)
 {
     fab_totalseg_options o = {0};
-    counts n = {0, 0};
+    run_state n = {0};
     if (options) o = *options;
     FAB_TRY(check_structures(t, o.structures, err));
     const bool rough = o.structures && t->rough && knows_all(t->rough, o.structures);

@@ -234,16 +234,18 @@ static void stages_that_are_not_there(void)
 {
     CHECK(fab_test_folder(root));
     put_result("3d_cascade_fullres", "t__p__3d_cascade_fullres", NULL, NULL);
-    expect_refused("t__p__3d_cascade_fullres", FAB_ERR_NOTFOUND,
+    expect_refused("t__p__3d_cascade_fullres", FAB_ERR_UNSUPPORTED,
                    "3d_cascade_fullres needs the results of 3d_lowres, and ");
     put_result("3d_lowres", "other__p__3d_lowres", NULL, NULL); /* another trainer's is not it */
-    expect_refused("t__p__3d_cascade_fullres", FAB_ERR_NOTFOUND, "/t__p__3d_lowres is not there");
+    expect_refused("t__p__3d_cascade_fullres", FAB_ERR_UNSUPPORTED,
+                   "/t__p__3d_lowres is not there");
     put_result("3d_cascade_fullres", "renamed", "3d_fullres\": {", "3d_fullres\": {"
                " \"previous_stage\": \"3d_lowres\",");
-    expect_refused("renamed", FAB_ERR_NOTFOUND, "beside a folder called TRAINER__PLANS__3d_full");
+    expect_refused("renamed", FAB_ERR_UNSUPPORTED,
+                   "beside a folder called TRAINER__PLANS__3d_full");
     put_result("3d_cascade_fullres", "u__p__3d_cascade_fullres",
                "\"previous_stage\": \"3d_lowres\"", "\"previous_stage\": \"../t__p__x\"");
-    expect_refused("u__p__3d_cascade_fullres", FAB_ERR_NOTFOUND, "is not there");
+    expect_refused("u__p__3d_cascade_fullres", FAB_ERR_UNSUPPORTED, "is not there");
     put_result("3d_lowres", "t__p__3d_lowres", "\"next_stage\": \"3d_cascade_fullres\"",
                "\"previous_stage\": \"3d_cascade_fullres\"");
     expect_refused("t__p__3d_cascade_fullres", FAB_ERR_UNSUPPORTED, "cascades have two");
