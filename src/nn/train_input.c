@@ -4,7 +4,8 @@
  * round and inputs and outputs exchanged. Where that kernel is 3x3x3 with stride 1 it runs as
  * such, by Winograd (winograd.c). Otherwise inputs fall into classes, one for each remainder of
  * their place by the stride: along an axis, input s n + r gets tap t of result
- * n + (r + k/2 - t) / s wherever that is whole. A transposed convolution has one class, whose taps lie s apart; so has the head.
+ * n + (r + k/2 - t) / s wherever that is whole. A transposed convolution has one class, whose
+ * taps lie s apart; so has the head.
  */
 #include <string.h>
 
