@@ -8,8 +8,7 @@
 #ifndef FABRICA_TOTALSEG_H
 #define FABRICA_TOTALSEG_H
 
-#include "fabrica/anatomy.h"
-#include "fabrica/volume.h"
+#include "fabrica/nnunet.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +45,8 @@ typedef struct fab_totalseg_options {
     double step;                   /* of the patch; 0: 0.8 as TotalSegmentator takes for "total" */
     bool exact;                    /* nnU-Net's fp16 sums */
     size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
+    fab_nnunet_soft *soft;         /* as fab_nnunet_options, of all parts, at their spacing */
+    bool surfaces;
     const fab_progress *progress;
 } fab_totalseg_options;
 

@@ -66,7 +66,8 @@ static size_t weight_bytes(const fab_nnunet *m)
 
 /* Images, labels, the case, weights, one session, sums and logits. */
 static size_t planned_bytes(const fab_nnunet *m, const fab_volume *const *images,
-                            const fab_nnunet_case *c, fab_nnunet_slide_options so, size_t logits)
+                            const fab_nnunet_case *c, fab_nnunet_slide_options so, size_t logits,
+                            const fab_nnunet_options *o)
 {
     const int64_t image_voxels = fab_grid_voxels(fab_volume_grid(images[0]));
     so.add = m->fold_count > 1; /* later folds need a ring of sums */
@@ -75,6 +76,7 @@ static size_t planned_bytes(const fab_nnunet *m, const fab_volume *const *images
                  + fab_net_session_bytes(m->net[0], m->plan.patch)
                  + (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1) + weight_bytes(m);
     for (int i = 0; i < m->plan.channels; i++) sum += fab_volume_bytes(images[i]);
+    if (o->soft) sum += fab_nnunet_softener_bytes(&m->plan, c, o->surfaces);
     if (m->previous) sum += (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1);
     return sum;
 }
@@ -86,6 +88,16 @@ static fab_status check_memory(size_t planned, size_t most, fab_error *err)
              (planned + 999999) / 1000000, most / 1000000);
 }
 
+static fab_status soften(const fab_nnunet *m, const fab_nnunet_case *c, const uint16_t *logits,
+                         const fab_nnunet_options *o, fab_error *err)
+{
+    FAB_AUTO(fab_nnunet_softener_free) fab_nnunet_softener *s = NULL;
+    FAB_TRY(fab_nnunet_softener_create(&m->plan, c, logits, c->size[0], o->surfaces, &s, err));
+    fab_nnunet_softener_planes(s, c->size[0]);
+    *o->soft = fab_nnunet_softener_take(s);
+    return FAB_OK;
+}
+
 static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
                           const fab_nnunet_case *c, const fab_nnunet_options *o,
                           fab_volume **labels, int *patches, fab_error *err)
@@ -95,10 +107,11 @@ static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
     for (int a = 0; a < 3; a++) so.mirror[a] = m->mirror[a] && !o->no_mirroring;
     size_t count = (size_t)m->plan.head_count;
     for (int a = 0; a < 3; a++) count *= (size_t)c->size[a];
-    FAB_TRY(check_memory(planned_bytes(m, images, c, so, count), o->max_memory_bytes, err));
+    FAB_TRY(check_memory(planned_bytes(m, images, c, so, count, o), o->max_memory_bytes, err));
     FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
     if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
     FAB_TRY(run_folds(m, c, &so, logits, patches, err));
+    if (o->soft) FAB_TRY(soften(m, c, logits, o, err));
     return fab_nnunet_finish(&m->plan, c, logits, o->progress, labels, err);
 }
 
@@ -120,16 +133,27 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
                               const fab_volume *previous, const fab_nnunet_options *options,
                               fab_volume **labels, fab_nnunet_report *report, fab_error *err)
 {
-    fab_nnunet_options o = {0};
+    fab_nnunet_options o = {0}, before;
     fab_nnunet_report r = {0};
+    fab_nnunet_soft soft = {0};
     FAB_AUTO(fab_volume_unref) fab_volume *first = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *second = NULL;
     if (options) o = *options;
+    before = o;
+    before.soft = NULL;
+    if (o.soft) o.soft = &soft;
     FAB_TRY(check_images(&m->plan, images, previous, err));
     if (m->previous && !previous)
-        FAB_TRY(run_stage(m->previous, images, NULL, &o, &first, &r.patches, err));
-    FAB_TRY(run_stage(m, images, previous ? previous : first, &o, &second, &r.patches, err));
-    FAB_TRY(fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err));
+        FAB_TRY(run_stage(m->previous, images, NULL, &before, &first, &r.patches, err));
+    fab_status status = run_stage(m, images, previous ? previous : first, &o, &second, &r.patches,
+                                  err);
+    if (status == FAB_OK)
+        status = fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err);
+    if (status < 0) {
+        fab_nnunet_soft_free(&soft);
+        return status;
+    }
+    if (o.soft) *options->soft = soft;
     *labels = second;
     second = NULL;
     if (report) *report = r;

@@ -109,21 +109,103 @@ static fab_status check_structures(const fab_totalseg *t, const char *const *str
     return FAB_OK;
 }
 
-/* The part's labels, as far as they are wanted, over what is there. */
-static void merge(const fab_totalseg *t, const fab_totalseg_part *part, const fab_volume *labels,
-                  const char *const *structures, uint16_t *into)
+/* What the parts have said so far: labels and their probability at the networks' spacing; for
+ * surfaces, labels and their leads on the finer grid. */
+typedef struct joined {
+    fab_nnunet_soft all;
+    uint16_t *label, *fine;
+    uint8_t *sure, *lead;
+} joined;
+
+static size_t joined_bytes(const fab_totalseg *t, const fab_volume *image, bool soft,
+                           bool surfaces)
 {
-    uint16_t value_of[FAB_UNET_MAX_CLASSES] = {0};
+    const size_t voxels = (size_t)fab_grid_voxels(fab_volume_grid(image));
+    const size_t fine = voxels * (t->spacing_mm >= FAB_NNUNET_HALVE_FROM_MM ? 8 : 1);
+    return voxels * (sizeof(uint16_t) + (soft ? 2 : 0)) + (surfaces ? 5 * fine : 0);
+}
+
+/* A volume of `value` in every byte. */
+static fab_status make_filled(const fab_grid *g, fab_dtype type, int value, fab_volume **v,
+                              void *data, fab_error *err)
+{
+    FAB_TRY(fab_volume_create(g, type, v, err));
+    void *bytes = fab_volume_data_mut(*v);
+    memset(bytes, value, fab_volume_bytes(*v));
+    memcpy(data, &bytes, sizeof bytes);
+    return FAB_OK;
+}
+
+static fab_status joined_create(const fab_totalseg *t, const fab_grid *grid,
+                                const fab_totalseg_options *o, joined *j, fab_error *err)
+{
+    FAB_TRY(make_filled(grid, FAB_U16, 0, &j->all.labels, &j->label, err));
+    if (!o->soft) return FAB_OK;
+    FAB_TRY(make_filled(grid, FAB_U8, 255, &j->all.share, &j->sure, err));
+    if (!o->surfaces) return FAB_OK;
+    const int n = t->spacing_mm >= FAB_NNUNET_HALVE_FROM_MM ? 2 : 1;
+    const fab_grid fine = fab_nnunet_fine_grid(grid, (const int[3]){n, n, n});
+    FAB_TRY(make_filled(&fine, FAB_U16, 0, &j->all.fine_labels, &j->fine, err));
+    return make_filled(&fine, FAB_U8, 255, &j->all.fine_margin, &j->lead, err);
+}
+
+/* A part's box onto the whole grid. */
+static fab_status spread(fab_volume **v, const fab_volume *to, double outside, fab_error *err)
+{
+    fab_volume *whole = NULL;
+    FAB_TRY(fab_volume_resample(*v, fab_volume_grid(to), FAB_NEAREST, outside, &whole, err));
+    fab_volume_unref(*v);
+    *v = whole;
+    return FAB_OK;
+}
+
+static int label_at(const fab_volume *v, int64_t i)
+{
+    return fab_volume_dtype(v) == FAB_U16 ? ((const uint16_t *)fab_volume_data(v))[i]
+                                          : ((const uint8_t *)fab_volume_data(v))[i];
+}
+
+/* The part's labels, as far as they are wanted, over what is there. */
+static fab_status merge(const uint16_t *value_of, const fab_volume *labels, fab_nnunet_soft *soft,
+                        joined *into, fab_error *err)
+{
     const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
-    const bool wide = fab_volume_dtype(labels) == FAB_U16;
-    const uint8_t *narrow = fab_volume_data(labels);
-    const uint16_t *broad = fab_volume_data(labels);
+    const uint8_t *sure = NULL;
+    if (into->sure) {
+        FAB_TRY(spread(&soft->share, into->all.share, 255, err));
+        sure = fab_volume_data(soft->share);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t value = value_of[label_at(labels, i)];
+        if (!value) continue;
+        into->label[i] = value;
+        if (sure) into->sure[i] = sure[i];
+    }
+    return FAB_OK;
+}
+
+/* Where no part has found anything the least of their leads tells how near a structure is. */
+static fab_status merge_fine(const uint16_t *value_of, fab_nnunet_soft *soft, joined *into,
+                             fab_error *err)
+{
+    const int64_t n = fab_grid_voxels(fab_volume_grid(into->all.fine_labels));
+    FAB_TRY(spread(&soft->fine_labels, into->all.fine_labels, 0, err));
+    FAB_TRY(spread(&soft->fine_margin, into->all.fine_margin, 255, err));
+    const uint8_t *lead = fab_volume_data(soft->fine_margin);
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t value = value_of[label_at(soft->fine_labels, i)];
+        if (value) into->fine[i] = value;
+        if (value || (!into->fine[i] && lead[i] < into->lead[i])) into->lead[i] = lead[i];
+    }
+    return FAB_OK;
+}
+
+static void wanted_values(const fab_totalseg *t, const fab_totalseg_part *part,
+                          const char *const *structures, uint16_t value_of[FAB_UNET_MAX_CLASSES])
+{
+    memset(value_of, 0, FAB_UNET_MAX_CLASSES * sizeof *value_of);
     for (int h = 1; h < part->heads; h++)
         if (is_wanted(t, part->value_of[h], structures)) value_of[h] = part->value_of[h];
-    for (int64_t i = 0; i < n; i++) {
-        const uint16_t value = value_of[wide ? broad[i] : narrow[i]];
-        if (value) into[i] = value;
-    }
 }
 
 static bool part_is_wanted(const fab_totalseg *t, const fab_totalseg_part *part,
@@ -134,25 +216,39 @@ static bool part_is_wanted(const fab_totalseg *t, const fab_totalseg_part *part,
     return false;
 }
 
+static fab_status run_part(const fab_totalseg *t, const fab_totalseg_part *part,
+                           const fab_volume *image, const fab_totalseg_options *o, joined *into,
+                           int *patches, fab_error *err)
+{
+    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
+    const size_t cap = o->max_memory_bytes;
+    const size_t taken = joined_bytes(t, image, o->soft, o->surfaces);
+    uint16_t value_of[FAB_UNET_MAX_CLASSES];
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
+    fab_nnunet_soft soft = {0};
+    fab_nnunet_report report = {0};
+    const fab_nnunet_options no = {.step = o->step > 0 ? o->step : 0.8, .exact = o->exact,
+                                   .max_memory_bytes = cap > taken ? cap - taken : cap ? 1 : 0,
+                                   .soft = o->soft ? &soft : NULL, .surfaces = o->surfaces,
+                                   .progress = o->progress};
+    FAB_TRY(fab_nnunet_load(part->folder, &as_is, &m, err));
+    FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
+    wanted_values(t, part, o->structures, value_of);
+    fab_status status = merge(value_of, labels, &soft, into, err);
+    if (status == FAB_OK && into->fine) status = merge_fine(value_of, &soft, into, err);
+    fab_nnunet_soft_free(&soft);
+    *patches += report.patches;
+    return status;
+}
+
 static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
-                            const fab_totalseg_options *o, uint16_t *into, int *parts,
+                            const fab_totalseg_options *o, joined *into, int *parts,
                             int *patches, fab_error *err)
 {
-    const size_t joined = (size_t)fab_grid_voxels(fab_volume_grid(image)) * sizeof *into;
-    const size_t cap = o->max_memory_bytes;
-    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
-    const fab_nnunet_options no = {.step = o->step > 0 ? o->step : 0.8, .exact = o->exact,
-                                   .max_memory_bytes = cap > joined ? cap - joined : cap ? 1 : 0,
-                                   .progress = o->progress};
     for (int i = 0; i < t->part_count; i++) {
-        FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
-        FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
-        fab_nnunet_report report = {0};
         if (!part_is_wanted(t, &t->part[i], o->structures)) continue;
-        FAB_TRY(fab_nnunet_load(t->part[i].folder, &as_is, &m, err));
-        FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
-        merge(t, &t->part[i], labels, o->structures, into);
-        *patches += report.patches;
+        FAB_TRY(run_part(t, &t->part[i], image, o, into, patches, err));
         (*parts)++;
     }
     return FAB_OK;
@@ -196,13 +292,19 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
     FAB_TRY(to_spacing(image, &v, t->spacing_mm, &small, err));
     const int32_t *n = fab_volume_grid(small)->size;
     const int size[3] = {n[2], n[1], n[0]};
-    FAB_AUTO_FREE uint16_t *joined =
-        fab_calloc((size_t)fab_grid_voxels(fab_volume_grid(small)), sizeof *joined);
-    if (!joined) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a label map");
-    FAB_TRY(run_parts(t, small, &o, joined, &parts, &evaluations, err));
-    small = fab_volume_unref(small);
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
-    FAB_TRY(from_spacing(joined, size, &v, fab_volume_grid(image), wide, labels, err));
+    joined j = {0};
+    fab_status status = joined_create(t, fab_volume_grid(small), &o, &j, err);
+    if (status == FAB_OK) status = run_parts(t, small, &o, &j, &parts, &evaluations, err);
+    small = fab_volume_unref(small);
+    if (status == FAB_OK)
+        status = from_spacing(j.label, size, &v, fab_volume_grid(image), wide, labels, err);
+    if (status == FAB_OK && o.soft) {
+        *o.soft = j.all;
+        j = (joined){0};
+    }
+    fab_nnunet_soft_free(&j.all);
+    FAB_TRY(status);
     if (parts_run) *parts_run = parts;
     if (patches) *patches = evaluations;
     return FAB_OK;
