@@ -31,7 +31,7 @@ static fab_isa isa_named(const char *name)
 {
     for (int i = 0; i < FAB_ISA_COUNT; i++)
         if (strcmp(fab_nn_isa_name((fab_isa)i), name) == 0) return (fab_isa)i;
-    return fab_nn_isa_best();
+    return fab_nn_isa_best(FAB_PRECISION_FP32);
 }
 
 static setup parse(int argc, char **argv)

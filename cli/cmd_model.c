@@ -65,7 +65,8 @@ static void print_value(const char *key, const fab_json *v, int depth)
 static int show(const cli_call *call, const fab_json *models, const char *folder)
 {
     static const char *const keys[] = {"name", "version", "modality", "license", "weights",
-                                       "description", "training", "evaluation", "limitations"};
+                                       "description", "training", "evaluation", "limitations",
+                                       "parts"};
     for (size_t i = 0; i < fab_json_count(models); i++) {
         const fab_json *m = fab_json_at(models, i), *card = fab_json_find(m, "card");
         if (strcmp(text_of(m, "folder"), folder) != 0) continue;

@@ -210,7 +210,8 @@ void fab_parallel_for(int64_t count, void (*fn)(void *ctx, int64_t index, int wo
  * called from the thread that runs the job only. */
 typedef struct fab_progress {
     void *ctx;
-    void (*report)(void *ctx, const char *step, double fraction); /* fraction of step in [0,1] */
+    /* fraction of the work in [0,1]; `step`, a string that stays, names what is being done */
+    void (*report)(void *ctx, const char *step, double fraction);
     bool (*cancelled)(void *ctx);                                 /* thread safe */
 } fab_progress;
 
@@ -218,6 +219,16 @@ typedef struct fab_progress {
 fab_status fab_progress_step(const fab_progress *p, const char *step, double fraction,
                              fab_error *err);
 bool fab_progress_cancelled(const fab_progress *p);
+
+/* A share of somebody's work: hand `&span.progress` down, and what is reported there arrives at
+ * `outer` (may be NULL) as from..to. Must not move while it is used. */
+typedef struct fab_progress_span {
+    fab_progress progress;
+    const fab_progress *outer;
+    double from, to;
+} fab_progress_span;
+void fab_progress_span_start(fab_progress_span *span, const fab_progress *outer, double from,
+                             double to);
 
 /* ---- time and memory of this process ---------------------------------------------------- */
 

@@ -1,7 +1,9 @@
 /* fabrica/nn.h - layer 1: networks on the CPU. Knows tensors and weights, no medicine.
  *
  * Arithmetic is fp32 with fused multiply-add in one fixed order, so results are the same bits on
- * every instruction set and with every number of threads.
+ * every instruction set and with every number of threads; or, on request, of bf16 products summed
+ * in fp32, where results depend on the instruction set's order of sums but never on the number of
+ * threads.
  */
 #ifndef FABRICA_NN_H
 #define FABRICA_NN_H
@@ -15,28 +17,53 @@ extern "C" {
 
 /* ---- instruction sets ------------------------------------------------------------------- */
 
-/* How products are formed and sums kept. */
+/* How much a result may differ from fp32's. */
 typedef enum fab_precision {
-    FAB_PRECISION_FP32 /* fused multiply-adds in fp32; the same bits on every instruction set */
+    FAB_PRECISION_AUTO, /* a wish: bf16 where AMX runs (16 times fp32's speed), fp32 elsewhere */
+    FAB_PRECISION_FP32, /* the same bits everywhere */
+    FAB_PRECISION_BF16, /* tensors of bf16: half the memory; about 1 % relative RMS in logits */
+    FAB_PRECISION_EXACT /* below 1e-4: three bf16 products for one where AMX runs, else fp32 */
 } fab_precision;
+#define FAB_PRECISION_COUNT 4
+const char *fab_precision_name(fab_precision p);
+/* "auto", "fp32", "bf16", "exact". */
+fab_status fab_precision_from_name(const char *name, fab_precision *out, fab_error *err);
 
+/* An instruction set and what is computed with it. */
 typedef enum fab_isa {
+    /* fp32 */
     FAB_ISA_SCALAR,   /* plain C with fmaf(): the reference */
     FAB_ISA_AVX2,     /* AVX2 + FMA, 8 floats */
     FAB_ISA_WIDE_EMU, /* the AVX-512 kernels with every vector as two AVX2 halves: for tests */
-    FAB_ISA_AVX512    /* AVX-512F, 16 floats */
+    FAB_ISA_AVX512,   /* AVX-512F, 16 floats */
+    /* bf16: products of bf16, sums in fp32 */
+    FAB_ISA_BF16_SCALAR,  /* the reference */
+    FAB_ISA_BF16_AVX512,  /* AVX512_BF16: vdpbf16ps; the reference's bits */
+    FAB_ISA_BF16_AMX_EMU, /* the AMX kernels over emulated tiles: for tests */
+    FAB_ISA_BF16_AMX,     /* tdpbf16ps; its own order of sums */
+    /* bf16 as tensors are kept, arithmetic in fp32: where there are no bf16 instructions */
+    FAB_ISA_BF16_TENSORS_SCALAR, /* the reference */
+    FAB_ISA_BF16_TENSORS_AVX2,
+    FAB_ISA_BF16_TENSORS_AVX512,
+    /* exact: tensors in fp32, values split into two bf16, three products for one */
+    FAB_ISA_EXACT_SCALAR, /* the reference */
+    FAB_ISA_EXACT_AVX512, /* the reference's bits; slower than fp32: for tests */
+    FAB_ISA_EXACT_AMX_EMU,
+    FAB_ISA_EXACT_AMX
 } fab_isa;
-#define FAB_ISA_COUNT 4
+#define FAB_ISA_COUNT 15
 
 /* Whether the kernels of `isa` execute and give the reference's result here. Found out once by
  * running them under a SIGILL guard; CPUID is not asked (hypervisors get it wrong both ways). */
 bool fab_nn_isa_runs(fab_isa isa);
-/* The fastest that runs. */
-fab_isa fab_nn_isa_best(void);
+/* The fastest that runs and meets `precision`: it need not be of that precision (EXACT, AUTO). */
+fab_isa fab_nn_isa_best(fab_precision precision);
 const char *fab_nn_isa_name(fab_isa isa);
-/* Runs `iterations` rounds of independent fused multiply-adds of that instruction set on the
- * calling thread and returns the floating point operations done (2 per FMA and lane): divided by
- * the time it took, the peak that convolutions are held against. */
+fab_precision fab_nn_isa_precision(fab_isa isa); /* never AUTO */
+/* Runs `iterations` rounds of independent multiply-adds of those kernels on the calling thread and
+ * returns the floating point operations done (2 per multiply-add; three bf16 products count as one
+ * where they make one): divided by the time it took, the peak that convolutions are held
+ * against. */
 double fab_nn_isa_peak_flop(fab_isa isa, int64_t iterations);
 
 /* ---- weights ---------------------------------------------------------------------------- */
@@ -184,9 +211,10 @@ fab_status fab_sequential_read_tfjs(const fab_reader *model, const fab_reader *d
  * volume (bnorm) and GELU are refused. */
 fab_status fab_sequential_read_meshnet(const fab_reader *model, fab_sequential_config *config,
                                        fab_error *err);
-/* As fab_net_create_unet. A session of such a net takes any patch, the whole volume as a rule,
- * and streams it plane by plane along z: it holds 2 * dilation + 1 planes of each layer's input,
- * never a layer's whole output, and the result is the whole volume's, bit for bit. */
+/* As fab_net_create_unet, with kernels of fp32 only (FAB_ERR_UNSUPPORTED else). A session of such
+ * a net takes any patch, the whole volume as a rule, and streams it plane by plane along z: it
+ * holds 2 * dilation + 1 planes of each layer's input, never a layer's whole output, and the
+ * result is the whole volume's, bit for bit. */
 fab_status fab_net_create_sequential(const fab_sequential_config *c, const fab_tensors *weights,
                                      fab_isa isa, fab_net **out, fab_error *err);
 

@@ -56,6 +56,8 @@ typedef struct fab_nnunet_plan {
     int channels;                  /* image channels; net.input_channels: with stage_labels */
     fab_nnunet_channel channel[FAB_NNUNET_MAX_CHANNELS];
     int transpose_forward[3], transpose_backward[3];
+    bool flat;                     /* "2d": patch[0] is 1, every slice across axis 0 is a window
+                                      and keeps its place; spacing_mm[0] is 0 */
     double spacing_mm[3];          /* in transposed axes, like patch */
     int patch[3];
     fab_nnunet_resampling data, probabilities, stage; /* stage: of the previous stage's labels */
@@ -69,7 +71,7 @@ typedef struct fab_nnunet_plan {
 } fab_nnunet_plan;
 
 /* Names are what messages call the files. `configuration`: which to take. FAB_ERR_FORMAT,
- * FAB_ERR_UNSUPPORTED (2d, unknown networks, norms or resampling functions) naming the field. */
+ * FAB_ERR_UNSUPPORTED (unknown networks, norms or resampling functions) naming the field. */
 fab_status fab_nnunet_plan_read(const fab_json *plans, const char *plans_name,
                                 const fab_json *dataset, const char *dataset_name,
                                 const char *configuration, fab_nnunet_plan *out, fab_error *err);
@@ -149,6 +151,7 @@ typedef struct fab_nnunet_options {
     bool no_mirroring; /* else the axes the checkpoint allows */
     bool exact;        /* fp16 sums as nnU-Net's, for parity; else fp32 */
     size_t max_memory_bytes; /* 0: no cap; FAB_ERR_LIMIT before the network starts if not enough */
+    size_t held_bytes;       /* what the caller holds meanwhile beside the images: counts too */
     fab_nnunet_soft *soft;   /* NULL: not wanted; else filled on success, the caller frees */
     bool surfaces;           /* soft's fine volumes are wanted */
     const fab_progress *progress;

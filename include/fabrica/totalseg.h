@@ -42,7 +42,8 @@ const fab_label_set *fab_totalseg_labels(const fab_totalseg *t); /* borrowed */
 
 typedef struct fab_totalseg_options {
     const char *const *structures; /* NULL-terminated: only these, and only parts that have some */
-    double step;                   /* of the patch; 0: 0.8 as TotalSegmentator takes for "total" */
+    double step;                   /* of the patch; 0: as TotalSegmentator, 0.8 for "total" of CT
+                                      below 3 mm, else 0.5 */
     bool exact;                    /* nnU-Net's fp16 sums */
     size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
     fab_nnunet_soft *soft;         /* as fab_nnunet_options, of all parts, at their spacing */
@@ -50,8 +51,10 @@ typedef struct fab_totalseg_options {
     const fab_progress *progress;
 } fab_totalseg_options;
 
-/* Labels (U8, or U16 above 255) on the image's own grid; any orientation. parts_run and patches
- * may be NULL. */
+/* Labels (U8, or U16 above 255) on the image's own grid; any orientation. With `structures`, a 6 mm
+ * network of the same folder (for MR: 3 mm) that knows them looks for them first, and only the box
+ * of what it finds, with 20 mm around, is segmented; where it finds nothing, the whole image is.
+ * Networks are not mirrored. parts_run and patches, of the rough network too, may be NULL. */
 fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
                             const fab_totalseg_options *options, fab_volume **labels,
                             int *parts_run, int *patches, fab_error *err);

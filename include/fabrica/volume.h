@@ -111,6 +111,12 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
                                  fab_volume **components, int32_t *n, int64_t **sizes,
                                  fab_error *err);
 
+/* How many there are, in the box of `where` (that value's own from fab_labels_stats), and their
+ * sizes, the largest first: as above, without a volume of them. */
+fab_status fab_labels_component_sizes(const fab_volume *labels, const fab_label_stats *where,
+                                      int value, bool face_connected, int32_t *n,
+                                      int64_t **sizes, fab_error *err);
+
 /* What a clean-up keeps of the components of some values taken together. */
 typedef struct fab_component_rule {
     bool face_connected; /* 6 neighbours, else 26 */

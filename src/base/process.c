@@ -50,3 +50,21 @@ fab_status fab_progress_step(const fab_progress *p, const char *step, double fra
     if (fab_progress_cancelled(p)) FAB_FAIL(err, FAB_ERR_CANCELLED, "stopped during %s", step);
     return FAB_OK;
 }
+
+static void report_span(void *ctx, const char *step, double fraction)
+{
+    const fab_progress_span *s = ctx;
+    if (s->outer && s->outer->report)
+        s->outer->report(s->outer->ctx, step, s->from + (s->to - s->from) * fraction);
+}
+
+static bool span_cancelled(void *ctx)
+{
+    return fab_progress_cancelled(((const fab_progress_span *)ctx)->outer);
+}
+
+void fab_progress_span_start(fab_progress_span *span, const fab_progress *outer, double from,
+                             double to)
+{
+    *span = (fab_progress_span){{span, report_span, span_cancelled}, outer, from, to};
+}

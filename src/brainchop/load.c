@@ -138,7 +138,8 @@ static fab_status build(fab_brainchop *m, const fab_json *json, const fab_reader
     if (m->classes < 2 || m->classes > FAB_MAX_STRUCTURES)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d classes, 2 to %d are supported", model->name,
                  m->classes, FAB_MAX_STRUCTURES);
-    return fab_net_create_sequential(c, tensors, fab_nn_isa_best(), &m->net, err);
+    return fab_net_create_sequential(c, tensors, fab_nn_isa_best(FAB_PRECISION_FP32), &m->net,
+                                     err);
 }
 
 static fab_status load_network(fab_brainchop *m, const char *folder, const fab_json *json,

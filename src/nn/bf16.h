@@ -20,6 +20,7 @@
 #ifndef FAB_NN_BF16_H
 #define FAB_NN_BF16_H
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@
 
 #define FAB_BF16_GROUP (2 * FAB_NN_BLOCK)                    /* channels of a record */
 #define FAB_BF16_TILE (FAB_BF16_GROUP * FAB_NN_BLOCK)        /* values of a tap's weights */
-#define FAB_BF16_LEAST 0x1p-126f                             /* the least that is no denormal */
+#define FAB_BF16_LEAST FLT_MIN                               /* below are denormals */
 
 static inline float fab_bf16_widen(uint16_t v)
 {
@@ -54,7 +55,15 @@ static inline uint16_t fab_bf16_rest(float f, uint16_t high)
 
 static inline float fab_bf16_flush(float f)
 {
-    return fabsf(f) < FAB_BF16_LEAST ? 0.0f : f;
+    return fabsf(f) < FAB_BF16_LEAST ? copysignf(0.0f, f) : f;
+}
+
+/* fma(a, w, s) of widened bf16: where their product is exact, without fma(). */
+static inline float fab_bf16_fma(float a, float w, float s)
+{
+    const float product = a * w, size = fabsf(product);
+    const bool exact = (size >= FAB_BF16_LEAST && size <= FLT_MAX) || a == 0.0f || w == 0.0f;
+    return exact ? s + product : fmaf(a, w, s);
 }
 
 #endif

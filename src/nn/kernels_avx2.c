@@ -286,4 +286,5 @@ static double peak(int64_t iterations)
 }
 
 const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats,
-                                          winograd_in, winograd_out, peak};
+                                          winograd_in, winograd_out, peak,
+                                          .precision = FAB_PRECISION_FP32};

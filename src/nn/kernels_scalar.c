@@ -134,4 +134,5 @@ static double peak(int64_t iterations)
 }
 
 const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats,
-                                              winograd_in, winograd_out, peak};
+                                              winograd_in, winograd_out, peak,
+                                              .precision = FAB_PRECISION_FP32};

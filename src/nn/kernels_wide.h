@@ -202,4 +202,5 @@ static double peak(int64_t iterations)
 }
 
 const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats,
-                                     winograd_in, winograd_out, peak};
+                                     winograd_in, winograd_out, peak,
+                                     .precision = FAB_PRECISION_FP32};

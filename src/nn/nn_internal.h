@@ -129,10 +129,11 @@ typedef struct fab_winograd_out {
 
 /* One instruction set and arithmetic: a table row and a file.
  *
- *              tensors   scratch: a voxel's record        conv writes
- *     fp32     fp32      16 channels fp32                 the tensor
- *     bf16     bf16      32 channels bf16                 an fp32 row in scratch, then `store`
- *     exact    fp32      32 channels bf16, high and low   an fp32 row in scratch, then `store`
+ *                    tensors   scratch: a voxel's record        conv writes
+ *     fp32           fp32      16 channels fp32                 the tensor
+ *     bf16           bf16      32 channels bf16                 an fp32 row in scratch, `store`
+ *     bf16 tensors   bf16      16 channels fp32                 an fp32 row in scratch, `store`
+ *     exact          fp32      32 channels bf16, high and low   an fp32 row in scratch, `store`
  *
  * A convolution that writes rows may write up to 15 voxels beyond the row's end, and read as many
  * records. */
@@ -173,9 +174,15 @@ static inline int fab_nn_group(const fab_nn_kernels *k)
 }
 
 extern const fab_nn_kernels fab_nn_kernels_scalar, fab_nn_kernels_avx2, fab_nn_kernels_wide_emu,
-    fab_nn_kernels_avx512;
+    fab_nn_kernels_avx512, fab_nn_kernels_bf16_scalar, fab_nn_kernels_bf16_avx512,
+    fab_nn_kernels_bf16_amx_emu, fab_nn_kernels_bf16_amx, fab_nn_kernels_half_scalar,
+    fab_nn_kernels_half_avx2, fab_nn_kernels_half_avx512, fab_nn_kernels_exact_scalar,
+    fab_nn_kernels_exact_avx512, fab_nn_kernels_exact_amx_emu, fab_nn_kernels_exact_amx;
 /* NULL if not built for this machine's architecture. */
 const fab_nn_kernels *fab_nn_kernels_of(fab_isa isa);
+/* Whose results it has to give, and whether it sums in the same order and so gives its bits. */
+fab_isa fab_nn_isa_reference(fab_isa isa);
+bool fab_nn_isa_in_order(fab_isa isa);
 
 /* ---- the network as a list of operations ------------------------------------------------ */
 

@@ -109,7 +109,7 @@ static void set_taps(const fab_net_op *op, fab_op_plan *p)
 static void plan_tasks(const fab_nn_kernels *k, const fab_net_op *op, const int size[3],
                        fab_op_plan *p)
 {
-    if (!k->planes && fab_winograd_plan(op, size, p)) return;
+    if (!k->planes && fab_winograd_plan(op, size, k->store, p)) return;
     p->pitch = op->source[0] == 0 && !op->lowered ? op->channels[0] : fab_nn_group(k);
     for (int a = 0; a < 3; a++)
         p->step[a] = op->kind == FAB_OP_CONV && !op->lowered ? op->stride[a] : 1;

@@ -136,6 +136,9 @@ fab_status fab_net_create_sequential(const fab_sequential_config *c, const fab_t
 {
     FAB_AUTO(fab_net_free) fab_net *net = NULL;
     FAB_TRY(fab_nn_sequential_check(c, err));
+    if (fab_nn_isa_precision(isa) != FAB_PRECISION_FP32)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "chains of convolutions run in fp32 only, not on %s",
+                 fab_nn_isa_name(isa));
     FAB_TRY(fab_nn_new_net(isa, &net, err));
     net->sequential = true;
     net->config.input_channels = c->input_channels;

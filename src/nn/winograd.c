@@ -70,7 +70,7 @@ static int input_channels(const fab_net_op *op)
     return sum;
 }
 
-bool fab_winograd_plan(const fab_net_op *op, const int size[3], fab_op_plan *p)
+bool fab_winograd_plan(const fab_net_op *op, const int size[3], bool rows, fab_op_plan *p)
 {
     if (!applies(op, size)) return false;
     p->winograd = true;
@@ -90,8 +90,9 @@ bool fab_winograd_plan(const fab_net_op *op, const int size[3], fab_op_plan *p)
     p->halo[0] = 2; /* loaded at a time */
     p->halo[1] = p->tile[1] + 2;
     p->halo[2] = p->tile[2] + 2;
-    p->scratch = (size_t)(2 * pair_floats(op, p) +
-                          FAB_WINOGRAD_POINTS * (in_point(op, p) + out_point(p)));
+    p->row = (size_t)(2 * pair_floats(op, p) +
+                      FAB_WINOGRAD_POINTS * (in_point(op, p) + out_point(p)));
+    p->scratch = p->row + (rows ? 4 * (size_t)p->tile[2] * FAB_NN_BLOCK : 0);
     return true;
 }
 
@@ -206,27 +207,39 @@ static void multiply(const column *c)
         }
 }
 
-static void transform_out(const column *c, int layer)
+/* A row of tiles of output block c->first + b: two planes of two rows of raw sums into the tensor,
+ * which begin at value `first` of it, and into the statistics. */
+static void finish_row(const column *c, int layer_row, int b, ptrdiff_t first)
 {
     const fab_run_op *r = c->r;
-    const int *out = r->p->out_size, *at = c->t->at;
-    const ptrdiff_t row = (ptrdiff_t)out[2] * FAB_NN_BLOCK, plane = row * out[1];
-    for (int b = 0; b < c->blocks; b++) {
-        const int ob = c->first + b;
-        fab_tile_stats *stats = r->s->partials + (ptrdiff_t)c->t->tile * r->op->out_blocks + ob;
-        for (int y = 0; y < c->rows; y++) {
-            const ptrdiff_t tile = ((ptrdiff_t)b * c->rows + y) * c->along;
-            const ptrdiff_t first = ((ptrdiff_t)ob * out[0] + at[0] + 2 * layer) * plane +
-                                    (at[1] + 2 * y) * row + at[2] * FAB_NN_BLOCK;
-            float *to = fab_nn_tensor_at(r->s, r->index + 1, first);
-            r->s->net->kernels->winograd_out(&(fab_winograd_out){
-                .from = c->m + tile * FAB_NN_BLOCK, .point = out_point(r->p), .to = to,
-                .plane = plane, .row = row, .tiles = c->along});
-            for (int k = 0; k < 4; k++)
-                fab_nn_add_row_stats(r->s, to + (k >> 1) * plane + (k & 1) * row, 2 * c->along,
-                                     stats);
-        }
+    const fab_nn_kernels *k = r->s->net->kernels;
+    const ptrdiff_t row = (ptrdiff_t)r->p->out_size[2] * FAB_NN_BLOCK;
+    const ptrdiff_t plane = row * r->p->out_size[1], near = 2 * (ptrdiff_t)c->along * FAB_NN_BLOCK;
+    const int ob = c->first + b;
+    fab_tile_stats *stats = r->s->partials + (ptrdiff_t)c->t->tile * r->op->out_blocks + ob;
+    float *to = k->store ? c->t->scratch + r->p->row : fab_nn_tensor_at(r->s, r->index + 1, first);
+    const fab_winograd_out out = {
+        .from = c->m + ((ptrdiff_t)b * c->rows + layer_row) * c->along * FAB_NN_BLOCK,
+        .point = out_point(r->p), .to = to, .plane = k->store ? 2 * near : plane,
+        .row = k->store ? near : row, .tiles = c->along};
+    k->winograd_out(&out);
+    for (int i = 0; i < 4; i++) {
+        const float *sums = to + (i >> 1) * out.plane + (i & 1) * out.row;
+        void *at = fab_nn_tensor_at(r->s, r->index + 1, first + (i >> 1) * plane + (i & 1) * row);
+        fab_nn_add_row_stats(r->s, sums, 2 * c->along, stats);
+        if (k->store) k->store(&(fab_store_row){sums, at, FAB_NN_BLOCK, 2 * c->along});
     }
+}
+
+static void transform_out(const column *c, int layer)
+{
+    const int *out = c->r->p->out_size, *at = c->t->at;
+    const ptrdiff_t row = (ptrdiff_t)out[2] * FAB_NN_BLOCK, plane = row * out[1];
+    for (int b = 0; b < c->blocks; b++)
+        for (int y = 0; y < c->rows; y++)
+            finish_row(c, y, b,
+                       ((ptrdiff_t)(c->first + b) * out[0] + at[0] + 2 * layer) * plane +
+                           (at[1] + 2 * y) * row + at[2] * FAB_NN_BLOCK);
 }
 
 static column column_of(const fab_run_op *r, const fab_task *t)

@@ -2,82 +2,152 @@
  *
  * nnU-Net crops them like the image, resamples each label's mask by itself (resize_segmentation:
  * linear, a voxel belongs to the last label whose mask reaches one half there) and appends one
- * channel of zeros and ones a label, after normalisation.
+ * channel of zeros and ones a label, after normalisation. One half is reached exactly wherever a
+ * sample lies midway between two voxels, as the middle one of an axis often does, so the weights
+ * are those of scipy's zoom, multiplied and added in its order, in float64. All labels are done at
+ * once: only those of the eight voxels around a sample can reach anything there.
  */
+#include <math.h>
 #include <string.h>
 
 #include "nnunet_internal.h"
 
-typedef struct mask_source {
+enum { CORNERS = 8, VALUES = 65536 };
+
+typedef struct stage_axis {
+    int *first, *second;  /* [m] */
+    double *near, *far;   /* weights of them */
+} stage_axis;
+
+typedef struct stage_job {
     const void *labels;
     fab_dtype dtype;
-    int value;
-    int size[3];
     int64_t start, step[3];
-} mask_source;
+    stage_axis axis[3];
+    const int *size;      /* of the result */
+    const int16_t *channel_of; /* [VALUES]; -1: none */
+    float *into;          /* [label][size], zero */
+    size_t count;
+} stage_job;
 
-static int label_at(const mask_source *m, int64_t at)
+static void axis_free(stage_axis *a)
 {
-    return m->dtype == FAB_U8 ? ((const uint8_t *)m->labels)[at]
-                              : ((const uint16_t *)m->labels)[at];
+    fab_free(a->first);
+    fab_free(a->second);
+    fab_free(a->near);
+    fab_free(a->far);
 }
 
-/* fab_nnunet_source of one label's mask. */
-static void mask_plane(const void *ctx, int axis, int index, float *into)
+static fab_status axis_make(int n, int m, int order, stage_axis *a, fab_error *err)
 {
-    const mask_source *m = ctx;
-    const int p = axis == 0 ? 1 : 0, q = axis == 2 ? 1 : 2;
-    const int64_t start = m->start + index * m->step[axis];
-    for (int y = 0; y < m->size[p]; y++)
-        for (int x = 0; x < m->size[q]; x++)
-            *into++ = label_at(m, start + y * m->step[p] + x * m->step[q]) == m->value;
-}
-
-/* What reaches one half and is not taken by a later label. */
-static void decide(float *mask, uint8_t *taken, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const bool here = mask[i] >= 0.5f && !taken[i];
-        mask[i] = here;
-        taken[i] |= here;
+    a->first = fab_alloc_array((size_t)m, sizeof *a->first);
+    a->second = fab_alloc_array((size_t)m, sizeof *a->second);
+    a->near = fab_alloc_array((size_t)m, sizeof *a->near);
+    a->far = fab_alloc_array((size_t)m, sizeof *a->far);
+    if (!a->first || !a->second || !a->near || !a->far)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d weights", m);
+    for (int k = 0; k < m; k++) {
+        const double x = fmin(fmax(fab_nnunet_coordinate(k, n, m), 0.0), n - 1.0);
+        const int i = order == 0 ? fab_nnunet_nearest(k, n, m) : (int)floor(x);
+        a->first[k] = i;
+        a->second[k] = i + 1 < n ? i + 1 : i;
+        a->near[k] = order == 0 ? 1.0 : 1.0 - (x - floor(x));
+        a->far[k] = 1.0 - a->near[k];
     }
+    return FAB_OK;
 }
 
-static fab_status make_masks(const fab_nnunet_plan *plan, mask_source *m,
-                             const fab_nnunet_case *c, size_t count, float *into, fab_error *err)
+static int label_at(const stage_job *job, int64_t at)
 {
-    const fab_nnunet_source source = {mask_plane, m};
-    FAB_AUTO_FREE uint8_t *taken = fab_calloc(count, 1);
-    if (!taken) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the labels of the stage before");
-    for (int i = plan->stage_labels - 1; i >= 0; i--) {
-        float *mask = into + (size_t)i * count;
-        m->value = plan->stage_label[i];
-        FAB_TRY(fab_nnunet_resample(&source, m->size, c->spacing_mm, plan->spacing_mm, c->size,
-                                    &plan->stage, mask, err));
-        decide(mask, taken, count);
+    return job->dtype == FAB_U8 ? ((const uint8_t *)job->labels)[at]
+                                : ((const uint16_t *)job->labels)[at];
+}
+
+/* The label of the largest value whose weights reach one half; 0 if none does. */
+static int decide(const int label[CORNERS], const double weight[CORNERS])
+{
+    int best = 0;
+    for (int c = 0; c < CORNERS; c++) {
+        double sum = 0;
+        if (label[c] <= best) continue;
+        for (int o = 0; o < CORNERS; o++)
+            if (label[o] == label[c]) sum += weight[o];
+        if (sum >= 0.5) best = label[c];
     }
+    return best;
+}
+
+static int sample(const stage_job *job, int z, int y, int x)
+{
+    const stage_axis *a = job->axis;
+    int label[CORNERS];
+    double weight[CORNERS];
+    bool same = true;
+    for (int c = 0; c < CORNERS; c++) {
+        const int iz = (c & 4 ? a[0].second : a[0].first)[z];
+        const int iy = (c & 2 ? a[1].second : a[1].first)[y];
+        const int ix = (c & 1 ? a[2].second : a[2].first)[x];
+        label[c] = label_at(job, job->start + iz * job->step[0] + iy * job->step[1]
+                                     + ix * job->step[2]);
+        weight[c] = (c & 4 ? a[0].far : a[0].near)[z] * (c & 2 ? a[1].far : a[1].near)[y]
+                    * (c & 1 ? a[2].far : a[2].near)[x];
+        same = same && label[c] == label[0];
+    }
+    return same ? label[0] : decide(label, weight);
+}
+
+static void sample_plane(void *ctx, int64_t index, int worker)
+{
+    const stage_job *job = ctx;
+    const int *size = job->size;
+    size_t at = (size_t)index * (size_t)size[1] * (size_t)size[2];
+    (void)worker;
+    for (int y = 0; y < size[1]; y++)
+        for (int x = 0; x < size[2]; x++, at++) {
+            const int channel = job->channel_of[sample(job, (int)index, y, x)];
+            if (channel >= 0) job->into[(size_t)channel * job->count + at] = 1.0f;
+        }
+}
+
+static fab_status make_channels(const fab_nnunet_plan *plan, stage_job *job,
+                                const fab_nnunet_case *c, fab_error *err)
+{
+    FAB_AUTO_FREE int16_t *channel_of = fab_alloc_array(VALUES, sizeof *channel_of);
+    if (!channel_of) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of labels");
+    for (int v = 0; v < VALUES; v++) channel_of[v] = -1;
+    for (int i = 0; i < plan->stage_labels; i++) channel_of[plan->stage_label[i]] = (int16_t)i;
+    job->channel_of = channel_of;
+    double target_mm[3];
+    fab_nnunet_target_spacing(plan, c, target_mm);
+    const int apart = fab_nnunet_separate_axis(&plan->stage, c->spacing_mm, target_mm);
+    for (int a = 0; a < 3; a++)
+        FAB_TRY(axis_make(c->box[a][1] - c->box[a][0], c->size[a],
+                          a == apart ? plan->stage.order_z : plan->stage.order, &job->axis[a],
+                          err));
+    memset(job->into, 0, (size_t)plan->stage_labels * job->count * sizeof *job->into);
+    fab_parallel_for(c->size[0], sample_plane, job);
     return FAB_OK;
 }
 
 fab_status fab_nnunet_add_stage(const fab_nnunet_plan *plan, const fab_volume *labels,
                                 fab_nnunet_case *c, fab_error *err)
 {
-    mask_source m = {.labels = fab_volume_data(labels), .dtype = fab_volume_dtype(labels)};
-    if (m.dtype != FAB_U8 && m.dtype != FAB_U16)
+    stage_job job = {.labels = fab_volume_data(labels), .dtype = fab_volume_dtype(labels),
+                     .size = c->size, .count = 1};
+    if (job.dtype != FAB_U8 && job.dtype != FAB_U16)
         FAB_FAIL(err, FAB_ERR_ARG, "the labels of %s are no label map", plan->previous_stage);
-    size_t count = 1;
-    for (int a = 0; a < 3; a++) {
-        m.size[a] = c->box[a][1] - c->box[a][0];
-        count *= (size_t)c->size[a];
-    }
-    fab_nnunet_case_steps(plan, c, &m.start, m.step);
+    for (int a = 0; a < 3; a++) job.count *= (size_t)c->size[a];
+    fab_nnunet_case_steps(plan, c, &job.start, job.step);
     const size_t channels = (size_t)(c->channels + plan->stage_labels);
-    float *grown = fab_realloc(c->data, channels * count * sizeof *grown);
+    float *grown = fab_realloc(c->data, channels * job.count * sizeof *grown);
     if (!grown)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d labels of %s (%zu MiB)", plan->stage_labels,
-                 plan->previous_stage, channels * count * sizeof *grown >> 20);
+                 plan->previous_stage, channels * job.count * sizeof *grown >> 20);
     c->data = grown;
-    FAB_TRY(make_masks(plan, &m, c, count, grown + (size_t)c->channels * count, err));
+    job.into = grown + (size_t)c->channels * job.count;
+    const fab_status status = make_channels(plan, &job, c, err);
+    for (int a = 0; a < 3; a++) axis_free(&job.axis[a]);
+    FAB_TRY(status);
     c->channels += plan->stage_labels;
     return FAB_OK;
 }

@@ -2,7 +2,8 @@
  *
  * nnU-Net resamples every head to the cropped image, rounds to fp16 and takes the argmax: heads x
  * native voxels, which for 118 heads is tens of gigabytes. Here one row of the result exists at a
- * time. Linear interpolation stays between the eight logits around it, so in the row of cells
+ * time, made as soon as the planes of logits around it are final, which may then go. Linear
+ * interpolation stays between the eight logits around it, so in the row of cells
  *
  *          z1,y1 ---+----+----+      a head whose greatest corner lies below some other head's
  *         /  |  cell| i  |    |      least corner cannot win there: only heads that can win
@@ -36,18 +37,23 @@ typedef struct scratch {
     int16_t *low, *floor, *high; /* [size2], [size2], [heads][size2] */
 } scratch;
 
-typedef struct finish_job {
+struct fab_nnunet_finisher {
     const fab_nnunet_plan *plan;
     const fab_nnunet_case *c;
     const fab_nnunet_kernels *kernels;
-    const uint16_t *logits;
+    const fab_progress *progress;
+    const uint16_t *logits; /* [head][depth][size1][size2] */
+    int depth;
     linear_axis axis[3];
     scratch *workers;
-    int first_slice;
+    int worker_count;
+    int first_slice;        /* made so far; of the chunk that is being made */
     int64_t start, step[3]; /* in the label map */
     fab_dtype dtype;
-    void *labels;
-} finish_job;
+    fab_volume *map;
+    void *labels;           /* its voxels */
+};
+typedef fab_nnunet_finisher finish_job;
 
 static void axis_free(linear_axis *a)
 {
@@ -86,7 +92,7 @@ typedef struct cell_row {
 static const uint16_t *head_logits(const finish_job *job, int head)
 {
     const int *size = job->c->size;
-    return job->logits + (ptrdiff_t)head * size[0] * size[1] * size[2];
+    return job->logits + (ptrdiff_t)head * job->depth * size[1] * size[2];
 }
 
 /* What a head must reach to matter, per cell, and what each head reaches. */
@@ -194,7 +200,7 @@ static void finish_slice(void *ctx, int64_t index, int worker)
         for (int corner = 0; corner < 4; corner++) {
             const int at_z = (corner & 2 ? z->second : z->first)[slice];
             const int at_y = (corner & 1 ? y->second : y->first)[row];
-            cells.row[corner] = ((ptrdiff_t)at_z * size[1] + at_y) * size[2];
+            cells.row[corner] = ((ptrdiff_t)(at_z % job->depth) * size[1] + at_y) * size[2];
         }
         make_rows(job, slice, &cells, &job->workers[worker]);
         row += cells.count;
@@ -218,11 +224,12 @@ static void workers_free(scratch *w, int count)
     fab_free(w);
 }
 
-static fab_status workers_make(finish_job *job, int count, fab_error *err)
+static fab_status workers_make(finish_job *job, fab_error *err)
 {
     const size_t width = (size_t)job->axis[2].n, wide = (size_t)job->axis[2].m;
-    job->workers = fab_calloc((size_t)count, sizeof *job->workers);
-    for (int i = 0; job->workers && i < count; i++) {
+    job->worker_count = fab_threads_get();
+    job->workers = fab_calloc((size_t)job->worker_count, sizeof *job->workers);
+    for (int i = 0; job->workers && i < job->worker_count; i++) {
         scratch *s = &job->workers[i];
         s->mixed = fab_alloc_array(width, sizeof *s->mixed);
         s->near = fab_alloc_array(wide, sizeof *s->near);
@@ -243,7 +250,9 @@ static fab_status make_axes(finish_job *job, fab_error *err)
 {
     const fab_nnunet_plan *plan = job->plan;
     const fab_nnunet_resampling *how = &plan->probabilities;
-    const int apart = fab_nnunet_separate_axis(how, plan->spacing_mm, job->c->spacing_mm);
+    double from_mm[3];
+    fab_nnunet_target_spacing(plan, job->c, from_mm);
+    const int apart = fab_nnunet_separate_axis(how, from_mm, job->c->spacing_mm);
     for (int a = 0; a < 3; a++) {
         const int order = a == apart ? how->order_z : how->order;
         if (order > 1)
@@ -255,45 +264,70 @@ static fab_status make_axes(finish_job *job, fab_error *err)
     return FAB_OK;
 }
 
-static fab_status run(finish_job *job, const fab_progress *progress, fab_volume *labels,
-                      fab_error *err)
+fab_nnunet_finisher *fab_nnunet_finisher_free(fab_nnunet_finisher *f)
 {
-    FAB_TRY(make_axes(job, err));
-    const int slices = job->axis[0].m, threads = fab_threads_get();
-    const fab_status status = workers_make(job, threads, err);
-    if (status < 0) {
-        workers_free(job->workers, threads);
-        return status;
+    if (!f) return NULL;
+    workers_free(f->workers, f->worker_count);
+    for (int a = 0; a < 3; a++) axis_free(&f->axis[a]);
+    fab_volume_unref(f->map);
+    return fab_free(f);
+}
+
+fab_status fab_nnunet_finisher_create(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                      const uint16_t *logits, int depth,
+                                      const fab_progress *progress, fab_nnunet_finisher **out,
+                                      fab_error *err)
+{
+    FAB_AUTO(fab_nnunet_finisher_free) fab_nnunet_finisher *f = fab_calloc(1, sizeof *f);
+    if (!f) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for labels");
+    f->plan = plan;
+    f->c = c;
+    f->kernels = fab_nnunet_kernels_best();
+    f->progress = progress;
+    f->logits = logits;
+    f->depth = depth;
+    f->dtype = FAB_U8;
+    for (int h = 0; h < plan->head_count; h++)
+        if (plan->head[h].value > 255) f->dtype = FAB_U16;
+    FAB_TRY(fab_volume_create(&c->grid, f->dtype, &f->map, err));
+    f->labels = fab_volume_data_mut(f->map);
+    memset(f->labels, 0, fab_volume_bytes(f->map));
+    fab_nnunet_case_steps(plan, c, &f->start, f->step);
+    FAB_TRY(make_axes(f, err));
+    FAB_TRY(workers_make(f, err));
+    *out = f;
+    f = NULL;
+    return FAB_OK;
+}
+
+fab_status fab_nnunet_finisher_planes(fab_nnunet_finisher *f, int planes, fab_error *err)
+{
+    const linear_axis *z = &f->axis[0];
+    int end = f->first_slice;
+    while (end < z->m && z->second[end] < planes) end++;
+    while (f->first_slice < end) {
+        const int count = end - f->first_slice < CHUNK ? end - f->first_slice : CHUNK;
+        FAB_TRY(fab_progress_step(f->progress, "finish", (double)f->first_slice / z->m, err));
+        fab_parallel_for(count, finish_slice, f);
+        f->first_slice += count;
     }
-    job->labels = fab_volume_data_mut(labels);
-    memset(job->labels, 0, fab_volume_bytes(labels));
-    fab_status step = FAB_OK;
-    for (int z = 0; z < slices && step >= 0; z += CHUNK) {
-        step = fab_progress_step(progress, "finish", (double)z / slices, err);
-        if (step < 0) break;
-        job->first_slice = z;
-        fab_parallel_for(slices - z < CHUNK ? slices - z : CHUNK, finish_slice, job);
-    }
-    workers_free(job->workers, threads);
-    FAB_TRY(step);
-    return fab_progress_step(progress, "finish", 1.0, err);
+    return fab_progress_step(f->progress, "finish", (double)end / z->m, err);
+}
+
+fab_volume *fab_nnunet_finisher_take(fab_nnunet_finisher *f)
+{
+    fab_volume *map = f->map;
+    f->map = NULL;
+    return map;
 }
 
 fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                              const uint16_t *logits, const fab_progress *progress,
                              fab_volume **labels, fab_error *err)
 {
-    FAB_AUTO(fab_volume_unref) fab_volume *out = NULL;
-    finish_job job = {.plan = plan, .c = c, .kernels = fab_nnunet_kernels_best(),
-                      .logits = logits, .dtype = FAB_U8};
-    for (int h = 0; h < plan->head_count; h++)
-        if (plan->head[h].value > 255) job.dtype = FAB_U16;
-    FAB_TRY(fab_volume_create(&c->grid, job.dtype, &out, err));
-    fab_nnunet_case_steps(plan, c, &job.start, job.step);
-    const fab_status status = run(&job, progress, out, err);
-    for (int a = 0; a < 3; a++) axis_free(&job.axis[a]);
-    FAB_TRY(status);
-    *labels = out;
-    out = NULL;
+    FAB_AUTO(fab_nnunet_finisher_free) fab_nnunet_finisher *f = NULL;
+    FAB_TRY(fab_nnunet_finisher_create(plan, c, logits, c->size[0], progress, &f, err));
+    FAB_TRY(fab_nnunet_finisher_planes(f, c->size[0], err));
+    *labels = fab_nnunet_finisher_take(f);
     return FAB_OK;
 }

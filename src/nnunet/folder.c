@@ -81,10 +81,11 @@ static fab_status find_result(const char *path, const char *wanted, char *out, s
         return FAB_OK;
     }
     FAB_TRY(find_below(path, &s, err));
-    if (s.count == 0)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net results%s%s (a folder with plans.json and "
-                 "dataset.json)%s%s", path, wanted ? " of configuration " : "",
-                 wanted ? wanted : "", s.names[0] ? "; there are: " : "", s.names);
+    if (s.count == 0) /* others are there: a choice that cannot be met, not an empty folder */
+        FAB_FAIL(err, s.names[0] ? FAB_ERR_ARG : FAB_ERR_NOTFOUND,
+                 "%s: no nnU-Net results%s%s (a folder with plans.json and dataset.json)%s%s", path,
+                 wanted ? " of configuration " : "", wanted ? wanted : "",
+                 s.names[0] ? "; there are: " : "", s.names);
     if (s.count > 1)
         FAB_FAIL(err, FAB_ERR_ARG, "%s: several results (%s): name one", path, s.names);
     snprintf(out, room, "%s", s.found);
@@ -117,8 +118,10 @@ static fab_status list_folds(fab_nnunet *m, fab_error *err)
     return FAB_OK;
 }
 
-/* "inference_allowed_mirroring_axes": null or a list; the same for all folds. */
-static fab_status get_mirroring(const fab_checkpoint *c, bool mirror[3], fab_error *err)
+/* "inference_allowed_mirroring_axes": null or a list; the same for all folds. A 2d network counts
+ * from the first axis in the slice. */
+static fab_status get_mirroring(const fab_checkpoint *c, bool flat, bool mirror[3],
+                                fab_error *err)
 {
     FAB_AUTO(fab_json_free) fab_json *axes = NULL;
     memset(mirror, 0, 3 * sizeof *mirror);
@@ -127,9 +130,9 @@ static fab_status get_mirroring(const fab_checkpoint *c, bool mirror[3], fab_err
     for (size_t i = 0; i < fab_json_count(axes); i++) {
         const fab_json *item = fab_json_at(axes, i);
         const double n = fab_json_number(item);
-        if (!fab_json_is_number(item) || (n != 0 && n != 1 && n != 2))
+        if (!fab_json_is_number(item) || (n != 0 && n != 1 && (n != 2 || flat)))
             FAB_FAIL(err, FAB_ERR_FORMAT, "inference_allowed_mirroring_axes[%zu] is no axis", i);
-        mirror[(int)n] = true;
+        mirror[(int)n + flat] = true;
     }
     return FAB_OK;
 }
@@ -140,13 +143,22 @@ static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_erro
     FAB_AUTO(fab_checkpoint_free) fab_checkpoint *c = NULL;
     FAB_AUTO(fab_tensors_free) fab_tensors *weights = NULL;
     FAB_TRY(fab_checkpoint_read(r, &c, err));
-    if (get_mirroring(c, mirror, err) < 0) return fab_error_prefix(err, "%s", r->name);
+    if (get_mirroring(c, m->plan.flat, mirror, err) < 0)
+        return fab_error_prefix(err, "%s", r->name);
     if (at > 0 && memcmp(mirror, m->mirror, sizeof mirror) != 0)
         FAB_FAIL(err, FAB_ERR_FORMAT, "%s: the folds allow different mirroring axes", r->name);
     memcpy(m->mirror, mirror, sizeof mirror);
     FAB_TRY(fab_checkpoint_tensors(c, "network_weights", &weights, err));
     c = fab_checkpoint_free(c);
-    return fab_net_create_unet(&m->plan.net, weights, fab_nn_isa_best(), &m->net[at], err);
+    if (m->plan.flat) {
+        fab_tensors *flat = weights;
+        weights = NULL;
+        const fab_status status = fab_nnunet_unflatten(flat, &weights, err);
+        fab_tensors_free(flat);
+        FAB_TRY(status);
+    }
+    return fab_net_create_unet(&m->plan.net, weights, fab_nn_isa_best(FAB_PRECISION_FP32),
+                               &m->net[at], err);
 }
 
 static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_sha256 *hash,
@@ -296,14 +308,14 @@ static fab_status load_previous(fab_nnunet *m, const fab_nnunet_load_options *op
     o.configuration = stage;
     o.no_postprocessing = true; /* nnU-Net hands over what the network said */
     if (!own)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s; they are looked for "
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s needs the results of %s; they are looked for "
                  "beside a folder called TRAINER__PLANS__%s", m->folder, m->plan.configuration,
                  stage, m->plan.configuration);
     const int n = snprintf(path, sizeof path, "%.*s%s", (int)(own - m->folder), m->folder, stage);
     if (n < 0 || (size_t)n >= sizeof path)
         FAB_FAIL(err, FAB_ERR_LIMIT, "%s: the path is too long", m->folder);
     if (strchr(stage, '/') || !is_result(path))
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: %s needs the results of %s, and %s is not there",
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %s needs the results of %s, and %s is not there",
                  m->folder, m->plan.configuration, stage, path);
     FAB_TRY(load(path, &o, m, &m->previous, err));
     if (m->previous->plan.channels != m->plan.channels)

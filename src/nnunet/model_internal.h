@@ -16,4 +16,7 @@ struct fab_nnunet {
     struct fab_nnunet *previous; /* of a cascade: its first stage */
 };
 
+/* flat.c: weights [out][in][y][x] of a 2d network as [out][in][1][y][x]. */
+fab_status fab_nnunet_unflatten(const fab_tensors *t, fab_tensors **out, fab_error *err);
+
 #endif

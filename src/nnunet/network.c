@@ -3,8 +3,8 @@
  *   "architecture": {"network_class_name", "arch_kwargs": {...}}        since version 2.3
  *   "UNet_class_name", "UNet_base_num_features", "pool_op_kernel_sizes", ...   before
  *
- * Everything the engine takes for granted is checked: three dimensions, instance norm with
- * affine parameters, leaky ReLU, no dropout.
+ * Everything the engine takes for granted is checked: as many dimensions as the patch has, instance
+ * norm with affine parameters, leaky ReLU, no dropout.
  */
 #include <string.h>
 
@@ -24,32 +24,34 @@ static fab_status get_entry(const fab_json *o, const char *key, size_t i, int lo
     return FAB_OK;
 }
 
-/* Entry i of a list of triples; a plain number stands for three. */
-static fab_status get_axes(const fab_json *o, const char *key, size_t i, int most, int out[3],
-                           fab_error *err)
+/* Entry i of a list of triples, or of pairs for the last two axes (the first is 1 then); a plain
+ * number stands for all. */
+static fab_status get_axes(const fab_json *o, const char *key, size_t i, int axes, int most,
+                           int out[3], fab_error *err)
 {
     const fab_json *list = fab_json_find(o, key);
     const fab_json *item = fab_json_is_array(list) ? fab_json_at(list, i) : NULL;
-    for (size_t a = 0; a < 3; a++) {
-        const fab_json *one = fab_json_is_array(item) ? fab_json_at(item, a) : item;
+    out[0] = 1;
+    for (int a = 0; a < axes; a++) {
+        const fab_json *one = fab_json_is_array(item) ? fab_json_at(item, (size_t)a) : item;
         const double n = fab_json_number(one);
-        const bool three = !fab_json_is_array(item) || fab_json_count(item) == 3;
-        if (!fab_json_is_number(one) || !three || !(n >= 1 && n <= most) || n != (double)(int)n)
-            FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s[%zu] must be three whole numbers from 1 to %d",
-                     key, i, most);
-        out[a] = (int)n;
+        const bool all = !fab_json_is_array(item) || fab_json_count(item) == (size_t)axes;
+        if (!fab_json_is_number(one) || !all || !(n >= 1 && n <= most) || n != (double)(int)n)
+            FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s[%zu] must be %s whole numbers from 1 to %d",
+                     key, i, axes == 2 ? "two" : "three", most);
+        out[3 - axes + a] = (int)n;
     }
     return FAB_OK;
 }
 
 /* Kernels and strides of all stages. */
 static fab_status get_stages(const fab_json *o, const char *kernels, const char *strides,
-                             fab_unet_config *c, fab_error *err)
+                             int axes, fab_unet_config *c, fab_error *err)
 {
     for (int s = 0; s < c->stage_count; s++) {
         fab_unet_stage *stage = &c->stages[s];
-        FAB_TRY(get_axes(o, kernels, (size_t)s, 3, stage->kernel, err));
-        FAB_TRY(get_axes(o, strides, (size_t)s, 2, stage->stride, err));
+        FAB_TRY(get_axes(o, kernels, (size_t)s, axes, 3, stage->kernel, err));
+        FAB_TRY(get_axes(o, strides, (size_t)s, axes, 2, stage->stride, err));
         for (int a = 0; a < 3; a++) {
             if (stage->kernel[a] == 2)
                 FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s[%d]: a kernel of 2", kernels, s);
@@ -98,7 +100,7 @@ static fab_status get_class(const char *name, fab_unet_config *c, fab_error *err
 
 /* ---- the older format --------------------------------------------------------------------- */
 
-static fab_status read_old(const fab_json *o, fab_unet_config *c, fab_error *err)
+static fab_status read_old(const fab_json *o, int axes, fab_unet_config *c, fab_error *err)
 {
     static const char *const pools = "pool_op_kernel_sizes";
     const fab_json *list = NULL;
@@ -113,7 +115,7 @@ static fab_status read_old(const fab_json *o, fab_unet_config *c, fab_error *err
     FAB_TRY(fab_json_get_int(o, "unet_max_num_features", 1, FAB_UNET_MAX_FEATURES, &most, err));
     for (int s = 0; s < c->stage_count; s++)
         c->stages[s].features = (int)(base << s < most ? base << s : most);
-    FAB_TRY(get_stages(o, "conv_kernel_sizes", pools, c, err));
+    FAB_TRY(get_stages(o, "conv_kernel_sizes", pools, axes, c, err));
     return get_convs(o, "n_conv_per_stage_encoder", "n_conv_per_stage_decoder", c, err);
 }
 
@@ -141,10 +143,10 @@ static fab_status get_optional_real(const fab_json *o, const char *key, const ch
     return FAB_OK;
 }
 
-static fab_status get_layers(const fab_json *o, fab_unet_config *c, fab_error *err)
+static fab_status get_layers(const fab_json *o, int axes, fab_unet_config *c, fab_error *err)
 {
-    FAB_TRY(check_class(o, "conv_op", "Conv3d", err));
-    FAB_TRY(check_class(o, "norm_op", "InstanceNorm3d", err));
+    FAB_TRY(check_class(o, "conv_op", axes == 2 ? "Conv2d" : "Conv3d", err));
+    FAB_TRY(check_class(o, "norm_op", axes == 2 ? "InstanceNorm2d" : "InstanceNorm3d", err));
     FAB_TRY(check_class(o, "nonlin", "LeakyReLU", err));
     const fab_json *affine = fab_json_find(fab_json_find(o, "norm_op_kwargs"), "affine");
     if (!fab_json_is_true(affine))
@@ -157,7 +159,7 @@ static fab_status get_layers(const fab_json *o, fab_unet_config *c, fab_error *e
     return fab_json_get_bool(o, "conv_bias", &c->conv_bias, err);
 }
 
-static fab_status read_kwargs(const fab_json *o, fab_unet_config *c, fab_error *err)
+static fab_status read_kwargs(const fab_json *o, int axes, fab_unet_config *c, fab_error *err)
 {
     int64_t stages = 0;
     FAB_TRY(fab_json_get_int(o, "n_stages", 1, 64, &stages, err));
@@ -166,29 +168,29 @@ static fab_status read_kwargs(const fab_json *o, fab_unet_config *c, fab_error *
     for (int s = 0; s < c->stage_count; s++)
         FAB_TRY(get_entry(o, "features_per_stage", (size_t)s, 1, FAB_UNET_MAX_FEATURES,
                           &c->stages[s].features, err));
-    FAB_TRY(get_stages(o, "kernel_sizes", "strides", c, err));
+    FAB_TRY(get_stages(o, "kernel_sizes", "strides", axes, c, err));
     FAB_TRY(get_convs(o, c->residual ? "n_blocks_per_stage" : "n_conv_per_stage",
                       "n_conv_per_stage_decoder", c, err));
-    return get_layers(o, c, err);
+    return get_layers(o, axes, c, err);
 }
 
-static fab_status read_new(const fab_json *o, fab_unet_config *c, fab_error *err)
+static fab_status read_new(const fab_json *o, int axes, fab_unet_config *c, fab_error *err)
 {
     const fab_json *kwargs = NULL;
     const char *name = NULL;
     FAB_TRY(fab_json_get_string(o, "network_class_name", &name, err));
     FAB_TRY(get_class(name, c, err));
     FAB_TRY(fab_json_get_object(o, "arch_kwargs", &kwargs, err));
-    if (read_kwargs(kwargs, c, err) < 0) return fab_error_prefix(err, "arch_kwargs");
+    if (read_kwargs(kwargs, axes, c, err) < 0) return fab_error_prefix(err, "arch_kwargs");
     return FAB_OK;
 }
 
-fab_status fab_nnunet_network_read(const fab_json *configuration, fab_unet_config *out,
+fab_status fab_nnunet_network_read(const fab_json *configuration, int axes, fab_unet_config *out,
                                    fab_error *err)
 {
     const fab_json *architecture = fab_json_find(configuration, "architecture");
     set_defaults(out);
-    if (!architecture) return read_old(configuration, out, err);
-    if (read_new(architecture, out, err) < 0) return fab_error_prefix(err, "architecture");
+    if (!architecture) return read_old(configuration, axes, out, err);
+    if (read_new(architecture, axes, out, err) < 0) return fab_error_prefix(err, "architecture");
     return FAB_OK;
 }

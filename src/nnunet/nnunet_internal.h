@@ -29,6 +29,10 @@ void fab_nnunet_case_free(fab_nnunet_case *c);
 void fab_nnunet_case_steps(const fab_nnunet_plan *plan, const fab_nnunet_case *c, int64_t *start,
                            int64_t step[3]);
 
+/* The network's spacing for this case: a 2d one takes the distance of slices as it is. */
+void fab_nnunet_target_spacing(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                               double mm[3]);
+
 /* images: plan->channels volumes on one grid. */
 fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
                               const fab_progress *progress, fab_nnunet_case *out, fab_error *err);
@@ -72,10 +76,18 @@ typedef struct fab_nnunet_slide_options {
     bool mirror[3];       /* axes allowed for test-time mirroring */
     bool exact;           /* sums in fp16 as nnU-Net has them; else fp32 */
     bool add;             /* to the logits of earlier folds; else they are written */
+    /* Planes of logits that are kept: 0 for all, else fab_nnunet_slide_depth, and plane z is found
+     * at z % depth. Whenever more planes are final, ready(ctx, planes) says that those below
+     * `planes` are; those below the last call's `planes` - 1 are gone then. */
+    int depth;
+    fab_status (*ready)(void *ctx, int planes, fab_error *err);
+    void *ready_ctx;
     const fab_progress *progress;
 } fab_nnunet_slide_options;
-/* One fold: `logits` is heads x size, as raw fp16 bits. FAB_ERR_LIMIT where fp16 overflows, as in
- * nnU-Net. */
+/* Fewest planes that can be kept of a case. */
+int fab_nnunet_slide_depth(const fab_nnunet_plan *plan, const fab_nnunet_case *c);
+/* One fold: `logits` is heads x depth or size[0] x size[1] x size[2], as raw fp16 bits.
+ * FAB_ERR_LIMIT where fp16 overflows, as in nnU-Net. */
 fab_status fab_nnunet_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                             const fab_nnunet_slide_options *o, fab_nnunet_patch_fn run, void *ctx,
                             uint16_t *logits, fab_error *err);
@@ -91,7 +103,20 @@ int fab_nnunet_window_starts(int size, int patch, double step, int *starts);
 
 /* ---- finish.c ----------------------------------------------------------------------------- */
 
-/* Labels (U8, or U16 above 255) on the images' own grid. */
+/* Labels being made while planes of logits become final, depth of them kept as
+ * fab_nnunet_slide_options says. Plan, case and logits must stay. */
+typedef struct fab_nnunet_finisher fab_nnunet_finisher;
+fab_status fab_nnunet_finisher_create(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                      const uint16_t *logits, int depth,
+                                      const fab_progress *progress, fab_nnunet_finisher **out,
+                                      fab_error *err);
+fab_nnunet_finisher *fab_nnunet_finisher_free(fab_nnunet_finisher *f);
+FAB_DEFINE_AUTO(fab_nnunet_finisher, fab_nnunet_finisher_free)
+/* Makes every slice that only looks at planes below `planes`; never fewer than before. */
+fab_status fab_nnunet_finisher_planes(fab_nnunet_finisher *f, int planes, fab_error *err);
+/* Labels (U8, or U16 above 255) on the images' own grid, once all planes were given. */
+fab_volume *fab_nnunet_finisher_take(fab_nnunet_finisher *f);
+/* All of it, from the logits of all planes. */
 fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                              const uint16_t *logits, const fab_progress *progress,
                              fab_volume **labels, fab_error *err);

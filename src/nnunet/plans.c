@@ -50,29 +50,30 @@ static const fab_json *find(const config *c, const char *key)
 
 /* ---- small readers ------------------------------------------------------------------------ */
 
-static fab_status get_three(const fab_json *o, const char *key, double low, double high,
+/* The last `axes` of out[3]: three, or two of a 2d configuration; what is before is left. */
+static fab_status get_reals(const fab_json *o, const char *key, int axes, double low, double high,
                             double out[3], fab_error *err)
 {
     const fab_json *list = NULL;
     FAB_TRY(fab_json_get_array(o, key, &list, err));
-    if (fab_json_count(list) == 2)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s has two axes: 2d configurations are not run", key);
-    for (size_t a = 0; a < 3; a++) {
-        const fab_json *item = fab_json_at(list, a);
+    for (int a = 0; a < axes; a++) {
+        const fab_json *item = fab_json_at(list, (size_t)a);
         const double n = fab_json_number(item);
-        if (fab_json_count(list) != 3 || !fab_json_is_number(item) || !(n >= low && n <= high))
-            FAB_FAIL(err, FAB_ERR_FORMAT, "%s must be three numbers from %g to %g", key, low, high);
-        out[a] = n;
+        if (fab_json_count(list) != (size_t)axes || !fab_json_is_number(item) ||
+            !(n >= low && n <= high))
+            FAB_FAIL(err, FAB_ERR_FORMAT, "%s must be %s numbers from %g to %g", key,
+                     axes == 2 ? "two" : "three", low, high);
+        out[3 - axes + a] = n;
     }
     return FAB_OK;
 }
 
-static fab_status get_three_ints(const fab_json *o, const char *key, int low, int high, int out[3],
-                                 fab_error *err)
+static fab_status get_ints(const fab_json *o, const char *key, int axes, int low, int high,
+                           int out[3], fab_error *err)
 {
     double n[3];
-    FAB_TRY(get_three(o, key, low, high, n, err));
-    for (int a = 0; a < 3; a++) {
+    FAB_TRY(get_reals(o, key, axes, low, high, n, err));
+    for (int a = 3 - axes; a < 3; a++) {
         out[a] = (int)n[a];
         if ((double)out[a] != n[a]) FAB_FAIL(err, FAB_ERR_FORMAT, "%s must be whole numbers", key);
     }
@@ -91,8 +92,8 @@ static fab_status copy_text(const fab_json *o, const char *key, char *into, size
 
 static fab_status get_transposes(const fab_json *plans, fab_nnunet_plan *p, fab_error *err)
 {
-    FAB_TRY(get_three_ints(plans, "transpose_forward", 0, 2, p->transpose_forward, err));
-    FAB_TRY(get_three_ints(plans, "transpose_backward", 0, 2, p->transpose_backward, err));
+    FAB_TRY(get_ints(plans, "transpose_forward", 3, 0, 2, p->transpose_forward, err));
+    FAB_TRY(get_ints(plans, "transpose_backward", 3, 0, 2, p->transpose_backward, err));
     for (int a = 0; a < 3; a++)
         if (p->transpose_backward[p->transpose_forward[a]] != a)
             FAB_FAIL(err, FAB_ERR_FORMAT,
@@ -225,7 +226,8 @@ static fab_status get_resampling(const config *c, const char *function, const ch
     return FAB_OK;
 }
 
-/* Labels along a separate axis are only ever taken from the nearest slice. */
+/* Masks of labels are interpolated linearly or taken from the nearest voxel; along a separate axis
+ * always the latter. */
 static fab_status get_stage_resampling(const config *c, fab_nnunet_plan *p, fab_error *err)
 {
     static const char *const kwargs = "resampling_fn_seg_kwargs";
@@ -233,6 +235,9 @@ static fab_status get_stage_resampling(const config *c, fab_nnunet_plan *p, fab_
     if (p->stage.order_z != 0)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: order_z %d is not supported, only 0", kwargs,
                  p->stage.order_z);
+    if (p->stage.order > 1)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: order %d is not supported, only 0 and 1", kwargs,
+                 p->stage.order);
     return FAB_OK;
 }
 
@@ -254,9 +259,12 @@ static fab_status read_plans(const fab_json *plans, const fab_json *dataset,
     if (fab_json_text(find(&c, "previous_stage")))
         FAB_TRY(copy_text(holder(&c, "previous_stage"), "previous_stage", p->previous_stage,
                           sizeof p->previous_stage, err));
-    FAB_TRY(get_three_ints(holder(&c, "patch_size"), "patch_size", 1, FAB_NNUNET_MAX_PATCH,
-                           p->patch, err));
-    FAB_TRY(get_three(holder(&c, "spacing"), "spacing", 1e-3, 1e3, p->spacing_mm, err));
+    p->flat = fab_json_count(find(&c, "patch_size")) == 2;
+    p->patch[0] = 1;
+    const int axes = p->flat ? 2 : 3;
+    FAB_TRY(get_ints(holder(&c, "patch_size"), "patch_size", axes, 1, FAB_NNUNET_MAX_PATCH,
+                     p->patch, err));
+    FAB_TRY(get_reals(holder(&c, "spacing"), "spacing", axes, 1e-3, 1e3, p->spacing_mm, err));
     FAB_TRY(get_channels(plans, dataset, &c, p, err));
     FAB_TRY(get_resampling(&c, "resampling_fn_data", "resampling_fn_data_kwargs", &p->data, err));
     FAB_TRY(get_resampling(&c, "resampling_fn_probabilities", "resampling_fn_probabilities_kwargs",
@@ -264,7 +272,7 @@ static fab_status read_plans(const fab_json *plans, const fab_json *dataset,
     if (p->previous_stage[0]) FAB_TRY(get_stage_resampling(&c, p, err));
     const char *network = fab_json_find(holder(&c, "architecture"), "architecture")
                               ? "architecture" : "UNet_class_name";
-    return fab_nnunet_network_read(holder(&c, network), &p->net, err);
+    return fab_nnunet_network_read(holder(&c, network), axes, &p->net, err);
 }
 
 /* A cascade's second stage also sees the first one's labels, one channel each. */

@@ -159,6 +159,12 @@ void fab_nnunet_case_steps(const fab_nnunet_plan *plan, const fab_nnunet_case *c
     }
 }
 
+void fab_nnunet_target_spacing(const fab_nnunet_plan *plan, const fab_nnunet_case *c, double mm[3])
+{
+    memcpy(mm, plan->spacing_mm, sizeof plan->spacing_mm);
+    if (plan->flat) mm[0] = c->spacing_mm[0];
+}
+
 /* ---- the box of what is not zero -------------------------------------------------------- */
 
 typedef struct box_job {
@@ -433,13 +439,14 @@ static fab_status set_normalisation(const fab_nnunet_channel *how, const uint8_t
 /* Python's int(round(a / b * n)): halves to even. */
 static fab_status set_size(const fab_nnunet_plan *plan, fab_nnunet_case *c, fab_error *err)
 {
-    double voxels = 1;
+    double voxels = 1, target_mm[3];
+    fab_nnunet_target_spacing(plan, c, target_mm);
     for (int a = 0; a < 3; a++) {
         const int n = c->box[a][1] - c->box[a][0];
-        const double size = nearbyint(c->spacing_mm[a] / plan->spacing_mm[a] * n);
+        const double size = nearbyint(c->spacing_mm[a] / target_mm[a] * n);
         if (!(size >= 1 && size <= FAB_MAX_DIM))
             FAB_FAIL(err, FAB_ERR_LIMIT, "%d voxels of %g mm are %.0f voxels of the network's %g "
-                     "mm; it needs 1 to %d", n, c->spacing_mm[a], size, plan->spacing_mm[a],
+                     "mm; it needs 1 to %d", n, c->spacing_mm[a], size, target_mm[a],
                      FAB_MAX_DIM);
         c->size[a] = (int)size;
         voxels *= size;
@@ -471,6 +478,8 @@ static fab_status fill(const fab_nnunet_plan *plan, reading *channel, const fab_
 {
     FAB_AUTO_FREE uint8_t *mask = NULL;
     bool masked = false;
+    double target_mm[3];
+    fab_nnunet_target_spacing(plan, c, target_mm);
     for (int i = 0; i < plan->channels; i++)
         masked = masked || (plan->channel[i].norm == FAB_NNUNET_ZSCORE &&
                             plan->channel[i].use_mask);
@@ -484,7 +493,7 @@ static fab_status fill(const fab_nnunet_plan *plan, reading *channel, const fab_
         FAB_TRY(fab_progress_step(progress, "prepare", (double)i / plan->channels, err));
         FAB_TRY(set_normalisation(&plan->channel[i], mask, &channel[i], err));
         const fab_nnunet_source source = {source_plane, &channel[i]};
-        FAB_TRY(fab_nnunet_resample(&source, channel[i].size, c->spacing_mm, plan->spacing_mm,
+        FAB_TRY(fab_nnunet_resample(&source, channel[i].size, c->spacing_mm, target_mm,
                                     c->size, &plan->data, c->data + (size_t)i * count, err));
     }
     return fab_progress_step(progress, "prepare", 1.0, err);

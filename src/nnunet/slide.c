@@ -5,9 +5,10 @@
  * the sum of weights; their quotient is fp16 again, and so are the sum and the mean of the folds.
  * That the order of windows matters is the point: it is kept (z, then y, then x).
  *
- * The sums of a first fold stand in `logits` itself. Further folds, and fp32 sums, need a place of
- * their own: a ring of one patch depth of planes, which leave it as soon as no window can touch
- * them. Padding is never stored: a patch reads 0 outside the image and what it says there is lost.
+ * The sums of a first fold stand in `logits` itself, which may be a ring of planes. Further folds,
+ * and fp32 sums, need a place of their own: a ring of one patch depth of planes, which leave it as
+ * soon as no window can touch them. Padding is never stored: a patch reads 0 outside the image and
+ * what it says there is lost.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -31,7 +32,7 @@ typedef struct slide {
     uint16_t *logits;
     int count[3], *starts[3], low[3]; /* windows; padding before the image */
     float *gauss, *ones;              /* [patch]; [patch[2]] */
-    int depth;                        /* planes that sums are kept of */
+    int depth, kept;                  /* planes that sums and logits are kept of */
     uint16_t *sum16, *weight16;       /* [head][depth][size1][size2]; [depth][size1][size2] */
     float *sum32, *weight32;          /* the same when not exact */
     uint16_t *own16;                  /* sum16 if it is not `logits` */
@@ -278,7 +279,7 @@ static void divide_plane(void *ctx, int64_t index, int worker)
     const int z = job->from + (int)(index / heads), head = (int)(index % heads);
     const ptrdiff_t plane = (ptrdiff_t)size[1] * size[2], sum = plane_row(s, head, z, 0),
                     weight = plane_row(s, 0, z, 0);
-    uint16_t *to = s->logits + ((ptrdiff_t)head * size[0] + z) * plane;
+    uint16_t *to = s->logits + ((ptrdiff_t)head * s->kept + z % s->kept) * plane;
     (void)worker;
     for (ptrdiff_t i = 0; i < plane; i += RUN)
         divide_run(s, sum + i, weight + i, to + i, plane - i < RUN ? (int)(plane - i) : RUN);
@@ -296,7 +297,7 @@ static fab_status run_windows(slide *s, fab_error *err)
             s->at[0] = s->starts[0][z];
             s->at[1] = s->starts[1][i / s->count[2]];
             s->at[2] = s->starts[2][i % s->count[2]];
-            FAB_TRY(fab_progress_step(s->o->progress, "segment", (double)done / total, err));
+            FAB_TRY(fab_progress_step(s->o->progress, "network", (double)done / total, err));
             FAB_TRY(run_window(s, err));
         }
         const int ready =
@@ -304,10 +305,11 @@ static fab_status run_windows(slide *s, fab_error *err)
         divide_job job = {s, made};
         fab_parallel_for((int64_t)(ready - made) * s->plan->head_count, divide_plane, &job);
         made = ready;
+        if (s->o->ready) FAB_TRY(s->o->ready(s->o->ready_ctx, ready, err));
     }
     if (atomic_load(&s->overflow))
         FAB_FAIL(err, FAB_ERR_LIMIT, "the network's outputs are too large for nnU-Net's fp16 sums");
-    return fab_progress_step(s->o->progress, "segment", 1.0, err);
+    return fab_progress_step(s->o->progress, "network", 1.0, err);
 }
 
 /* ---- all of it -------------------------------------------------------------------------- */
@@ -318,10 +320,11 @@ static fab_status make_windows(slide *s, fab_error *err)
         const int patch = s->plan->patch[a];
         const int size = s->c->size[a] > patch ? s->c->size[a] : patch;
         s->low[a] = (size - s->c->size[a]) / 2;
-        s->count[a] = fab_nnunet_window_starts(size, patch, s->o->step, NULL);
+        const double step = s->plan->flat && a == 0 ? 1.0 : s->o->step; /* each slice once */
+        s->count[a] = fab_nnunet_window_starts(size, patch, step, NULL);
         s->starts[a] = fab_alloc_array((size_t)s->count[a], sizeof *s->starts[a]);
         if (!s->starts[a]) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d windows", s->count[a]);
-        fab_nnunet_window_starts(size, patch, s->o->step, s->starts[a]);
+        fab_nnunet_window_starts(size, patch, step, s->starts[a]);
     }
     const int *p = s->plan->patch;
     const size_t voxels = (size_t)p[0] * (size_t)p[1] * (size_t)p[2];
@@ -336,12 +339,18 @@ static fab_status make_windows(slide *s, fab_error *err)
     return FAB_OK;
 }
 
-/* Planes that sums are kept of: all, in the logits themselves, or a ring one patch deep. */
+/* What the next windows write, and the plane before it, which cells still need. */
+int fab_nnunet_slide_depth(const fab_nnunet_plan *plan, const fab_nnunet_case *c)
+{
+    return plan->patch[0] < c->size[0] ? plan->patch[0] + 1 : c->size[0];
+}
+
+/* Planes that sums are kept of: those of the logits, in place, or a ring one patch deep. */
 static int kept_planes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                        const fab_nnunet_slide_options *o)
 {
-    const bool in_place = o->exact && !o->add;
-    return in_place || plan->patch[0] > c->size[0] ? c->size[0] : plan->patch[0];
+    if (o->exact && !o->add) return o->depth ? o->depth : c->size[0];
+    return plan->patch[0] > c->size[0] ? c->size[0] : plan->patch[0];
 }
 
 static size_t patch_voxels(const fab_nnunet_plan *plan)
@@ -367,6 +376,7 @@ static fab_status make_memory(slide *s, fab_error *err)
     const bool in_place = s->o->exact && !s->o->add;
     const int views = s->o->mirror[0] + s->o->mirror[1] + s->o->mirror[2];
     s->depth = kept_planes(s->plan, s->c, s->o);
+    s->kept = s->o->depth ? s->o->depth : size[0];
     const size_t kept = (size_t)s->depth * (size_t)size[1] * (size_t)size[2];
     const size_t sums = kept * (size_t)s->plan->head_count;
     if (s->o->exact) {

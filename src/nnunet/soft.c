@@ -317,7 +317,8 @@ static void lattice(const fab_nnunet_plan *plan, const fab_nnunet_case *c, fab_g
 
 static int parts_of(const fab_nnunet_plan *plan, const fab_nnunet_case *c, int axis)
 {
-    return plan->spacing_mm[axis] >= FAB_NNUNET_HALVE_FROM_MM && c->size[axis] > 1 ? 2 : 1;
+    const double mm = plan->flat && axis == 0 ? c->spacing_mm[0] : plan->spacing_mm[axis];
+    return mm >= FAB_NNUNET_HALVE_FROM_MM && c->size[axis] > 1 ? 2 : 1;
 }
 
 fab_grid fab_nnunet_fine_grid(const fab_grid *lattice, const int parts[3])

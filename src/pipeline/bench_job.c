@@ -115,7 +115,7 @@ static fab_status put_isas(bench *b, fab_json *out, fab_error *err)
 static fab_status choose_isa(bench *b, fab_error *err)
 {
     char known[256] = "";
-    b->isa = fab_nn_isa_best();
+    b->isa = fab_nn_isa_best(FAB_PRECISION_FP32);
     if (!b->o->isa) return FAB_OK;
     for (int i = 0; i < FAB_ISA_COUNT; i++) {
         const bool runs = fab_nn_isa_runs((fab_isa)i);

@@ -172,6 +172,8 @@ fab_status fab_channels_read(const fab_network *n, const char *input, const fab_
     if (c.count == 1) c.image[0] = study->volume;
     else if (named) status = read_given(&c, given, study, job, err);
     else status = read_siblings(&c, input, study, job, err);
+    if (status == FAB_OK && c.count > 1)
+        status = fab_network_check(n, c.study[0] ? c.study[0] : study, !c.study[0], err);
     if (status < 0) {
         fab_channels_free(&c);
         return status;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
 /* Decoding happens in worker processes; their time is ours. */
@@ -32,10 +33,43 @@ static void tell(fab_job *job)
     w->step(w->ctx, &s);
 }
 
+static void leave_part(fab_job *job)
+{
+    if (!job->open) return;
+    job->open->wall_s += fab_time_wall_s() - job->part_wall_s;
+    job->open->cpu_s += cpu_with_children_s() - job->part_cpu_s;
+    job->open = NULL;
+}
+
+/* The current step's part of that name; a step's own name is none. NULL when there is no room. */
+static fab_job_part_times *part_named(fab_job *job, const char *name)
+{
+    fab_job_part_times *part = job->parts[job->current];
+    if (strcmp(name, job->steps[job->current].name) == 0) return NULL;
+    for (int i = 0; i < FAB_JOB_MAX_PARTS; i++, part++) {
+        if (!part->name) part->name = name;
+        if (strcmp(part->name, name) == 0) return part;
+    }
+    return NULL;
+}
+
+static void follow_part(fab_job *job, const char *name, double fraction)
+{
+    if (job->current < 0) return;
+    fab_job_part_times *part = part_named(job, name);
+    if (part != job->open) {
+        leave_part(job);
+        job->open = part;
+        job->part_wall_s = fab_time_wall_s();
+        job->part_cpu_s = cpu_with_children_s();
+    }
+    if (fraction >= 1) leave_part(job);
+}
+
 static void on_report(void *ctx, const char *step, double fraction)
 {
     fab_job *job = ctx;
-    (void)step;
+    follow_part(job, step, fraction);
     double f = job->part_from + job->part_span * fmin(fmax(fraction, 0), 1);
     if (f > job->fraction) job->fraction = f;
     tell(job);
@@ -60,6 +94,7 @@ void fab_job_start(fab_job *job, const fab_job_watch *watch, const fab_step_def 
 static void close_step(fab_job *job)
 {
     if (job->current < 0) return;
+    leave_part(job);
     job->wall_s[job->current] += fab_time_wall_s() - job->step_wall_s;
     job->cpu_s[job->current] += cpu_with_children_s() - job->step_cpu_s;
 }
@@ -134,6 +169,21 @@ fab_case_writer *fab_job_abort_folder(const fab_job_watch *watch, fab_case_write
     return NULL;
 }
 
+static fab_status put_parts(const fab_job *job, int step, fab_json *row, fab_error *err)
+{
+    const fab_job_part_times *part = job->parts[step];
+    fab_json *parts = NULL;
+    FAB_TRY(fab_put_array(row, "parts", &parts, err));
+    for (int i = 0; i < FAB_JOB_MAX_PARTS && part[i].name; i++) {
+        fab_json *times = NULL;
+        FAB_TRY(fab_add_object(parts, &times, err));
+        FAB_TRY(fab_put_text(times, "name", part[i].name, err));
+        FAB_TRY(fab_put_real(times, "wall_s", part[i].wall_s, 3, err));
+        FAB_TRY(fab_put_real(times, "cpu_s", part[i].cpu_s, 3, err));
+    }
+    return FAB_OK;
+}
+
 fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err)
 {
     FAB_AUTO(fab_json_free) fab_json *run = fab_json_object();
@@ -152,6 +202,7 @@ fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err)
         FAB_TRY(fab_put_text(row, "name", job->steps[i].name, err));
         FAB_TRY(fab_put_real(row, "wall_s", job->wall_s[i], 3, err));
         FAB_TRY(fab_put_real(row, "cpu_s", job->cpu_s[i], 3, err));
+        FAB_TRY(put_parts(job, i, row, err));
     }
     *out = run;
     run = NULL;

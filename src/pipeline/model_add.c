@@ -232,7 +232,7 @@ static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, f
     FAB_TRY(fab_put_text(row, "weights_sha256", fab_nnunet_weights_sha256(m), err));
     FAB_TRY(fab_put_int(row, "folds", fab_nnunet_folds(m), err));
     FAB_TRY(fab_put_int(row, "structures", p->head_count - (p->regions ? 0 : 1), err));
-    FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[0], 6, err));
+    FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[p->flat ? 1 : 0], 6, err));
     FAB_TRY(fab_put_text(row, "configuration", p->configuration, err));
     FAB_TRY(fab_put_bool(row, "postprocessing", fab_nnunet_postprocessing_of(m)->count > 0, err));
     FAB_TRY(fab_put_array(row, "channels", &names, err));

@@ -87,10 +87,11 @@ static fab_status check_hounsfield(const fab_network *n, const fab_study *study,
              fab_network_name(n), study->name, low, high, why);
 }
 
-static fab_status check_modality(const fab_network *n, const fab_study *study, fab_error *err)
+fab_status fab_network_check(const fab_network *n, const fab_study *study, bool declared,
+                             fab_error *err)
 {
     const char *wants = text_of(fab_network_card(n), "modality");
-    if (wants[0] && !study->modality[0] && strcmp(wants, "CT") == 0)
+    if (declared && !study->modality[0] && strcmp(wants, "CT") == 0)
         return check_hounsfield(n, study, err);
     if (!wants[0] || !study->modality[0] || strcmp(wants, study->modality) == 0) return FAB_OK;
     FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "model %s is for %s; %s is %s", fab_network_name(n), wants,
@@ -139,8 +140,8 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
     if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
-    FAB_TRY(check_modality(n, study, err));
     FAB_TRY(get_channels(n, err));
+    if (n->channels == 1) FAB_TRY(fab_network_check(n, study, true, err));
     *out = n;
     n = NULL;
     return FAB_OK;
@@ -361,7 +362,7 @@ fab_status fab_network_segment(const fab_network *n, const fab_volume *const *im
     if (n->model) return segment_own(n, images[0], how, out, err);
     if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
         return run_brainchop(n, images[0], how, out, err);
-    out->isa = fab_nn_isa_name(fab_nn_isa_best());
+    out->isa = fab_nn_isa_name(fab_nn_isa_best(FAB_PRECISION_FP32));
     return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
                           : run_nnunet(n, images, how, out, err);
 }

@@ -14,9 +14,14 @@
 #define FAB_NETWORK_NNUNET "fabrica-nnunet"
 #define FAB_NETWORK_BRAINCHOP "fabrica-brainchop"
 
-/* The model called name (NULL: the newest for the study's modality), fit for this study. */
+/* The model called name (NULL: the newest for the study's modality), fit for this study if it sees
+ * one image; fab_channels_read checks those of several. */
 fab_status fab_network_choose(const char *const *folders, const char *name,
                               const fab_study *study, fab_network **out, fab_error *err);
+/* Whether the study is what the network's first image must be. declared: its file is the input, of
+ * which a person could say what it is; of others only what DICOM says counts. */
+fab_status fab_network_check(const fab_network *n, const fab_study *study, bool declared,
+                             fab_error *err);
 fab_network *fab_network_free(fab_network *n);
 FAB_DEFINE_AUTO(fab_network, fab_network_free)
 const char *fab_network_name(const fab_network *n);

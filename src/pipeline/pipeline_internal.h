@@ -15,7 +15,13 @@ typedef struct fab_step_def {
     double weight; /* typical share of the job's time */
 } fab_step_def;
 
-enum { FAB_JOB_MAX_STEPS = 16 };
+enum { FAB_JOB_MAX_STEPS = 16, FAB_JOB_MAX_PARTS = 8 };
+
+/* What a module reports under a name of its own, from the first report to the last, summed. */
+typedef struct fab_job_part_times {
+    const char *name; /* static; NULL: free */
+    double wall_s, cpu_s;
+} fab_job_part_times;
 
 typedef struct fab_job {
     const fab_job_watch *watch;
@@ -25,6 +31,9 @@ typedef struct fab_job {
     double part_from, part_span;
     double started_wall_s, started_cpu_s, step_wall_s, step_cpu_s;
     double wall_s[FAB_JOB_MAX_STEPS], cpu_s[FAB_JOB_MAX_STEPS];
+    fab_job_part_times parts[FAB_JOB_MAX_STEPS][FAB_JOB_MAX_PARTS];
+    fab_job_part_times *open; /* the part that runs; NULL: none */
+    double part_wall_s, part_cpu_s;
     fab_progress progress; /* hand this to modules */
 } fab_job;
 
@@ -44,7 +53,7 @@ fab_status fab_job_begin_folder(const fab_job_watch *watch, const char *path, co
                                 bool replace, fab_case_writer **out, fab_error *err);
 fab_status fab_job_commit_folder(const fab_job_watch *watch, fab_case_writer **w, fab_error *err);
 fab_case_writer *fab_job_abort_folder(const fab_job_watch *watch, fab_case_writer *w);
-/* {"wall_s","cpu_s","peak_rss_bytes","threads","steps":[...]} */
+/* {"wall_s","cpu_s","peak_rss_bytes","threads","steps":[{...,"parts":[...]}]} */
 fab_status fab_job_run_json(const fab_job *job, fab_json **out, fab_error *err);
 
 /* ---- JSON shorthands (put.c) ------------------------------------------------------------ */

@@ -100,13 +100,11 @@ static bool many_parts(const char *name)
 
 static fab_status check_fragments(fab_structure *s, const fab_volume *labels, fab_error *err)
 {
-    FAB_AUTO(fab_volume_unref) fab_volume *box = NULL, *parts = NULL;
     FAB_AUTO_FREE int64_t *sizes = NULL;
-    int32_t size[3], n = 0;
+    int32_t n = 0;
     if (many_parts(s->label->name)) return FAB_OK;
-    for (int a = 0; a < 3; a++) size[a] = s->stats.high[a] - s->stats.low[a] + 1;
-    FAB_TRY(fab_volume_crop(labels, s->stats.low, size, &box, err));
-    FAB_TRY(fab_labels_components(box, s->label->value, false, &parts, &n, &sizes, err));
+    FAB_TRY(fab_labels_component_sizes(labels, &s->stats, s->label->value, false, &n, &sizes,
+                                       err));
     if (n < 2 || (double)sizes[0] >= fragment_share * (double)s->voxels) return FAB_OK;
     add_finding(s, "fragments", FAB_WARNING, "in %d pieces; the largest is %.0f %% of it", n,
                 100.0 * (double)sizes[0] / (double)s->voxels);

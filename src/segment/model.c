@@ -276,7 +276,8 @@ fab_status fab_model_load_parts(const fab_json *card, const char *card_name,
     FAB_TRY(check_hash(weights, sha256, m->sha256, err));
     FAB_AUTO(fab_tensors_free) fab_tensors *tensors = NULL;
     FAB_TRY(fab_tensors_read_safetensors(weights, &tensors, err));
-    FAB_TRY(fab_net_create_unet(&m->config, tensors, fab_nn_isa_best(), &m->net, err));
+    FAB_TRY(fab_net_create_unet(&m->config, tensors, fab_nn_isa_best(FAB_PRECISION_FP32),
+                                &m->net, err));
     m->card = fab_json_retain((fab_json *)(uintptr_t)card);
     *out = m;
     m = NULL;

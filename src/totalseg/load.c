@@ -51,6 +51,8 @@ static fab_status add_dataset(search *s, const char *folder, int number, fab_err
             FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: spacing %g x %g x %g mm is not the same along "
                      "all axes, as TotalSegmentator's are", folder, p->spacing_mm[0],
                      p->spacing_mm[1], p->spacing_mm[2]);
+    if (p->flat)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: a 2d network; TotalSegmentator's are 3d", folder);
     if (p->channels != 1)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d channels; TotalSegmentator's have one", folder,
                  p->channels);
@@ -163,12 +165,32 @@ static fab_status join_parts(fab_totalseg *t, const search *s, fab_error *err)
         memcpy(part->folder, s->item[i].folder, sizeof part->folder);
         total = total && all_known(fab_nnunet_plan_of(model[t->part_count++]));
     }
+    t->total = total;
     for (int i = 0; i < t->part_count; i++) {
         if (status == FAB_OK)
             status = add_names(t, &t->part[i], fab_nnunet_plan_of(model[i]), total, err);
         fab_nnunet_free(model[i]);
     }
     return status;
+}
+
+static bool has_spacing(const search *s, double mm)
+{
+    for (int i = 0; i < s->count; i++)
+        if (fabs(s->item[i].spacing_mm - mm) < 1e-3) return true;
+    return false;
+}
+
+/* TotalSegmentator looks for the structures that are asked for by its 6 mm network first, in MR by
+ * the 3 mm one. */
+static fab_status add_rough(fab_totalseg *t, const search *s, fab_error *err)
+{
+    const double mm = t->total ? 6 : 3;
+    if (t->spacing_mm >= mm - 1e-3 || !has_spacing(s, mm)) return FAB_OK;
+    t->rough = fab_calloc(1, sizeof *t->rough);
+    if (!t->rough) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of networks");
+    t->rough->spacing_mm = mm;
+    return join_parts(t->rough, s, err);
 }
 
 fab_status fab_totalseg_load(const char *folder, const char *const *parts,
@@ -181,6 +203,7 @@ fab_status fab_totalseg_load(const char *folder, const char *const *parts,
     if (s->count > 1) qsort(s->item, (size_t)s->count, sizeof *s->item, by_number);
     FAB_TRY(pick_spacing(s, folder, quality, &t->spacing_mm, err));
     FAB_TRY(join_parts(t, s, err));
+    FAB_TRY(add_rough(t, s, err));
     *out = t;
     t = NULL;
     return FAB_OK;
@@ -190,6 +213,7 @@ fab_totalseg *fab_totalseg_free(fab_totalseg *t)
 {
     if (!t) return NULL;
     fab_label_set_free(&t->set);
+    fab_totalseg_free(t->rough);
     return fab_free(t);
 }
 

@@ -14,6 +14,8 @@ typedef struct fab_totalseg_part {
 
 struct fab_totalseg {
     double spacing_mm;
+    bool total;           /* every name is among the 117: task "total" of CT */
+    fab_totalseg *rough;  /* a coarser network of the same folder to find structures by; or NULL */
     int part_count;
     fab_totalseg_part part[FAB_TOTALSEG_MAX_PARTS];
     fab_label_set set;

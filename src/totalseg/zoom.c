@@ -38,6 +38,12 @@ static void cubic(double t, double w[TAPS])
     w[3] = 1 - w[0] - w[1] - w[2];
 }
 
+/* Where target i of `count` lies among `size` samples. */
+static double place_of(int i, int size, int count)
+{
+    return count > 1 ? i * ((double)(size - 1) / (count - 1)) : 0;
+}
+
 static fab_status axis_make(int size, int count, int order, axis *a, fab_error *err)
 {
     *a = (axis){.size = size, .count = count, .taps = order == 3 ? 4 : order + 1};
@@ -45,7 +51,7 @@ static fab_status axis_make(int size, int count, int order, axis *a, fab_error *
     a->weight = fab_alloc_array((size_t)count * TAPS, sizeof *a->weight);
     if (!a->first || !a->weight) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to resample");
     for (int i = 0; i < count; i++) {
-        double at = count > 1 ? i * ((double)(size - 1) / (count - 1)) : 0;
+        double at = place_of(i, size, count);
         if (order == 0) at = floor(at + 0.5);
         int low = (int)at;
         if (low > size - 1) low = size - 1;
@@ -91,12 +97,12 @@ static void evaluate(const axis *a, int i, double (*line)[LANES], double out[LAN
 
 typedef struct zoom {
     axis x, y, z;
-    const float *from;
+    const fab_zoom_source *from;
     float *middle, *into;    /* [z][new y][new x], [new z][new y][new x] */
     bool cubic, whole;
     double (*scratch)[LANES]; /* per worker: `room` entries */
     size_t room;
-    float *plane;            /* per worker: [y][new x] */
+    float *plane;            /* per worker: [y][x], then [y][new x] */
 } zoom;
 
 /* One line set: `lanes` lines `apart` floats from each other, elements `step` apart. */
@@ -126,9 +132,10 @@ static void zoom_plane(void *ctx, int64_t k, int worker)
     const zoom *s = ctx;
     double (*line)[LANES] = s->scratch + (size_t)worker * s->room;
     const ptrdiff_t nx = s->x.size, mx = s->x.count;
-    float *plane = s->plane + (ptrdiff_t)worker * s->y.size * mx;
-    const float *from = s->from + k * s->y.size * nx;
+    float *from = s->plane + (ptrdiff_t)worker * s->y.size * (nx + mx);
+    float *plane = from + s->y.size * nx;
     float *into = s->middle + k * s->y.count * mx;
+    s->from->plane(s->from->ctx, (int)k, from);
     for (int y = 0; y < s->y.size; y += LANES)
         run_lines(s, &s->x, line, from + y * nx, 1, nx, lanes_left(y, s->y.size), plane + y * mx,
                   1, mx, false);
@@ -153,8 +160,8 @@ static fab_status run(zoom *s, fab_error *err)
     const int longest = s->x.size > s->y.size ? s->x.size : s->y.size;
     s->room = (size_t)(longest > s->z.size ? longest : s->z.size);
     FAB_AUTO_FREE double(*scratch)[LANES] = fab_alloc_array(workers * s->room, sizeof *scratch);
-    FAB_AUTO_FREE float *plane =
-        fab_alloc_array(workers * (size_t)s->y.size * (size_t)s->x.count, sizeof *plane);
+    FAB_AUTO_FREE float *plane = fab_alloc_array(
+        workers * (size_t)s->y.size * ((size_t)s->x.size + (size_t)s->x.count), sizeof *plane);
     FAB_AUTO_FREE float *middle = fab_alloc_array(
         (size_t)s->z.size * (size_t)s->y.count * (size_t)s->x.count, sizeof *middle);
     if (!scratch || !plane || !middle) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to resample");
@@ -166,7 +173,17 @@ static fab_status run(zoom *s, fab_error *err)
     return FAB_OK;
 }
 
-fab_status fab_zoom_image(const float *from, const int size[3], int order, bool whole,
+size_t fab_zoom_bytes(const int size[3], const int new_size[3])
+{
+    const size_t workers = (size_t)fab_threads_get(), y = (size_t)size[1];
+    int longest = 1;
+    for (int a = 0; a < 3; a++) longest = size[a] > longest ? size[a] : longest;
+    return (size_t)size[0] * (size_t)new_size[1] * (size_t)new_size[2] * sizeof(float)
+           + workers * y * ((size_t)size[2] + (size_t)new_size[2]) * sizeof(float)
+           + workers * (size_t)longest * LANES * sizeof(double);
+}
+
+fab_status fab_zoom_image(const fab_zoom_source *from, const int size[3], int order, bool whole,
                           const int new_size[3], float *into, fab_error *err)
 {
     if (order != 0 && order != 1 && order != 3)
@@ -182,20 +199,10 @@ fab_status fab_zoom_image(const float *from, const int size[3], int order, bool 
     return status;
 }
 
-fab_status fab_zoom_labels(const uint16_t *from, const int size[3], const int new_size[3],
-                           uint16_t *into, fab_error *err)
+void fab_zoom_nearest(int size, int count, int32_t *index)
 {
-    axis a[3] = {{0}};
-    fab_status status = FAB_OK;
-    for (int d = 0; d < 3 && status == FAB_OK; d++)
-        status = axis_make(size[d], new_size[d], 0, &a[d], err);
-    for (ptrdiff_t z = 0; status == FAB_OK && z < new_size[0]; z++)
-        for (ptrdiff_t y = 0; y < new_size[1]; y++) {
-            const uint16_t *row = from + ((ptrdiff_t)a[0].first[z * TAPS] * size[1]
-                                          + a[1].first[y * TAPS]) * size[2];
-            uint16_t *to = into + (z * new_size[1] + y) * new_size[2];
-            for (ptrdiff_t x = 0; x < new_size[2]; x++) to[x] = row[a[2].first[x * TAPS]];
-        }
-    for (int d = 0; d < 3; d++) axis_free(&a[d]);
-    return status;
+    for (int i = 0; i < count; i++) {
+        const int at = (int)floor(place_of(i, size, count) + 0.5);
+        index[i] = at < size ? at : size - 1;
+    }
 }

@@ -9,12 +9,19 @@
 
 #include "fabrica/base.h"
 
-/* Sizes are [z][y][x], x fastest. from and into may not overlap. Results do not depend on the
- * number of threads. whole: the fraction is cut off, as a cast to int32 does. */
-fab_status fab_zoom_image(const float *from, const int size[3], int order, bool whole,
+/* Where the voxels come from: plane z as [y][x]. Called from several threads. */
+typedef struct fab_zoom_source {
+    void (*plane)(const void *ctx, int z, float *into);
+    const void *ctx;
+} fab_zoom_source;
+
+/* Sizes are [z][y][x], x fastest. Results do not depend on the number of threads. whole: the
+ * fraction is cut off, as a cast to int32 does. */
+fab_status fab_zoom_image(const fab_zoom_source *from, const int size[3], int order, bool whole,
                           const int new_size[3], float *into, fab_error *err);
-/* Nearest voxel of a label map. */
-fab_status fab_zoom_labels(const uint16_t *from, const int size[3], const int new_size[3],
-                           uint16_t *into, fab_error *err);
+/* Bytes that takes beside the source and `into`, but for a few a row. */
+size_t fab_zoom_bytes(const int size[3], const int new_size[3]);
+/* index[i]: the nearest of `size` samples to target i of `count` (order 0). */
+void fab_zoom_nearest(int size, int count, int32_t *index);
 
 #endif

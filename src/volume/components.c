@@ -65,20 +65,43 @@ static bool is_wanted(const wanted *w, int value)
     return w->member ? (size_t)value < w->count && w->member[value] : value == w->value;
 }
 
-static fab_status find_runs(const fab_volume *v, const wanted *w, run_list *list, fab_error *err)
+/* A part of a label map. */
+typedef struct box {
+    const fab_volume *v;
+    int32_t low[3], size[3];
+} box;
+
+static box whole_of(const fab_volume *v)
 {
-    int32_t width = v->grid.size[0];
-    int64_t rows = (int64_t)v->grid.size[1] * v->grid.size[2];
+    box b = {.v = v};
+    memcpy(b.size, v->grid.size, sizeof b.size);
+    return b;
+}
+
+/* The first wanted voxel at or after `i` of the `width` from `row` on; `width` if there is none. */
+static int32_t next_wanted(const fab_volume *v, const wanted *w, int64_t row, int32_t width,
+                           int32_t i)
+{
+    if (!w->member && v->dtype == FAB_U8 && w->value <= UINT8_MAX) {
+        const uint8_t *from = (const uint8_t *)v->data + row;
+        const uint8_t *at = i < width ? memchr(from + i, w->value, (size_t)(width - i)) : NULL;
+        return at ? (int32_t)(at - from) : width;
+    }
+    while (i < width && !is_wanted(w, fab_volume_label_(v, row + i))) i++;
+    return i;
+}
+
+static fab_status find_runs(const box *b, const wanted *w, run_list *list, fab_error *err)
+{
+    const int32_t *n = b->v->grid.size, width = b->size[0];
+    const int64_t rows = (int64_t)b->size[1] * b->size[2];
     for (int64_t row = 0; row < rows; row++) {
+        const int64_t j = b->low[1] + row % b->size[1], k = b->low[2] + row / b->size[1];
+        const int64_t at = (k * n[1] + j) * n[0] + b->low[0];
         list->row_start[row] = list->count;
-        int64_t at = row * width;
-        for (int32_t i = 0; i < width;) {
-            if (!is_wanted(w, fab_volume_label_(v, at + i))) {
-                i++;
-                continue;
-            }
+        for (int32_t i = 0; (i = next_wanted(b->v, w, at, width, i)) < width;) {
             int32_t begin = i;
-            while (i < width && is_wanted(w, fab_volume_label_(v, at + i))) i++;
+            while (i < width && is_wanted(w, fab_volume_label_(b->v, at + i))) i++;
             FAB_TRY(push_run(list, begin, i, err));
         }
     }
@@ -166,29 +189,55 @@ static void paint(run_list *list, const int32_t size[3], int32_t *to)
     }
 }
 
+/* The runs of one value, joined and ranked; the caller frees list->items. */
+static fab_status find_components(const box *b, int value, bool face_connected, run_list *list,
+                                  int32_t *n, int64_t **sizes, fab_error *err)
+{
+    FAB_TRY(find_runs(b, &(wanted){.value = value}, list, err));
+    join_all(list, b->size, face_connected);
+    return rank_components(list, n, sizes, err);
+}
+
 fab_status fab_labels_components(const fab_volume *labels, int value, bool face_connected,
                                  fab_volume **components, int32_t *n, int64_t **sizes,
                                  fab_error *err)
 {
     FAB_TRY(fab_volume_need_labels_(labels, err));
-    const int32_t *size = labels->grid.size;
-    int64_t rows = (int64_t)size[1] * size[2];
+    const box all = whole_of(labels);
+    int64_t rows = (int64_t)all.size[1] * all.size[2];
     FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
     if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
     FAB_AUTO(fab_volume_unref) fab_volume *r = NULL;
     FAB_TRY(fab_volume_create(&labels->grid, FAB_I32, &r, err));
     run_list list = {.row_start = row_start};
-    fab_status status = find_runs(labels, &(wanted){.value = value}, &list, err);
-    if (status == FAB_OK) {
-        join_all(&list, size, face_connected);
-        status = rank_components(&list, n, sizes, err);
-    }
-    if (status == FAB_OK) paint(&list, size, r->data);
+    fab_status status = find_components(&all, value, face_connected, &list, n, sizes, err);
+    if (status == FAB_OK) paint(&list, all.size, r->data);
     fab_free(list.items);
     if (status < 0) return status;
     *components = r;
     r = NULL;
     return FAB_OK;
+}
+
+fab_status fab_labels_component_sizes(const fab_volume *labels, const fab_label_stats *where,
+                                      int value, bool face_connected, int32_t *n,
+                                      int64_t **sizes, fab_error *err)
+{
+    FAB_TRY(fab_volume_need_labels_(labels, err));
+    box b = {.v = labels};
+    for (int a = 0; a < 3; a++) {
+        b.low[a] = where->low[a];
+        b.size[a] = where->high[a] - where->low[a] + 1;
+        if (b.low[a] < 0 || b.size[a] < 1 || where->high[a] >= labels->grid.size[a])
+            FAB_FAIL(err, FAB_ERR_ARG, "a structure's box is not in its label map");
+    }
+    int64_t rows = (int64_t)b.size[1] * b.size[2];
+    FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
+    if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
+    run_list list = {.row_start = row_start};
+    const fab_status status = find_components(&b, value, face_connected, &list, n, sizes, err);
+    fab_free(list.items);
+    return status;
 }
 
 /* ---- keeping some ----------------------------------------------------------------------- */
@@ -244,8 +293,9 @@ fab_status fab_labels_keep_components(fab_volume *labels, const bool *member, si
     FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
     if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
     run_list list = {.row_start = row_start};
+    const box all = whole_of(labels);
     const fab_status status =
-        find_runs(labels, &(wanted){.member = member, .count = count}, &list, err);
+        find_runs(&all, &(wanted){.member = member, .count = count}, &list, err);
     if (status == FAB_OK) {
         join_all(&list, labels->grid.size, rule->face_connected);
         const int64_t dropped = drop_runs(&list, rule, background, labels);

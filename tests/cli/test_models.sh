@@ -41,7 +41,11 @@ expect "no such structure" 3 'no structure "nose"' \
 expect "a whole twin of it" 0 "twin.glb" "$FABRICA" twin $series --models own -m total -o case --format glb
 holds "the manifest names the model" python3 -c "
 import json
-m = json.load(open('case/manifest.json'))['segmentation']
+case = json.load(open('case/manifest.json'))
+m, steps = case['segmentation'], {s['name']: s for s in case['run']['steps']}
+parts = {p['name']: p for p in steps['segment']['parts']}
+assert {'resample', 'load', 'prepare', 'network', 'finish', 'labels back'} == set(parts), parts
+assert 0 < parts['network']['cpu_s'] and sum(p['cpu_s'] for p in parts.values()) <= steps['segment']['cpu_s'] + 0.01
 assert m['source'] == 'network' and m['model']['name'] == 'total' and len(m['model']['weights_sha256']) == 64"
 
 # names as a shell's completion and a download leave them

@@ -50,6 +50,11 @@ static void equals_pytorch_on_every_isa(void)
         fab_net *net = NULL;
         fab_net_session *session = NULL;
         if (!fab_nn_isa_runs((fab_isa)isa)) continue;
+        if (fab_nn_isa_precision((fab_isa)isa) != FAB_PRECISION_FP32) {
+            CHECK_FAILS(FAB_ERR_UNSUPPORTED, "run in fp32 only",
+                        fab_net_create_sequential(&config, weights, (fab_isa)isa, &net, &err));
+            continue;
+        }
         CHECK_OK(fab_net_create_sequential(&config, weights, (fab_isa)isa, &net, &err));
         CHECK_OK(fab_net_session_create(net, size, &session, &err));
         memset(logits, 0xff, sizeof logits);

@@ -1,11 +1,12 @@
-/* test_nn_kernels.c - every instruction set's kernels against the scalar reference.
+/* test_nn_kernels.c - every instruction set's kernels against their scalar reference.
  *
  * Random networks walk through kernels of 1 and 3, strides of 1 and 2 on every axis, channel
  * counts that fill blocks and that do not, one and several input channels, odd sizes, plain and
- * residual encoders. The result
- * has to be the reference's bits, with one thread and with three. The time each took is printed.
+ * residual encoders. The result has to be the reference's bits (AMX, which sums in its own order:
+ * near them), and the same with one thread and with three; references of bf16 have to be near fp32.
+ * The time each took is printed.
  */
-#include "fabrica/nn.h"
+#include "nn_internal.h"
 #include "harness.h"
 #include "random_unet.h"
 
@@ -77,51 +78,105 @@ static fab_unet_config winograd_config(fab_rng *rng, int patch[3])
     return c;
 }
 
-static void compare_one(uint64_t seed, double seconds[FAB_ISA_COUNT])
+/* What a network gave, and what every other instruction set's result is held against. */
+typedef struct comparison {
+    const fab_unet_config *config;
+    const fab_tensors *weights;
+    const int *patch;
+    const float *input;
+    size_t count;
+    float *fp32, *expected, *got, *again;
+    double *seconds, *rms; /* of each instruction set; rms: the largest */
+} comparison;
+
+static double relative_rms(const float *got, const float *expected, size_t count)
+{
+    double sum = 0, square = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double d = (double)got[i] - (double)expected[i];
+        sum += d * d;
+        square += (double)expected[i] * (double)expected[i];
+    }
+    return sqrt(sum / square);
+}
+
+/* How far a family may be from fp32, and within it what sums in another order, on any network. */
+static double bound(fab_precision p)
+{
+    return p == FAB_PRECISION_FP32 ? 0 : p == FAB_PRECISION_BF16 ? 0.03 : 1e-4;
+}
+
+/* With one thread against the reference, with three against itself. */
+static void compare_isa(const comparison *c, fab_isa isa)
+{
+    fab_threads_set(1);
+    memset(c->got, 0xff, c->count * sizeof *c->got);
+    c->seconds[isa] += run(c->config, c->weights, isa, c->patch, c->input, c->got);
+    if (fab_nn_isa_in_order(isa))
+        CHECK(memcmp(c->got, c->expected, c->count * sizeof *c->got) == 0);
+    c->rms[isa] = fmax(c->rms[isa], relative_rms(c->got, c->expected, c->count));
+    fab_threads_set(3);
+    memset(c->again, 0xff, c->count * sizeof *c->again);
+    run(c->config, c->weights, isa, c->patch, c->input, c->again);
+    CHECK(memcmp(c->again, c->got, c->count * sizeof *c->got) == 0);
+}
+
+/* A reference, held against fp32's; then all whose reference it is. */
+static void compare_family(const comparison *c, fab_isa reference)
+{
+    fab_threads_set(1);
+    c->seconds[reference] += run(c->config, c->weights, reference, c->patch, c->input,
+                                 c->expected);
+    if (reference == FAB_ISA_SCALAR) memcpy(c->fp32, c->expected, c->count * sizeof *c->fp32);
+    c->rms[reference] = fmax(c->rms[reference], relative_rms(c->expected, c->fp32, c->count));
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++)
+        if (fab_nn_isa_reference((fab_isa)isa) == reference && isa != (int)reference &&
+            fab_nn_isa_runs((fab_isa)isa))
+            compare_isa(c, (fab_isa)isa);
+}
+
+static void compare_one(uint64_t seed, double seconds[FAB_ISA_COUNT], double rms[FAB_ISA_COUNT])
 {
     fab_rng rng;
     int patch[3];
     fab_rng_seed(&rng, seed, 3);
-    const fab_unet_config c =
-        seed % 8 ? random_config(&rng, patch) : winograd_config(&rng, patch);
-    fab_tensors *weights = random_unet_tensors(&c, seed);
+    const bool winograd = seed % 8 == 0;
+    const fab_unet_config config = winograd ? winograd_config(&rng, patch)
+                                            : random_config(&rng, patch);
+    fab_tensors *weights = random_unet_tensors(&config, seed);
     const size_t voxels = (size_t)patch[0] * (size_t)patch[1] * (size_t)patch[2];
-    const size_t count = voxels * (size_t)c.classes;
-    float *input = fab_alloc_array(voxels * (size_t)c.input_channels, sizeof *input);
-    float *expected = fab_alloc_array(count, sizeof *expected);
-    float *got = fab_alloc_array(count, sizeof *got);
-    CHECK(input && expected && got);
-    for (size_t i = 0; i < voxels * (size_t)c.input_channels; i++)
-        input[i] = (float)fab_rng_normal(&rng);
-    fab_threads_set(1);
-    seconds[0] += run(&c, weights, FAB_ISA_SCALAR, patch, input, expected);
-    for (size_t i = 0; i < count; i++) CHECK(isfinite(expected[i]));
-    for (int isa = 0; isa < FAB_ISA_COUNT; isa++)
-        for (int threads = 1; threads <= 3 && fab_nn_isa_runs((fab_isa)isa); threads += 2) {
-            if (isa == FAB_ISA_SCALAR && threads == 1) continue;
-            fab_threads_set(threads);
-            memset(got, 0xff, count * sizeof *got);
-            const double s = run(&c, weights, (fab_isa)isa, patch, input, got);
-            if (threads == 1) seconds[isa] += s;
-            CHECK(memcmp(got, expected, count * sizeof *got) == 0);
-        }
+    const size_t count = voxels * (size_t)config.classes;
+    const size_t inputs = voxels * (size_t)config.input_channels;
+    float *input = fab_alloc_array(inputs, sizeof *input);
+    float *logits = fab_alloc_array(4 * count, sizeof *logits);
+    CHECK(input && logits);
+    for (size_t i = 0; i < inputs; i++) input[i] = (float)fab_rng_normal(&rng);
+    const comparison c = {&config, weights, patch, input, count, logits, logits + count,
+                          logits + 2 * count, logits + 3 * count, seconds, rms};
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++) /* products of bf16 go by the definition */
+        if (fab_nn_isa_reference((fab_isa)isa) == (fab_isa)isa &&
+            !(winograd && fab_nn_kernels_of((fab_isa)isa)->planes))
+            compare_family(&c, (fab_isa)isa);
+    for (size_t i = 0; i < count; i++) CHECK(isfinite(c.fp32[i]));
     fab_threads_set(0);
     fab_free(input);
-    fab_free(expected);
-    fab_free(got);
+    fab_free(logits);
     fab_tensors_free(weights);
 }
 
 static void every_isa_gives_the_references_bits(void)
 {
-    double seconds[FAB_ISA_COUNT] = {0};
-    for (uint64_t seed = 1; seed <= NETWORKS; seed++) compare_one(seed, seconds);
+    double seconds[FAB_ISA_COUNT] = {0}, rms[FAB_ISA_COUNT] = {0};
+    for (uint64_t seed = 1; seed <= NETWORKS; seed++) compare_one(seed, seconds, rms);
     for (int isa = 0; isa < FAB_ISA_COUNT; isa++) {
+        const fab_isa reference = fab_nn_isa_reference((fab_isa)isa);
+        CHECK(rms[isa] <= bound(fab_nn_isa_precision((fab_isa)isa)));
         if (fab_nn_isa_runs((fab_isa)isa))
-            printf("  %-14s %8.1f ms, %.1f times the reference's speed\n",
-                   fab_nn_isa_name((fab_isa)isa), 1e3 * seconds[isa], seconds[0] / seconds[isa]);
+            printf("  %-20s %8.1f ms, %5.1f times the reference's speed, off by %.2g\n",
+                   fab_nn_isa_name((fab_isa)isa), 1e3 * seconds[isa],
+                   seconds[reference] / seconds[isa], rms[isa]);
         else
-            printf("  %-14s does not run on this machine: not checked\n",
+            printf("  %-20s does not run on this machine: not checked\n",
                    fab_nn_isa_name((fab_isa)isa));
     }
 }
@@ -295,7 +350,7 @@ static void the_widest_is_chosen(void)
     fab_tensors *t = random_unet_tensors(&c, 1);
     fab_net *net = NULL;
     CHECK(fab_nn_isa_runs(FAB_ISA_SCALAR));
-    CHECK_OK(fab_net_create_unet(&c, t, fab_nn_isa_best(), &net, &err));
+    CHECK_OK(fab_net_create_unet(&c, t, fab_nn_isa_best(FAB_PRECISION_FP32), &net, &err));
     printf("  %s is used\n", fab_nn_isa_name(fab_net_isa(net)));
     CHECK(fab_net_isa(net) == expected);
     fab_net_free(net);

@@ -144,6 +144,7 @@ static void compare_isas(const fab_sequential_config *c, const fab_tensors *t, c
     CHECK(got);
     for (int isa = 0; isa < FAB_ISA_COUNT; isa++)
         for (int threads = 1; threads <= 3 && fab_nn_isa_runs((fab_isa)isa); threads += 2) {
+            if (fab_nn_isa_precision((fab_isa)isa) != FAB_PRECISION_FP32) continue;
             fab_threads_set(threads);
             memset(got, 0xff, count * sizeof *got);
             run(c, t, (fab_isa)isa, size, input, got);

@@ -44,7 +44,7 @@ static fab_status load(char **argv, fab_sequential_config *c, fab_net **net, fab
     fab_reader_close(&model);
     fab_reader_close(&weights);
     FAB_TRY(s);
-    return fab_net_create_sequential(c, tensors, fab_nn_isa_best(), net, err);
+    return fab_net_create_sequential(c, tensors, fab_nn_isa_best(FAB_PRECISION_FP32), net, err);
 }
 
 static fab_status read_input(const char *path, size_t floats, uint8_t **out, fab_error *err)

@@ -18,7 +18,7 @@ static fab_status load(const char *card_path, const char *weights_path, fab_net 
     const fab_status status = fab_tensors_read_safetensors(&r, &tensors, err);
     fab_reader_close(&r);
     FAB_TRY(status);
-    return fab_net_create_unet(config, tensors, fab_nn_isa_best(), net, err);
+    return fab_net_create_unet(config, tensors, fab_nn_isa_best(FAB_PRECISION_FP32), net, err);
 }
 
 static fab_status run(char **argv, fab_error *err)

@@ -21,7 +21,7 @@ static fab_net *net_of(const fab_unet_config *c)
 {
     fab_net *net = NULL;
     fab_tensors *weights = random_unet_tensors(c, 3);
-    CHECK_OK(fab_net_create_unet(c, weights, fab_nn_isa_best(), &net, &err));
+    CHECK_OK(fab_net_create_unet(c, weights, fab_nn_isa_best(FAB_PRECISION_FP32), &net, &err));
     fab_tensors_free(weights);
     return net;
 }
@@ -122,7 +122,8 @@ static void chain(void)
     c.layers[1] = (fab_sequential_layer){.conv = "b", .outputs = CLASSES, .kernel = {1, 1, 1},
                                          .dilation = {1, 1, 1}};
     fab_tensors *weights = random_sequential_tensors(&c, 5);
-    CHECK_OK(fab_net_create_sequential(&c, weights, fab_nn_isa_best(), &net, &err));
+    CHECK_OK(fab_net_create_sequential(&c, weights, fab_nn_isa_best(FAB_PRECISION_FP32), &net,
+                                       &err));
     CHECK_OK(fab_net_session_create(net, patch, &s, &err));
     CHECK(fab_net_operations(net) == 2);
     fab_net_session_profile(s, rows, true);

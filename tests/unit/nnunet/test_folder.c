@@ -79,7 +79,7 @@ static fab_status load_with(const char *name, const fab_nnunet_load_options *o)
 static void what_is_not_there(void)
 {
     fab_nnunet_load_options o = {.configuration = "3d_lowres"};
-    CHECK_FAILS(FAB_ERR_NOTFOUND, "no nnU-Net results of configuration 3d_lowres",
+    CHECK_FAILS(FAB_ERR_ARG, "no nnU-Net results of configuration 3d_lowres",
                 load_with("Dataset900_Small", &o));
     CHECK_FAILS(FAB_ERR_NOTFOUND, "holds configuration 3d_fullres, not 3d_lowres",
                 load_with("Dataset900_Small/" RESULT, &o));

@@ -166,7 +166,8 @@ static void open_network(const golden *g, fab_net **net, fab_net_session **sessi
     CHECK_OK(fab_checkpoint_tensors(checkpoint, "network_weights", &weights, &err));
     fab_checkpoint_free(checkpoint);
     fab_reader_close(&r);
-    CHECK_OK(fab_net_create_unet(&g->plan.net, weights, fab_nn_isa_best(), net, &err));
+    CHECK_OK(fab_net_create_unet(&g->plan.net, weights, fab_nn_isa_best(FAB_PRECISION_FP32), net,
+                                 &err));
     fab_tensors_free(weights);
     CHECK_OK(fab_net_session_create(*net, g->plan.patch, session, &err));
 }

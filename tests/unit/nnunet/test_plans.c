@@ -195,6 +195,45 @@ static void cascades_that_lie(void)
     free(p);
 }
 
+static const char *const flat_plans =
+    "{\"dataset_name\": \"Dataset902_Flat\", \"image_reader_writer\": \"SimpleITKIO\","
+    " \"transpose_forward\": [0, 1, 2], \"transpose_backward\": [0, 1, 2],"
+    " \"configurations\": {\"2d\": {\"patch_size\": [64, 96], \"spacing\": [0.5, 0.75],"
+    "   \"normalization_schemes\": [\"ZScoreNormalization\"], \"use_mask_for_norm\": [false],"
+    "   \"resampling_fn_data\": \"resample_data_or_seg_to_shape\","
+    "   \"resampling_fn_data_kwargs\": {\"order\": 3, \"order_z\": 0, \"force_separate_z\": null},"
+    "   \"resampling_fn_probabilities\": \"resample_data_or_seg_to_shape\","
+    "   \"resampling_fn_probabilities_kwargs\": {\"order\": 1, \"order_z\": 0},"
+    "   \"UNet_class_name\": \"PlainConvUNet\", \"UNet_base_num_features\": 32,"
+    "   \"n_conv_per_stage_encoder\": [2, 2, 2], \"n_conv_per_stage_decoder\": [2, 2],"
+    "   \"pool_op_kernel_sizes\": [[1, 1], [2, 2], [1, 2]],"
+    "   \"conv_kernel_sizes\": [[3, 3], [3, 3], [1, 3]], \"unet_max_num_features\": 512}}}";
+
+static void slices_are_flat_volumes(void)
+{
+    fab_nnunet_plan *p = read_good(flat_plans, one_channel, "2d");
+    CHECK(p->flat && p->patch[0] == 1 && p->patch[1] == 64 && p->patch[2] == 96);
+    CHECK(p->spacing_mm[0] == 0 && p->spacing_mm[1] == 0.5 && p->spacing_mm[2] == 0.75);
+    CHECK(p->net.stages[1].kernel[0] == 1 && p->net.stages[1].kernel[1] == 3);
+    CHECK(p->net.stages[2].kernel[1] == 1 && p->net.stages[2].kernel[2] == 3);
+    CHECK(p->net.stages[2].stride[0] == 1 && p->net.stages[2].stride[2] == 2);
+    static const struct {
+        const char *from, *to, *message;
+    } bad[] = {
+        {"[64, 96]", "[64, 95]", "patch_size[2] = 95 is no multiple"},
+        {"[0.5, 0.75]", "[0.5, 0.75, 1]", "spacing must be two numbers"},
+        {"[[3, 3], [3, 3]", "[[3, 3], [3, 3, 3]", "conv_kernel_sizes[1] must be two whole numbers"},
+        {"[[1, 1], [2, 2]", "[[1, 1], [2, 2, 2]", "pool_op_kernel_sizes[1] must be two whole"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *text = changed(flat_plans, bad[i].from, bad[i].to);
+        CHECK(read_texts(text, one_channel, "2d", p) < 0);
+        CHECK(strstr(err.message, bad[i].message) && strstr(err.message, "plans.json"));
+        free(text);
+    }
+    free(p);
+}
+
 typedef struct lie {
     const char *from, *to; /* in new_plans */
     fab_status status;
@@ -205,7 +244,8 @@ static const lie lies[] = {
     {"\"CTNormalization\"", "\"MagicNormalization\"", FAB_ERR_UNSUPPORTED,
      "plans.json: normalization_schemes[0] \"MagicNormalization\" is not known"},
     {"\"CTNormalization\", ", "", FAB_ERR_FORMAT, "normalization_schemes has 1 entries"},
-    {"[32, 64, 64]", "[64, 64]", FAB_ERR_UNSUPPORTED, "2d configurations are not run"},
+    {"[32, 64, 64]", "[64, 64]", FAB_ERR_FORMAT, "spacing must be two numbers"},
+    {"[32, 64, 64]", "[64]", FAB_ERR_FORMAT, "patch_size must be three numbers"},
     {"[32, 64, 64]", "[33, 64, 64]", FAB_ERR_FORMAT, "patch_size[0] = 33 is no multiple"},
     {"[32, 64, 64]", "[32, 64, 1e9]", FAB_ERR_FORMAT, "patch_size must be three numbers"},
     {"[32, 64, 64]", "[32, 64, 64.5]", FAB_ERR_FORMAT, "patch_size must be whole numbers"},
@@ -314,6 +354,7 @@ int main(void)
     fab_test tests[] = {TEST(newer_format), TEST(older_format), TEST(regions_in_the_file_s_order),
                         TEST(residual_encoder),
                         TEST(cascade_adds_channels), TEST(cascades_that_lie),
+                        TEST(slices_are_flat_volumes),
                         TEST(lies_are_named), TEST(labels_that_lie), TEST(real_plans)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }

@@ -319,6 +319,50 @@ static fab_nnunet_case random_case(const int size[3], uint64_t seed)
     return c;
 }
 
+typedef struct ring_check {
+    const uint16_t *expected, *ring;
+    const int *size;
+    int heads, depth, before, calls;
+} ring_check;
+
+/* Planes that have become final, and the one before them, are where they should be. */
+static fab_status check_ring(void *ctx, int planes, fab_error *e)
+{
+    ring_check *r = ctx;
+    const int plane = r->size[1] * r->size[2];
+    (void)e;
+    CHECK(planes > r->before && planes <= r->size[0]);
+    for (int h = 0; h < r->heads; h++)
+        for (int z = r->before ? r->before - 1 : 0; z < planes; z++)
+            CHECK(memcmp(r->ring + (h * r->depth + z % r->depth) * plane,
+                         r->expected + (h * r->size[0] + z) * plane, (size_t)plane * 2) == 0);
+    r->before = planes;
+    r->calls++;
+    return FAB_OK;
+}
+
+/* The same logits when only the fewest planes are kept, for either kind of sums. */
+static void check_slide_ring(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                             fab_nnunet_slide_options o, const uint16_t *expected)
+{
+    const int depth = fab_nnunet_slide_depth(plan, c), heads = plan->head_count;
+    const size_t count = (size_t)(heads * depth * c->size[1] * c->size[2]);
+    uint16_t *ring = fab_alloc_array(count, 2);
+    CHECK(ring && depth <= plan->patch[0] + 1);
+    memset(ring, 0xff, count * 2);
+    fake_net net = {.plan = plan};
+    ring_check check = {expected, ring, c->size, heads, depth, 0, 0};
+    o.depth = depth;
+    o.ready = check_ring;
+    o.ready_ctx = &check;
+    CHECK_OK(fab_nnunet_slide(plan, c, &o, fake_run, &net, ring, &err));
+    CHECK(check.before == c->size[0]);
+    const int rows = c->size[0] <= plan->patch[0]
+                         ? 1 : fab_nnunet_window_starts(c->size[0], plan->patch[0], 0.5, NULL);
+    CHECK(check.calls == rows);
+    fab_free(ring);
+}
+
 static void check_slide(const int size[3], const bool mirror[3], int heads)
 {
     fab_nnunet_plan plan = small_plan(heads);
@@ -333,6 +377,7 @@ static void check_slide(const int size[3], const bool mirror[3], int heads)
     memset(got, 0xff, count * 2);
     CHECK_OK(fab_nnunet_slide(&plan, &c, &o, fake_run, &net, got, &err));
     CHECK(memcmp(got, expected, count * 2) == 0);
+    check_slide_ring(&plan, &c, o, expected);
     o.add = true; /* a second fold of the same weights, through the ring, then the mean */
     CHECK_OK(fab_nnunet_slide(&plan, &c, &o, fake_run, &net, got, &err));
     for (size_t i = 0; i < count; i++)
@@ -343,6 +388,7 @@ static void check_slide(const int size[3], const bool mirror[3], int heads)
     CHECK_OK(fab_nnunet_slide(&plan, &c, &o, fake_run, &net, got, &err));
     for (size_t i = 0; i < count; i++)
         CHECK_NEAR(half_value(got[i]), half_value(expected[i]), 0.6);
+    check_slide_ring(&plan, &c, o, got);
     fab_free(expected);
     fab_free(got);
     fab_nnunet_case_free(&c);
@@ -352,6 +398,7 @@ static void slides_as_written_down(void)
 {
     check_slide((int[]){6, 8, 10}, (bool[]){false, false, false}, 2);
     check_slide((int[]){13, 19, 31}, (bool[]){false, false, false}, 3);
+    check_slide((int[]){40, 8, 10}, (bool[]){false, false, false}, 2);
     check_slide((int[]){3, 11, 7}, (bool[]){true, false, true}, 4); /* padded, odd */
     check_slide((int[]){11, 8, 12}, (bool[]){true, true, true}, 5);
 }
@@ -453,6 +500,30 @@ typedef struct finish_shape {
     double spacing0_mm;
 } finish_shape;
 
+/* The same labels when logits come plane by plane and only two are kept. */
+static void check_finish_ring(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                              const uint16_t *logits, const fab_volume *expected)
+{
+    const size_t plane = (size_t)(c->size[1] * c->size[2]);
+    uint16_t *ring = fab_calloc((size_t)plan->head_count * 2 * plane, 2);
+    fab_nnunet_finisher *f = NULL;
+    CHECK(ring);
+    CHECK_OK(fab_nnunet_finisher_create(plan, c, ring, 2, NULL, &f, &err));
+    for (int z = 0; z < c->size[0]; z++) {
+        for (int h = 0; h < plan->head_count; h++)
+            memcpy(ring + (size_t)(2 * h + z % 2) * plane,
+                   logits + (size_t)(h * c->size[0] + z) * plane, plane * 2);
+        CHECK_OK(fab_nnunet_finisher_planes(f, z + 1, &err));
+    }
+    fab_volume *labels = fab_nnunet_finisher_take(f);
+    CHECK(fab_volume_bytes(labels) == fab_volume_bytes(expected));
+    CHECK(memcmp(fab_volume_data(labels), fab_volume_data(expected), fab_volume_bytes(labels)) ==
+          0);
+    fab_volume_unref(labels);
+    fab_nnunet_finisher_free(f);
+    fab_free(ring);
+}
+
 static void check_finish(const finish_shape *f)
 {
     fab_nnunet_plan plan = small_plan(f->heads);
@@ -492,6 +563,7 @@ static void check_finish(const finish_shape *f)
                 seen += expected != 0;
             }
     CHECK(wrong == 0 && seen > 0);
+    check_finish_ring(&plan, &c, logits, labels);
     fab_volume_unref(labels);
     fab_free(logits);
 }

@@ -253,6 +253,13 @@ static void components_equal_flood_fill(void)
         CHECK_OK(fab_labels_components(v, 1, face, &c, &count, &sizes, &err));
         CHECK(count == flood_fill(fab_volume_data(v), reference, n, face));
         const int32_t *got = fab_volume_data(c);
+        fab_label_stats where[2];
+        int32_t again = 0;
+        int64_t *same = NULL;
+        CHECK_OK(fab_labels_stats(v, 2, where, &err));
+        CHECK_OK(fab_labels_component_sizes(v, &where[1], 1, face, &again, &same, &err));
+        CHECK(again == count && memcmp(same, sizes, (size_t)count * sizeof *same) == 0);
+        fab_free(same);
         int32_t map[1000] = {0};
         int64_t seen[1000] = {0};
         for (int i = 0; i < 12 * 9 * 8; i++) {
