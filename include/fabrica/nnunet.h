@@ -130,13 +130,14 @@ const fab_nnunet_postprocessing *fab_nnunet_postprocessing_of(const fab_nnunet *
 /* Of a cascade: the network of its first stage, found beside it (TRAINER__PLANS__3d_lowres). */
 const fab_nnunet *fab_nnunet_previous(const fab_nnunet *m);
 
-/* How sure the network is, within the box that is not zero: what confidences and sub-voxel surfaces
- * are made of. Before any postprocessing. */
+/* How sure the network is, within the box that is not zero: what confidences and sub-voxel
+ * surfaces are made of. Before any postprocessing. */
 typedef struct fab_nnunet_soft {
     fab_volume *labels;      /* on the network's lattice; U8, or U16 above 255 */
-    fab_volume *share;       /* there: the label's probability (softmax; regions: sigmoid), 255ths */
+    fab_volume *share;       /* there: the label's probability (softmax; regions: sigmoid); U8, in
+                                255ths */
     fab_volume *fine_labels; /* axes of 2 mm and more halved; may be `labels`. NULL: not wanted */
-    fab_volume *fine_margin; /* U8: lead of the label's logit over the next, see fab_nnunet_margin */
+    fab_volume *fine_margin; /* U8: lead of the label's logit over the next: fab_nnunet_margin */
 } fab_nnunet_soft;
 #define FAB_NNUNET_HALVE_FROM_MM 2.0
 /* parts[a] (1 or 2) voxels in the place of each along axis a of the grid. */

@@ -1,16 +1,16 @@
 /* soft.c - how sure the network is, on its own lattice, made plane by plane while logits are alive:
- * of every voxel the label and its probability; and, for surfaces, labels and their leads on a lattice
- * that is halved along axes of 2 mm and more, as our own networks' results have them (ADR 0022).
+ * of every voxel the label and its probability; and, for surfaces, labels and their leads on a
+ * lattice that is halved along axes of 2 mm and more, as our own networks' results have them.
  *
- * A new voxel between lattice voxels that all have one label has that label. Else the labels around it
- * compete with their interpolated logits: their crossings are the surface. A lead is taken over
- * the labels that are near, not over the second best of all, which may win nowhere around.
+ * A new voxel between lattice voxels that all have one label has that label. Else the labels around
+ * it compete with their interpolated logits: their crossings are the surface. There a lead is taken
+ * over the labels that are near, not over the second best of all, which may win nowhere around.
  * Deciding instead from the leads at the lattice voxels alone moved surfaces wherever three labels
  * meet: the bones of a 4 mm network grew by 7 %.
  *
  * What counts is the quotient of two leads (src/mesh/relax.c), so each is kept to the same relative
- * precision: sixteenths of an octave, 2^-10 to 2^5.9 logits. An edge is then off by at most 0.8 % of
- * a voxel, whatever the scale of a network's logits.
+ * precision: sixteenths of an octave, 2^-10 to 2^5.9 logits. An edge is then off by at most 0.8 %
+ * of a voxel, whatever the scale of a network's logits.
  */
 #include <math.h>
 #include <string.h>

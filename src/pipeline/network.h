@@ -69,8 +69,8 @@ fab_status fab_network_part_folder(const char *folder, const fab_json *card, siz
 fab_status fab_network_segment(const fab_network *n, const fab_volume *const *images,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err);
-/* soft.c: takes over and frees *soft, which belongs to r->labels and r->set; makes r->confidence and,
- * if soft has them, r->fine_labels and r->fine_margin. */
+/* soft.c: takes over and frees *soft, which belongs to r->labels and r->set; makes r->confidence
+ * and, if soft has them, r->fine_labels and r->fine_margin. */
 fab_status fab_soft_apply(fab_nnunet_soft *soft, fab_segment_result *r, fab_error *err);
 
 #endif
