@@ -5,7 +5,9 @@ the engine when the real weights are not at hand. They segment nothing.
     bench/totalseg_like.py OUT --set 3mm|1.5mm
 
 3mm: Dataset297 (118 classes, patch 112x112x128). 1.5mm: Datasets 291 to 295 (25, 27, 19, 24, 27 classes, patch 128^3).
-Widths 32..320, six stages; plans.json in nnU-Net's older format, checkpoints with the keys nnU-Net writes.
+Widths 32..320, six stages; plans.json in nnU-Net's older format, checkpoints with the keys nnU-Net writes. The decoder only
+smooths what its two deepest stages say, so that labels are blobs of organ size: with noise, which no trained network makes,
+what follows the network would take longer.
 """
 import argparse
 import json
@@ -30,8 +32,19 @@ def state_of(classes, strides, seed):
     torch.manual_seed(seed)
     state = {}
 
-    def conv(name, cout, cin, norm=True):
+    def conv(name, cout, cin):
         weight = torch.randn(cout, cin, 3, 3, 3) * (2 / (cin * 27)) ** 0.5
+        put(name, cout, weight)
+
+    def blur(name, cout, cin, unused=0):
+        """Mixes channels at random and smooths; the last `unused` inputs do not count."""
+        line = torch.tensor([0.25, 0.5, 0.25])
+        kernel = line[:, None, None] * line[:, None] * line
+        weight = torch.randn(cout, cin, 1, 1, 1) * (2 / cin) ** 0.5 * kernel
+        weight[:, cin - unused:] = 0
+        put(name, cout, weight)
+
+    def put(name, cout, weight):
         for inner in ("conv", "all_modules.0"):
             state[f"{name}.{inner}.weight"] = weight
             state[f"{name}.{inner}.bias"] = torch.zeros(cout)
@@ -46,10 +59,10 @@ def state_of(classes, strides, seed):
             width = f
     for t in range(len(FEATURES) - 1):
         low, f, k = FEATURES[-1 - t], FEATURES[-2 - t], strides[-1 - t]
-        state[f"decoder.transpconvs.{t}.weight"] = torch.randn(low, f, *k) * (1 / low) ** 0.5
+        state[f"decoder.transpconvs.{t}.weight"] = (torch.randn(low, f, 1, 1, 1) * (1 / low) ** 0.5).repeat(1, 1, *k)
         state[f"decoder.transpconvs.{t}.bias"] = torch.zeros(f)
         for i in range(2):
-            conv(f"decoder.stages.{t}.convs.{i}", f, 2 * f if i == 0 else f)
+            blur(f"decoder.stages.{t}.convs.{i}", f, 2 * f if i == 0 else f, f if i == 0 and t > 1 else 0)
         state[f"decoder.seg_layers.{t}.weight"] = torch.randn(classes, f, 1, 1, 1) * 0.3
         state[f"decoder.seg_layers.{t}.bias"] = torch.zeros(classes)
     return state

@@ -112,6 +112,8 @@ void cli_table_print(cli_table *t, FILE *to); /* and frees */
 const char *const *cli_model_folders(const cli_call *call);
 /* Where this person's own models go; NULL if there is no home. */
 const char *cli_own_models(void);
+/* --precision; auto without. */
+fab_precision cli_precision(const cli_call *call);
 /* --fast, --fastest. */
 fab_totalseg_quality cli_quality(const cli_call *call);
 

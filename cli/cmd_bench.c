@@ -6,7 +6,8 @@ static const cli_option options[] = {
     {"classes", 0, CLI_INT, "N", "outputs of the network; default 25", 1, 512},
     {"model", 0, CLI_TEXT, "NAME", "measure this model's network, with random weights"},
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
-    {"isa", 0, CLI_TEXT, "NAME", "only this instruction set; default: the best for the network"},
+    {"isa", 0, CLI_TEXT, "NAME", "only these kernels; default: the best for the precision"},
+    {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto: bf16 with AMX"},
     {"layers", 0, CLI_FLAG, NULL, "one line an operation instead of sums by kind and level"},
     {"json", 0, CLI_FLAG, NULL, "print JSON"},
     {0}};
@@ -87,7 +88,7 @@ static int run(const cli_call *call)
         return cli_usage_error(call, "--classes is a model's own: not with --model");
     fab_bench_job o = {.model_folders = cli_model_folders(call),
                        .model = cli_text(call, "model", NULL),
-                       .isa = cli_text(call, "isa", NULL),
+                       .isa = cli_text(call, "isa", NULL), .precision = cli_precision(call),
                        .patch = (int)cli_int(call, "patch", 0),
                        .classes = (int)cli_int(call, "classes", 25),
                        .watch = cli_begin(call)};

@@ -64,6 +64,14 @@ const char *const *cli_model_folders(const cli_call *call)
     return list;
 }
 
+fab_precision cli_precision(const cli_call *call)
+{
+    fab_precision p = FAB_PRECISION_AUTO;
+    const char *name = cli_text(call, "precision", NULL);
+    if (name) (void)fab_precision_from_name(name, &p, NULL); /* one of the option's choices */
+    return p;
+}
+
 fab_totalseg_quality cli_quality(const cli_call *call)
 {
     return cli_has(call, "fastest") ? FAB_TOTALSEG_FASTEST

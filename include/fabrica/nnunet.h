@@ -110,6 +110,7 @@ typedef struct fab_nnunet_load_options {
     const char *checkpoint;    /* NULL: checkpoint_final.pth */
     bool plan_only;            /* no weights: such a model cannot predict */
     bool no_postprocessing;    /* not even looked for */
+    fab_precision precision;   /* of the network's arithmetic */
 } fab_nnunet_load_options;
 
 /* path: a result folder (TRAINER__PLANS__CONFIGURATION with plans.json, dataset.json and

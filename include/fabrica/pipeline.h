@@ -90,6 +90,7 @@ typedef struct fab_model_add {
     const char *models; /* where the package goes; made if missing */
     const char *name;   /* NULL: the path's own */
     const char *configuration; /* NULL: 3d_fullres, else a cascade, else the only one */
+    bool totalsegmentator; /* run as TotalSegmentator would, though its name is not known */
     bool replace;
     const fab_job_watch *watch;
 } fab_model_add;
@@ -120,6 +121,7 @@ typedef struct fab_twin_options {
     const char *const *channels;      /* "NAME=PATH", NULL-terminated: a network's other images */
     const char *modality;             /* of a file that does not say; NULL: unknown */
     bool no_postprocessing;           /* leaves off what a nnU-Net folder asks for */
+    fab_precision precision;          /* of the network's arithmetic */
     fab_mesh_choice mesh;
     const fab_job_watch *watch;
 } fab_twin_options;
@@ -138,6 +140,7 @@ typedef struct fab_segment_job {
     const char *const *channels;
     const char *modality;
     bool no_postprocessing;
+    fab_precision precision;
     const fab_job_watch *watch;
 } fab_segment_job;
 fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_error *err);
@@ -186,15 +189,17 @@ fab_status fab_job_phantom(const fab_phantom_job *o, fab_json **summary, fab_err
 typedef struct fab_bench_job {
     const char *const *model_folders; /* NULL-terminated; needed with `model` */
     const char *model; /* whose network's shape and patch; NULL: TotalSegmentator's widths */
-    const char *isa;   /* name of the only instruction set to measure; NULL: all, network: best */
+    const char *isa;   /* name of the only kernels to measure; NULL: all of the precision, and the
+                          network on the best */
+    fab_precision precision;
     int patch;         /* voxels along an edge; 0: 64, or the model's patch */
     int classes;       /* without a model; 0: 25 */
     const fab_job_watch *watch;
 } fab_bench_job;
 /* Speed of the network engine on this machine, random weights (docs/guide/using.md):
  * {"threads","isas":[{"name","peak_gflops_one_thread","peak_gflops_all_threads","runs_network"}],
- *  "network":{"model","isa","patch","classes","gflop","wall_s","cpu_s","gflops_per_cpu_s",
- *   "peak_gflops_per_cpu_s","percent_of_peak","weights_bytes","session_bytes",
+ *  "network":{"model","isa","precision","patch","classes","gflop","wall_s","cpu_s",
+ *   "gflops_per_cpu_s","peak_gflops_per_cpu_s","percent_of_peak","weights_bytes","session_bytes",
  *   "groups":[{"operations","kind","level",...}],"layers":[{"name","kind","level",...}]}}, each
  * row with "gflop","wall_s","cpu_s","load_cpu_s","percent_of_time","percent_of_peak".
  * FAB_ERR_ARG: an instruction set that does not run here, a patch the network cannot take. */

@@ -17,10 +17,12 @@ extern "C" {
 typedef struct fab_model fab_model;
 /* Reads and checks card and weights, the weights' SHA-256 included (FAB_ERR_INTEGRITY). Messages
  * name the file and the field. */
-fab_status fab_model_load(const char *folder, fab_model **out, fab_error *err);
+fab_status fab_model_load(const char *folder, fab_precision precision, fab_model **out,
+                          fab_error *err);
 /* The same from a card and weights that lie anywhere; card_name is what messages call the card. */
 fab_status fab_model_load_parts(const fab_json *card, const char *card_name,
-                                const fab_reader *weights, fab_model **out, fab_error *err);
+                                const fab_reader *weights, fab_precision precision,
+                                fab_model **out, fab_error *err);
 fab_model *fab_model_free(fab_model *m);
 FAB_DEFINE_AUTO(fab_model, fab_model_free)
 const char *fab_model_name(const fab_model *m);
@@ -70,7 +72,7 @@ typedef struct fab_segment_result {
     char notes[1024];         /* the findings as text, one sentence each */
     int patches;              /* network evaluations */
     size_t planned_bytes;     /* peak memory planned before the start, input included */
-    const char *isa;          /* kernels used; static */
+    fab_isa isa;              /* kernels used, and so the precision */
 } fab_segment_result;
 void fab_segment_result_free(fab_segment_result *r);
 

@@ -17,10 +17,14 @@ extern "C" {
 #define FAB_TOTALSEG_MAX_PARTS 16
 
 typedef enum fab_totalseg_quality {
-    FAB_TOTALSEG_BEST,   /* the finest spacing there is (1.5 mm) */
+    FAB_TOTALSEG_BEST,   /* the finest spacing there is (1.5 mm for "total") */
     FAB_TOTALSEG_FAST,   /* 3 mm */
     FAB_TOTALSEG_FASTEST /* 6 mm */
 } fab_totalseg_quality;
+
+/* Whether a data set's folder is one that TotalSegmentator publishes, by its name
+ * ("Dataset297_TotalSegmentator_total_3mm_1559subj", "Dataset299_body_1559subj"). */
+bool fab_totalseg_publishes(const char *folder);
 
 /* The data sets of one task and spacing; holds plans and names, weights only while they run. */
 typedef struct fab_totalseg fab_totalseg;
@@ -48,6 +52,7 @@ typedef struct fab_totalseg_options {
     size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
     fab_nnunet_soft *soft;         /* as fab_nnunet_options, of all parts, at their spacing */
     bool surfaces;
+    fab_precision precision;       /* of the networks' arithmetic */
     const fab_progress *progress;
 } fab_totalseg_options;
 

@@ -233,7 +233,7 @@ static fab_status finish(job *j, fab_segment_result *r, fab_error *err)
     j->labels = j->margin = NULL;
     r->patches = 1;
     r->planned_bytes = j->planned;
-    r->isa = fab_nn_isa_name(fab_net_isa(j->m->net));
+    r->isa = fab_net_isa(j->m->net);
     return FAB_OK;
 }
 

@@ -38,13 +38,15 @@ static inline float fab_bf16_widen(uint16_t v)
     return f;
 }
 
-/* To nearest, ties to even; not-a-numbers stay. */
+/* To nearest, ties to even; denormals to zero; not-a-numbers stay: vcvtneps2bf16. */
 static inline uint16_t fab_bf16_round(float f)
 {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
-    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, nan = bits >> 16 | 0x40;
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
+    const uint32_t size = bits & 0x7fffffff;
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const uint32_t nan = bits >> 16 | 0x40, zero = bits >> 16 & 0x8000;
+    return (uint16_t)(size > 0x7f800000 ? nan : size < 0x00800000 ? zero : rounded);
 }
 
 /* What rounding left, rounded in turn. */

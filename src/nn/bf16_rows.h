@@ -1,111 +1,103 @@
 /* bf16_rows.h - everything of the bf16 kernels that is no convolution; a template, included by one
- * file an instruction set and left to the compiler to vectorise: 16 lanes at a time, the same bits
- * whatever it makes of them.
+ * file an instruction set. The includer defines row_vec, a vector of ROW_LANES (1, 8 or 16) floats,
+ * and row_load, row_store, row_splat, row_fma (a * b + c), row_add, row_sub, row_mul, row_max,
+ * row_widen (from bf16 at p) and row_round (to bf16 at p, as fab_bf16_round).
  */
 #include "bf16.h"
 
 #define ROW_INLINE static inline __attribute__((always_inline))
 #define ROW static __attribute__((unused)) /* no file has a use for all of them */
+#define ROW_PARTS for (int part = 0; part < FAB_NN_BLOCK; part += ROW_LANES)
 
-/* leaky(src * scale + shift), 16 channels of a voxel. */
-ROW_INLINE void normed(const float *src, const fab_load_row *r, float *out)
+ROW_INLINE row_vec row_leaky(row_vec y, row_vec slope)
 {
-    for (int c = 0; c < FAB_NN_BLOCK; c++) {
-        const float y = fmaf(src[c], r->scale[c], r->shift[c]), low = y * r->slope;
-        out[c] = y > low ? y : low;
+    return row_max(y, row_mul(y, slope));
+}
+
+/* One voxel's lanes from a tensor to scratch, as the four functions below say. */
+ROW_INLINE void load_lanes(const void *src, void *dst, row_vec scale, row_vec shift, row_vec slope,
+                           ptrdiff_t low, bool normed, bool half_tensors, int planes)
+{
+    row_vec x = half_tensors ? row_widen((const uint16_t *)src) : row_load((const float *)src);
+    if (normed) x = row_leaky(row_fma(x, scale, shift), slope);
+    if (!planes) row_store((float *)dst, x);
+    else row_round((uint16_t *)dst, x);
+    if (planes > 1) row_round((uint16_t *)dst + low, row_sub(x, row_widen((uint16_t *)dst)));
+}
+
+/* The last three are constants at every call. */
+ROW_INLINE void load_rows(const fab_load_row *r, bool normed, bool half_tensors, int planes)
+{
+    const ptrdiff_t from = half_tensors ? sizeof(uint16_t) : sizeof(float);
+    const ptrdiff_t to = planes ? sizeof(uint16_t) : sizeof(float);
+    const row_vec slope = row_splat(r->slope);
+    ROW_PARTS {
+        const row_vec scale = normed ? row_load(r->scale + part) : slope;
+        const row_vec shift = normed ? row_load(r->shift + part) : slope;
+        const char *src = (const char *)r->src + part * from;
+        char *dst = (char *)r->dst + part * to;
+        for (int v = 0; v < r->count; v++, src += FAB_NN_BLOCK * from, dst += r->dst_step * to)
+            load_lanes(src, dst, scale, shift, slope, r->dst_low, normed, half_tensors, planes);
     }
-}
-
-ROW_INLINE void widened(const uint16_t *src, float *out)
-{
-    for (int c = 0; c < FAB_NN_BLOCK; c++) out[c] = fab_bf16_widen(src[c]);
-}
-
-ROW_INLINE void rounded(const float *src, uint16_t *out)
-{
-    for (int c = 0; c < FAB_NN_BLOCK; c++) out[c] = fab_bf16_round(src[c]);
 }
 
 /* bf16 tensors to bf16 records. */
 ROW void load_bf16(const fab_load_row *r)
 {
-    const uint16_t *src = r->src;
-    uint16_t *dst = r->dst;
-    for (int v = 0; v < r->count; v++, src += FAB_NN_BLOCK, dst += r->dst_step) {
-        float x[FAB_NN_BLOCK], y[FAB_NN_BLOCK];
-        if (!r->scale) {
-            memcpy(dst, src, FAB_NN_BLOCK * sizeof *dst);
-            continue;
-        }
-        widened(src, x);
-        normed(x, r, y);
-        rounded(y, dst);
-    }
+    if (r->scale) load_rows(r, true, true, 1);
+    else load_rows(r, false, true, 1);
 }
 
 /* bf16 tensors to fp32 scratch. */
 ROW void load_wide(const fab_load_row *r)
 {
-    const uint16_t *src = r->src;
-    float *dst = r->dst;
-    for (int v = 0; v < r->count; v++, src += FAB_NN_BLOCK, dst += r->dst_step) {
-        float x[FAB_NN_BLOCK];
-        widened(src, x);
-        if (r->scale) normed(x, r, dst);
-        else memcpy(dst, x, sizeof x);
-    }
+    if (r->scale) load_rows(r, true, true, 0);
+    else load_rows(r, false, true, 0);
 }
 
 /* fp32 tensors to records of high and low parts. */
 ROW void load_exact(const fab_load_row *r)
 {
-    const float *src = r->src;
-    uint16_t *dst = r->dst;
-    for (int v = 0; v < r->count; v++, src += FAB_NN_BLOCK, dst += r->dst_step) {
-        float y[FAB_NN_BLOCK], rest[FAB_NN_BLOCK];
-        if (r->scale) normed(src, r, y);
-        else memcpy(y, src, sizeof y);
-        rounded(y, dst);
-        for (int c = 0; c < FAB_NN_BLOCK; c++) rest[c] = y[c] - fab_bf16_widen(dst[c]);
-        rounded(rest, dst + r->dst_low);
-    }
+    if (r->scale) load_rows(r, true, false, 2);
+    else load_rows(r, false, false, 2);
 }
 
 ROW void store_bf16(const fab_store_row *r)
 {
-    const float *src = r->src;
-    uint16_t *dst = r->dst;
-    for (int v = 0; v < r->count; v++, src += FAB_NN_BLOCK, dst += r->dst_step)
-        rounded(src, dst);
+    ROW_PARTS {
+        uint16_t *dst = (uint16_t *)r->dst + part;
+        for (int v = 0; v < r->count; v++, dst += r->dst_step)
+            row_round(dst, row_load(r->src + v * FAB_NN_BLOCK + part));
+    }
 }
 
 ROW void store_fp32(const fab_store_row *r)
 {
-    const float *src = r->src;
-    float *dst = r->dst;
-    for (int v = 0; v < r->count; v++, src += FAB_NN_BLOCK, dst += r->dst_step)
-        memcpy(dst, src, FAB_NN_BLOCK * sizeof *dst);
+    ROW_PARTS {
+        float *dst = (float *)r->dst + part;
+        for (int v = 0; v < r->count; v++, dst += r->dst_step)
+            row_store(dst, row_load(r->src + v * FAB_NN_BLOCK + part));
+    }
 }
 
 /* fab_add_row's sum of bf16 tensors. */
 ROW void add_bf16(const fab_add_row *r)
 {
-    const uint16_t *src = r->src, *from = r->skip;
-    uint16_t *dst = r->dst;
-    const fab_load_row first = {.scale = r->scale, .shift = r->shift, .slope = 1.0f};
-    const fab_load_row second = {.scale = r->skip_scale, .shift = r->skip_shift,
-                                 .slope = r->skip_slope};
-    for (int v = 0; v < r->count; v++) {
-        float x[FAB_NN_BLOCK], y[FAB_NN_BLOCK], other[FAB_NN_BLOCK];
-        widened(src + v * FAB_NN_BLOCK, x);
-        normed(x, &first, y);
-        widened(from + v * FAB_NN_BLOCK, other);
-        if (r->skip_scale) normed(other, &second, other);
-        for (int c = 0; c < FAB_NN_BLOCK; c++) {
-            const float sum = y[c] + other[c], low = sum * r->slope;
-            y[c] = sum > low ? sum : low;
+    const row_vec slope = row_splat(r->slope), skip_slope = row_splat(r->skip_slope);
+    const float *scales = r->skip_scale ? r->skip_scale : r->scale;
+    const float *shifts = r->skip_scale ? r->skip_shift : r->shift;
+    ROW_PARTS {
+        const row_vec scale = row_load(r->scale + part), shift = row_load(r->shift + part);
+        const row_vec skip_scale = row_load(scales + part), skip_shift = row_load(shifts + part);
+        for (int v = 0; v < r->count; v++) {
+            const ptrdiff_t at = v * FAB_NN_BLOCK + part;
+            const row_vec x = row_widen((const uint16_t *)r->src + at);
+            row_vec other = row_widen((const uint16_t *)r->skip + at);
+            if (r->skip_scale)
+                other = row_leaky(row_fma(other, skip_scale, skip_shift), skip_slope);
+            row_round((uint16_t *)r->dst + at,
+                      row_leaky(row_add(row_fma(x, scale, shift), other), slope));
         }
-        rounded(y, dst + v * FAB_NN_BLOCK);
     }
 }
 

@@ -210,7 +210,7 @@ double fab_nn_isa_peak_flop(fab_isa isa, int64_t iterations)
     return fab_nn_isa_runs(isa) ? fab_nn_kernels_of(isa)->peak(iterations) : 0.0;
 }
 
-static const char *const precisions[FAB_PRECISION_COUNT] = {"auto", "fp32", "bf16", "exact"};
+static const char *const precisions[FAB_PRECISION_COUNT] = {"fp32", "bf16", "exact", "auto"};
 
 const char *fab_precision_name(fab_precision p)
 {

@@ -7,8 +7,7 @@
  * A thread must load a configuration before it uses tiles. gcc 12 takes _tile_loadconfig to read 8
  * bytes only, so the configuration is constant data.
  */
-#include <immintrin.h>
-#include <stdint.h>
+#include "bf16_avx512.h"
 
 typedef struct tile_config {
     uint8_t palette, start_row, reserved[14];

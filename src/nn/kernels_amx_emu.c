@@ -3,6 +3,7 @@
  * Proves the addressing, the tiling and the sums of kernels_amx.h on machines without AMX. Never
  * chosen by itself. tile_emulation.h is the instructions as Intel states them.
  */
+#include "bf16_avx2.h"
 #include "tile_emulation.h"
 
 static _Thread_local fab_tile tiles[8];

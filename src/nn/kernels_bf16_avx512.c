@@ -3,7 +3,7 @@
  * As in kernels_wide.h, 12 voxels x 32 outputs stay in registers; a step is two channels. Results
  * are the reference's bits (bf16.h).
  */
-#include <immintrin.h>
+#include "bf16_avx512.h"
 
 #include "bf16_rows.h"
 

@@ -1,4 +1,6 @@
 /* kernels_bf16_scalar.c - the reference of the bf16 kernels, in vdpbf16ps's order (bf16.h). */
+#include "bf16_scalar.h"
+
 #include "bf16_rows.h"
 
 FORWARD(scalar)

@@ -1,4 +1,6 @@
 /* kernels_half_avx2.c - tensors of bf16 with AVX2's fp32 arithmetic. */
+#include "bf16_avx2.h"
+
 #include "bf16_rows.h"
 
 FORWARD(avx2)

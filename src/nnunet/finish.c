@@ -45,6 +45,7 @@ struct fab_nnunet_finisher {
     const uint16_t *logits; /* [head][depth][size1][size2] */
     int depth;
     linear_axis axis[3];
+    bool as_is;             /* the logits are on the image's grid: nothing to interpolate */
     scratch *workers;
     int worker_count;
     int first_slice;        /* made so far; of the chunk that is being made */
@@ -186,11 +187,30 @@ static void make_rows(const finish_job *job, int slice, const cell_row *cells, s
         paste_row(job, slice, cells->from + r, s->label + (ptrdiff_t)r * job->axis[2].m);
 }
 
+/* A slice without interpolation: the first of the greatest heads. */
+static void finish_as_is(const finish_job *job, int slice, scratch *s)
+{
+    const int *size = job->c->size, width = size[2];
+    for (int row = 0; row < size[1]; row++) {
+        const ptrdiff_t at = ((ptrdiff_t)(slice % job->depth) * size[1] + row) * width;
+        for (int i = 0; i < width; i++) s->floor[i] = INT16_MIN;
+        for (int head = 0; head < job->plan->head_count; head++)
+            job->kernels->keep_best_half(head_logits(job, head) + at, (int16_t)head, s->floor,
+                                         s->low, width);
+        for (int i = 0; i < width; i++) s->label[i] = job->plan->head[s->low[i]].value;
+        paste_row(job, slice, row, s->label);
+    }
+}
+
 static void finish_slice(void *ctx, int64_t index, int worker)
 {
     const finish_job *job = ctx;
     const int slice = job->first_slice + (int)index, *size = job->c->size;
     const linear_axis *z = &job->axis[0], *y = &job->axis[1];
+    if (job->as_is) {
+        finish_as_is(job, slice, &job->workers[worker]);
+        return;
+    }
     for (int row = 0; row < y->m;) {
         cell_row cells = {.z = z->t[slice], .from = row, .count = 1};
         while (cells.count < GROUP && row + cells.count < y->m &&
@@ -251,6 +271,7 @@ static fab_status make_axes(finish_job *job, fab_error *err)
     const fab_nnunet_plan *plan = job->plan;
     const fab_nnunet_resampling *how = &plan->probabilities;
     double from_mm[3];
+    job->as_is = !plan->regions;
     fab_nnunet_target_spacing(plan, job->c, from_mm);
     const int apart = fab_nnunet_separate_axis(how, from_mm, job->c->spacing_mm);
     for (int a = 0; a < 3; a++) {
@@ -260,6 +281,7 @@ static fab_status make_axes(finish_job *job, fab_error *err)
                      "0 and 1 are supported", order);
         FAB_TRY(axis_make(job->c->size[a], job->c->box[a][1] - job->c->box[a][0], order,
                           &job->axis[a], err));
+        job->as_is = job->as_is && job->axis[a].n == job->axis[a].m;
     }
     return FAB_OK;
 }

@@ -137,7 +137,8 @@ static fab_status get_mirroring(const fab_checkpoint *c, bool flat, bool mirror[
     return FAB_OK;
 }
 
-static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_error *err)
+static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_isa isa,
+                            fab_error *err)
 {
     bool mirror[3];
     FAB_AUTO(fab_checkpoint_free) fab_checkpoint *c = NULL;
@@ -157,13 +158,13 @@ static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_erro
         fab_tensors_free(flat);
         FAB_TRY(status);
     }
-    return fab_net_create_unet(&m->plan.net, weights, fab_nn_isa_best(FAB_PRECISION_FP32),
-                               &m->net[at], err);
+    return fab_net_create_unet(&m->plan.net, weights, isa, &m->net[at], err);
 }
 
-static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_sha256 *hash,
-                            fab_error *err)
+static fab_status load_fold(fab_nnunet *m, int at, const fab_nnunet_load_options *o,
+                            fab_sha256 *hash, fab_error *err)
 {
+    const char *checkpoint = o->checkpoint ? o->checkpoint : "checkpoint_final.pth";
     char name[FAB_MAX_NAME_BYTES + 32], path[FAB_MAX_PATH_BYTES], hex[65];
     fab_reader r;
     if (m->fold[at] == FAB_NNUNET_FOLD_ALL) snprintf(name, sizeof name, "fold_all/%s", checkpoint);
@@ -172,7 +173,7 @@ static fab_status load_fold(fab_nnunet *m, int at, const char *checkpoint, fab_s
     FAB_TRY(fab_sha256_file(path, hex, err));
     fab_sha256_update(hash, hex, 64);
     FAB_TRY(fab_reader_open_file(path, &r, err));
-    fab_status status = read_fold(m, at, &r, err);
+    fab_status status = read_fold(m, at, &r, fab_nn_isa_best(o->precision), err);
     fab_reader_close(&r);
     return status < 0 ? fab_error_prefix(err, "%.*s", (int)(strrchr(path, '/') - path), path)
                       : FAB_OK;
@@ -198,8 +199,7 @@ static fab_status load_folds(fab_nnunet *m, const fab_nnunet_load_options *o, fa
     fab_sha256_init(&hash);
     if (m->previous) fab_sha256_update(&hash, m->previous->sha256, 64);
     for (int i = 0; i < m->fold_count; i++)
-        FAB_TRY(load_fold(m, i, o->checkpoint ? o->checkpoint : "checkpoint_final.pth", &hash,
-                          err));
+        FAB_TRY(load_fold(m, i, o, &hash, err));
     fab_sha256_final(&hash, digest);
     fab_sha256_hex(digest, m->sha256);
     return FAB_OK;

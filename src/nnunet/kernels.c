@@ -259,6 +259,16 @@ static void keep_best(const double *restrict a, const double *restrict b, double
     }
 }
 
+static void keep_best_half(const uint16_t *restrict v, int16_t index, int16_t *restrict best,
+                           int16_t *restrict label, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const int16_t value = ordered(v[i] & 0x7fff ? v[i] : 0);
+        label[i] = value > best[i] ? index : label[i];
+        best[i] = most(value, best[i]);
+    }
+}
+
 static void keep_above(const double *restrict a, const double *restrict b, double t, int32_t value,
                        float from, int32_t *restrict label, int count)
 {
@@ -285,5 +295,6 @@ const fab_nnunet_kernels JOIN(fab_nnunet_kernels_, FAB_NNUNET_ISA) = {
     .mix_half = mix_half,
     .spread = spread,
     .keep_best = keep_best,
+    .keep_best_half = keep_best_half,
     .keep_above = keep_above,
 };

@@ -39,6 +39,10 @@ typedef struct fab_nnunet_kernels {
     /* v = fp16(a (1 - t) + b t), rounded once. Where v is above best: best = v, label = value. */
     void (*keep_best)(const double *a, const double *b, double t, int32_t value, float *best,
                       int32_t *label, int count);
+    /* The same of fp16 values as they are: best holds them as integers in their order (0 and -0
+     * the same), label is an index. */
+    void (*keep_best_half)(const uint16_t *v, int16_t index, int16_t *best, int16_t *label,
+                           int count);
     /* label = value where v is at least `from`. */
     void (*keep_above)(const double *a, const double *b, double t, int32_t value, float from,
                        int32_t *label, int count);

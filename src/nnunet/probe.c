@@ -13,7 +13,7 @@ typedef struct probe_data {
     double lines[PROBE * FAB_SPLINE_LANES], taken[3 * FAB_SPLINE_LANES], mixed[PROBE],
         spread[PROBE];
     int32_t label[PROBE];
-    int16_t low[PROBE], high[PROBE];
+    int16_t low[PROBE], high[PROBE], best_half[PROBE], index[PROBE];
     int span[2];
 } probe_data;
 
@@ -51,6 +51,7 @@ static void probe_run(const fab_nnunet_kernels *k, probe_data *d)
     k->mix_half(d->half, d->sum, 0.3, d->mixed, PROBE);
     k->spread(d->mixed, order, order, t, d->spread, PROBE);
     k->keep_best(d->mixed, d->spread, 0.7, 5, d->best, d->label, PROBE);
+    k->keep_best_half(d->half, 3, d->best_half, d->index, PROBE);
     k->keep_above(d->mixed, d->spread, 0.6, 7, 0.1f, d->label, PROBE);
     k->half_to_float(d->sum, d->value, PROBE);
 }

@@ -104,7 +104,8 @@ static fab_status put_isas(bench *b, fab_json *out, fab_error *err)
     FAB_TRY(fab_put_array(out, "isas", &rows, err));
     for (int isa = 0; isa < FAB_ISA_COUNT; isa++) {
         FAB_TRY(fab_job_part(&b->job, (size_t)isa, FAB_ISA_COUNT, err));
-        if (b->o->isa ? isa == (int)b->isa : fab_nn_isa_runs((fab_isa)isa))
+        const bool kin = fab_nn_isa_precision((fab_isa)isa) == fab_nn_isa_precision(b->isa);
+        if (b->o->isa ? isa == (int)b->isa : kin && fab_nn_isa_runs((fab_isa)isa))
             FAB_TRY(put_isa(b, (fab_isa)isa, rows, err));
     }
     return FAB_OK;
@@ -114,8 +115,8 @@ static fab_status put_isas(bench *b, fab_json *out, fab_error *err)
 
 static fab_status choose_isa(bench *b, fab_error *err)
 {
-    char known[256] = "";
-    b->isa = fab_nn_isa_best(FAB_PRECISION_FP32);
+    char known[512] = "";
+    b->isa = fab_nn_isa_best(b->o->precision);
     if (!b->o->isa) return FAB_OK;
     for (int i = 0; i < FAB_ISA_COUNT; i++) {
         const bool runs = fab_nn_isa_runs((fab_isa)i);
@@ -331,6 +332,7 @@ static fab_status put_network(const bench *b, fab_json *out, fab_error *err)
     FAB_TRY(fab_put_object(out, "network", &n, err));
     FAB_TRY(fab_put_text_or_null(n, "model", b->model, err));
     FAB_TRY(fab_put_text(n, "isa", fab_nn_isa_name(b->isa), err));
+    FAB_TRY(fab_put_text(n, "precision", fab_precision_name(fab_nn_isa_precision(b->isa)), err));
     FAB_TRY(fab_put_array(n, "patch", &sizes, err));
     for (int a = 0; a < 3; a++) FAB_TRY(fab_json_append(sizes, fab_json_int(b->patch[a]), err));
     FAB_TRY(fab_put_int(n, "classes", b->config.classes, err));

@@ -114,6 +114,9 @@ static fab_status put_segmentation(fab_json *m, const fab_twin *t, fab_error *er
     FAB_TRY(fab_put_text(model, "name", fab_network_name(t->network), err));
     FAB_TRY(fab_put_text(model, "version", fab_network_version(t->network), err));
     FAB_TRY(fab_put_text(model, "weights_sha256", fab_network_weights_sha256(t->network), err));
+    FAB_TRY(fab_put_text(model, "precision",
+                         fab_precision_name(fab_nn_isa_precision(t->found.isa)), err));
+    FAB_TRY(fab_put_text(model, "kernels", fab_nn_isa_name(t->found.isa), err));
     static const char *const copied[] = {"modality", "license", "limitations"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         const fab_json *value = fab_json_find(card, copied[i]);
@@ -131,6 +134,7 @@ static const char *series_choice(const char *series)
 
 static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
 {
+    static const char *const qualities[] = {"best", "fast", "fastest"};
     const fab_twin_options *o = t->o;
     fab_json *j = NULL;
     FAB_TRY(fab_put_object(m, "options", &j, err));
@@ -138,7 +142,10 @@ static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
     FAB_TRY(fab_put_text_or_null(j, "formats", o->formats, err));
     FAB_TRY(fab_put_int(j, "max_memory_bytes", (int64_t)o->max_memory_bytes, err));
     FAB_TRY(fab_put_real(j, "window_step", o->step > 0 ? o->step : NAN, 4, err));
+    FAB_TRY(fab_put_text(j, "quality", qualities[o->quality], err));
+    FAB_TRY(fab_put_text_or_null(j, "structures", o->structures, err));
     FAB_TRY(fab_put_bool(j, "postprocessing", !o->no_postprocessing, err));
+    FAB_TRY(fab_put_text(j, "precision", fab_precision_name(o->precision), err));
     FAB_TRY(fab_put_int(j, "smoothing_iterations",
                         o->mesh.smoothing_iterations >= 0 ? o->mesh.smoothing_iterations : -1,
                         err));

@@ -336,7 +336,7 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     FAB_TRY(fab_path_join(target, sizeof target, middle, fab_path_name(from), err));
     FAB_TRY(fab_nnunet_load(target, &all, &whole, err));
     FAB_TRY(fab_path_join(relative, sizeof relative, own, fab_path_name(from), err));
-    a->totalseg = a->totalseg && strstr(own, "TotalSeg");
+    a->totalseg = a->totalseg && (a->o->totalsegmentator || fab_totalseg_publishes(own));
     a->modality = modality_of(fab_nnunet_plan_of(whole));
     return add_part(a, relative, whole, err);
 }

@@ -131,7 +131,8 @@ static fab_status get_channels(fab_network *n, fab_error *err)
 }
 
 fab_status fab_network_choose(const char *const *folders, const char *name,
-                              const fab_study *study, fab_network **out, fab_error *err)
+                              const fab_study *study, fab_precision precision,
+                              fab_network **out, fab_error *err)
 {
     char path[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_network_free) fab_network *n = fab_calloc(1, sizeof *n);
@@ -139,7 +140,7 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_models_find(folders, name, study->modality, n->folder, sizeof n->folder, err));
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
-    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, &n->model, err));
+    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, precision, &n->model, err));
     FAB_TRY(get_channels(n, err));
     if (n->channels == 1) FAB_TRY(fab_network_check(n, study, true, err));
     *out = n;
@@ -248,7 +249,7 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
     FAB_AUTO_FREE char *text = how->structures ? fab_strdup(how->structures) : NULL;
     fab_totalseg_options o = {.step = how->step, .exact = true,
                               .max_memory_bytes = how->max_memory_bytes,
-                              .progress = how->progress};
+                              .precision = how->precision, .progress = how->progress};
     if (!names || (how->structures && !text)) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     if (text) FAB_TRY(split_names(text, names, err));
     if (text) o.structures = names;
@@ -318,7 +319,8 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *const *imag
                              const fab_network_run *how, fab_segment_result *out, fab_error *err)
 {
     char folder[FAB_MAX_PATH_BYTES];
-    const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing};
+    const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing,
+                                          .precision = how->precision};
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     fab_nnunet_soft soft = {0};
     fab_nnunet_options o = {.step = how->step, .exact = true,
@@ -350,6 +352,9 @@ static fab_status run_brainchop(const fab_network *n, const fab_volume *image,
     if (how->quality != FAB_TOTALSEG_BEST || how->structures || how->step > 0)
         FAB_FAIL(err, FAB_ERR_ARG, "model %s looks at the whole head at once: it has no --fast, "
                  "--fastest, --roi-subset or --step", fab_network_name(n));
+    if (how->precision == FAB_PRECISION_BF16)
+        FAB_FAIL(err, FAB_ERR_ARG, "model %s is a chain of convolutions: those run in fp32 only",
+                 fab_network_name(n));
     FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
     FAB_TRY(fab_brainchop_load(folder, &m, err));
     return fab_brainchop_segment(m, image, &o, out, err);
@@ -362,7 +367,7 @@ fab_status fab_network_segment(const fab_network *n, const fab_volume *const *im
     if (n->model) return segment_own(n, images[0], how, out, err);
     if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
         return run_brainchop(n, images[0], how, out, err);
-    out->isa = fab_nn_isa_name(fab_nn_isa_best(FAB_PRECISION_FP32));
+    out->isa = fab_nn_isa_best(how->precision);
     return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
                           : run_nnunet(n, images, how, out, err);
 }

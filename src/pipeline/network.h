@@ -17,7 +17,8 @@
 /* The model called name (NULL: the newest for the study's modality), fit for this study if it sees
  * one image; fab_channels_read checks those of several. */
 fab_status fab_network_choose(const char *const *folders, const char *name,
-                              const fab_study *study, fab_network **out, fab_error *err);
+                              const fab_study *study, fab_precision precision,
+                              fab_network **out, fab_error *err);
 /* Whether the study is what the network's first image must be. declared: its file is the input, of
  * which a person could say what it is; of others only what DICOM says counts. */
 fab_status fab_network_check(const fab_network *n, const fab_study *study, bool declared,
@@ -58,6 +59,7 @@ typedef struct fab_network_run {
     const char *structures; /* comma list; NULL: all */
     bool no_postprocessing; /* of nnU-Net's result folder */
     bool surfaces;          /* the result's fine volumes are wanted */
+    fab_precision precision; /* as fab_network_choose was told */
     const fab_progress *progress;
 } fab_network_run;
 /* Where part number `part` of an added package lies; FAB_ERR_FORMAT if its card names

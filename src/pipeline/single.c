@@ -117,7 +117,8 @@ static fab_status run_network(const fab_segment_job *o, const fab_network *netwo
     FAB_TRY(fab_channels_read(network, o->input, study, o->channels, job, &c, err));
     fab_status status = fab_job_enter(job, SEG_RUN, err);
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
-                                 o->no_postprocessing, false, &job->progress};
+                                 o->no_postprocessing, false, o->precision,
+                                 &job->progress};
     if (status == FAB_OK) status = fab_network_segment(network, c.image, &how, found, err);
     if (status == FAB_OK && c.count > 1) {
         status = fab_channels_json(&c, study->input_sha256, &list, err);
@@ -140,7 +141,8 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(fab_job_enter(job, SEG_READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, job, &study, err));
     FAB_TRY(fab_study_declare(study, o->modality, err));
-    FAB_TRY(fab_network_choose(o->model_folders, o->model, study, &network, err));
+    FAB_TRY(fab_network_choose(o->model_folders, o->model, study, o->precision, &network,
+                               err));
     FAB_TRY(run_network(o, network, study, job, found, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
     FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
@@ -151,6 +153,9 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(fab_put_text(summary, "model", fab_network_name(network), err));
     FAB_TRY(fab_put_text(summary, "model_version", fab_network_version(network), err));
     FAB_TRY(fab_put_text(summary, "weights_sha256", fab_network_weights_sha256(network), err));
+    FAB_TRY(fab_put_text(summary, "precision",
+                         fab_precision_name(fab_nn_isa_precision(found->isa)), err));
+    FAB_TRY(fab_put_text(summary, "kernels", fab_nn_isa_name(found->isa), err));
     FAB_TRY(fab_put_text(summary, "input_sha256", study->input_sha256, err));
     FAB_TRY(fab_put_text(summary, "notes", found->notes, err));
     return structure_rows(rows, count, summary, err);

@@ -48,7 +48,8 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
     FAB_TRY(fab_study_declare(t->study, o->modality, err));
     if (o->labels) return FAB_OK;
-    FAB_TRY(fab_network_choose(o->model_folders, o->model, t->study, &t->network, err));
+    FAB_TRY(fab_network_choose(o->model_folders, o->model, t->study, o->precision,
+                               &t->network, err));
     t->channels = fab_calloc(1, sizeof *t->channels);
     if (!t->channels) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of images");
     return fab_channels_read(t->network, o->input, t->study, o->channels, &t->job, t->channels,

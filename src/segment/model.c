@@ -262,7 +262,8 @@ fab_model *fab_model_free(fab_model *m)
 }
 
 fab_status fab_model_load_parts(const fab_json *card, const char *card_name,
-                                const fab_reader *weights, fab_model **out, fab_error *err)
+                                const fab_reader *weights, fab_precision precision,
+                                fab_model **out, fab_error *err)
 {
     const char *file = NULL, *sha256 = NULL;
     FAB_AUTO(fab_model_free) fab_model *m = fab_calloc(1, sizeof *m);
@@ -276,8 +277,8 @@ fab_status fab_model_load_parts(const fab_json *card, const char *card_name,
     FAB_TRY(check_hash(weights, sha256, m->sha256, err));
     FAB_AUTO(fab_tensors_free) fab_tensors *tensors = NULL;
     FAB_TRY(fab_tensors_read_safetensors(weights, &tensors, err));
-    FAB_TRY(fab_net_create_unet(&m->config, tensors, fab_nn_isa_best(FAB_PRECISION_FP32),
-                                &m->net, err));
+    FAB_TRY(fab_net_create_unet(&m->config, tensors, fab_nn_isa_best(precision), &m->net,
+                                err));
     m->card = fab_json_retain((fab_json *)(uintptr_t)card);
     *out = m;
     m = NULL;
@@ -301,13 +302,15 @@ static fab_status open_package(const char *folder, char *card_path, fab_json **c
     return fab_reader_open_file(path, weights, err);
 }
 
-fab_status fab_model_load(const char *folder, fab_model **out, fab_error *err)
+fab_status fab_model_load(const char *folder, fab_precision precision, fab_model **out,
+                          fab_error *err)
 {
     char card_path[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_json_free) fab_json *card = NULL;
     fab_reader weights = {0};
     FAB_TRY(open_package(folder, card_path, &card, &weights, err));
-    fab_status status = fab_model_load_parts(card, card_path, &weights, out, err);
+    fab_status status = fab_model_load_parts(card, card_path, &weights, precision,
+                                             out, err);
     fab_reader_close(&weights);
     return status;
 }

@@ -275,7 +275,7 @@ static fab_status run(job *j, double step, size_t cap, fab_segment_result *r, fa
     FAB_TRY(prepare_slide(j, err));
     FAB_TRY(fab_slide_run(&j->slide, &r->patches, err));
     r->planned_bytes = j->planned;
-    r->isa = fab_nn_isa_name(fab_net_isa(j->model->net));
+    r->isa = fab_net_isa(j->model->net);
     return finish(j, r, err);
 }
 

@@ -11,7 +11,7 @@ enum { MAX_FOUND = 128 };
 
 typedef struct found {
     int number;
-    double spacing_mm;
+    double spacing_mm, resample_mm[3];
     char folder[FAB_MAX_PATH_BYTES];
 } found;
 
@@ -35,7 +35,13 @@ static fab_status load_plan(const char *folder, fab_nnunet **out, fab_error *err
     return fab_nnunet_load(folder, &only, out, err);
 }
 
-static fab_status add_dataset(search *s, const char *folder, int number, fab_error *err)
+static double smallest(const double mm[3])
+{
+    return fmin(fmin(mm[0], mm[1]), mm[2]);
+}
+
+/* name: of the data set, "Dataset297_x", in whose folder `folder` is. */
+static fab_status add_dataset(search *s, const char *folder, const char *name, fab_error *err)
 {
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     if (s->count == MAX_FOUND)
@@ -43,14 +49,10 @@ static fab_status add_dataset(search *s, const char *folder, int number, fab_err
     FAB_TRY(load_plan(folder, &m, err));
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
     found *f = &s->item[s->count++];
-    f->number = number;
-    f->spacing_mm = p->spacing_mm[0];
+    f->number = dataset_number(name);
+    f->spacing_mm = smallest(p->spacing_mm);
+    fab_totalseg_resampling(name, p, f->resample_mm);
     snprintf(f->folder, sizeof f->folder, "%s", folder);
-    for (int a = 1; a < 3; a++)
-        if (fabs(p->spacing_mm[a] - f->spacing_mm) > 1e-3)
-            FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: spacing %g x %g x %g mm is not the same along "
-                     "all axes, as TotalSegmentator's are", folder, p->spacing_mm[0],
-                     p->spacing_mm[1], p->spacing_mm[2]);
     if (p->flat)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: a 2d network; TotalSegmentator's are 3d", folder);
     if (p->channels != 1)
@@ -74,12 +76,12 @@ static fab_status find_datasets(const char *folder, search *s, fab_error *err)
         char path[FAB_MAX_PATH_BYTES];
         if (dataset_number(e->d_name) < 0) continue;
         status = fab_path_join(path, sizeof path, folder, e->d_name, err);
-        if (status == FAB_OK) status = add_dataset(s, path, dataset_number(e->d_name), err);
+        if (status == FAB_OK) status = add_dataset(s, path, e->d_name, err);
     }
     closedir(dir);
     if (status == FAB_OK && s->count == 0 && dataset_number(fab_path_name(folder)) >= 0)
-        return add_dataset(s, folder, dataset_number(fab_path_name(folder)), err); /* last: a
-                                                            package may be called so too */
+        return add_dataset(s, folder, fab_path_name(folder), err); /* last: a package may be
+                                                                      called so too */
     return status;
 }
 
@@ -89,7 +91,7 @@ static fab_status find_parts(const char *folder, const char *const *parts, searc
     for (size_t i = 0; parts[i]; i++) {
         char path[FAB_MAX_PATH_BYTES];
         FAB_TRY(fab_path_join(path, sizeof path, folder, parts[i], err));
-        FAB_TRY(add_dataset(s, path, dataset_number(parts[i]), err));
+        FAB_TRY(add_dataset(s, path, parts[i], err));
     }
     return FAB_OK;
 }
@@ -148,13 +150,23 @@ static fab_status add_names(fab_totalseg *t, fab_totalseg_part *part, const fab_
     return FAB_OK;
 }
 
+/* Parts of one task see the same image. The first of the spacing says how it is resampled. */
+static bool belongs(fab_totalseg *t, const found *f)
+{
+    if (fabs(f->spacing_mm - t->spacing_mm) > 1e-3) return false;
+    if (t->part_count == 0) memcpy(t->resample_mm, f->resample_mm, sizeof t->resample_mm);
+    for (int a = 0; a < 3; a++)
+        if (fabs(f->resample_mm[a] - t->resample_mm[a]) > 1e-3) return false;
+    return true;
+}
+
 static fab_status join_parts(fab_totalseg *t, const search *s, fab_error *err)
 {
     fab_nnunet *model[FAB_TOTALSEG_MAX_PARTS] = {NULL};
     fab_status status = FAB_OK;
     bool total = true;
     for (int i = 0; i < s->count && status == FAB_OK; i++) {
-        if (fabs(s->item[i].spacing_mm - t->spacing_mm) > 1e-3) continue;
+        if (!belongs(t, &s->item[i])) continue;
         if (t->part_count == FAB_TOTALSEG_MAX_PARTS)
             status = fab_error_set(err, FAB_ERR_LIMIT, "more than %d parts of %g mm",
                                    FAB_TOTALSEG_MAX_PARTS, t->spacing_mm);

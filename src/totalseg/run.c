@@ -31,21 +31,41 @@ static fab_status check_structures(const fab_totalseg *t, const char *const *str
     return FAB_OK;
 }
 
-/* What the parts have said so far: labels and their probability at the networks' spacing; for
- * surfaces, labels and their leads on the finer grid. */
+/* What the parts have said so far: labels at the spacing the image was brought to, and, if wanted,
+ * how sure they are. One part's own lattice is taken as it is; several are joined on the labels'
+ * grid, which is then the lattice of all of them. */
 typedef struct joined {
-    fab_nnunet_soft all;
-    uint16_t *label, *fine;
+    bool single;
+    fab_volume *labels;
+    uint16_t *label;
+    fab_nnunet_soft soft;
+    uint16_t *fine;       /* of several parts: in soft */
     uint8_t *sure, *lead;
 } joined;
 
-/* With what one part's soft result takes once it is spread. */
-static size_t joined_bytes(const fab_totalseg *t, const fab_grid *g, const fab_totalseg_options *o)
+static void joined_free(joined *j)
 {
-    const size_t voxels = (size_t)fab_grid_voxels(g);
-    const size_t fine = voxels * (t->spacing_mm >= FAB_NNUNET_HALVE_FROM_MM ? 8 : 1);
-    return voxels * (sizeof(uint16_t) + (o->soft ? 2 : 0)) +
-           (o->soft && o->surfaces ? 5 * fine : 0);
+    fab_volume_unref(j->labels);
+    fab_nnunet_soft_free(&j->soft);
+}
+
+/* Axes of 2 mm and more are halved. */
+static fab_grid fine_grid(const fab_grid *g)
+{
+    double mm[3];
+    int parts[3];
+    fab_grid_spacing(g, mm);
+    for (int a = 0; a < 3; a++) parts[a] = mm[a] >= FAB_NNUNET_HALVE_FROM_MM - 1e-6 ? 2 : 1;
+    return fab_nnunet_fine_grid(g, parts);
+}
+
+/* With what one part's soft result takes once it is spread. */
+static size_t joined_bytes(const fab_grid *g, bool single, const fab_totalseg_options *o)
+{
+    const fab_grid fine = fine_grid(g);
+    const size_t voxels = (size_t)fab_grid_voxels(g), own = voxels * sizeof(uint16_t);
+    if (single || !o->soft) return own;
+    return own + 2 * voxels + (o->surfaces ? 5 * (size_t)fab_grid_voxels(&fine) : 0);
 }
 
 /* A volume of `value` in every byte. */
@@ -59,17 +79,17 @@ static fab_status make_filled(const fab_grid *g, fab_dtype type, int value, fab_
     return FAB_OK;
 }
 
-static fab_status joined_create(const fab_totalseg *t, const fab_grid *grid,
-                                const fab_totalseg_options *o, joined *j, fab_error *err)
+static fab_status joined_create(const fab_grid *grid, bool single, const fab_totalseg_options *o,
+                                joined *j, fab_error *err)
 {
-    FAB_TRY(make_filled(grid, FAB_U16, 0, &j->all.labels, &j->label, err));
-    if (!o->soft) return FAB_OK;
-    FAB_TRY(make_filled(grid, FAB_U8, 255, &j->all.share, &j->sure, err));
+    j->single = single;
+    FAB_TRY(make_filled(grid, FAB_U16, 0, &j->labels, &j->label, err));
+    if (single || !o->soft) return FAB_OK;
+    FAB_TRY(make_filled(grid, FAB_U8, 255, &j->soft.share, &j->sure, err));
     if (!o->surfaces) return FAB_OK;
-    const int n = t->spacing_mm >= FAB_NNUNET_HALVE_FROM_MM ? 2 : 1;
-    const fab_grid fine = fab_nnunet_fine_grid(grid, (const int[3]){n, n, n});
-    FAB_TRY(make_filled(&fine, FAB_U16, 0, &j->all.fine_labels, &j->fine, err));
-    return make_filled(&fine, FAB_U8, 255, &j->all.fine_margin, &j->lead, err);
+    const fab_grid fine = fine_grid(grid);
+    FAB_TRY(make_filled(&fine, FAB_U16, 0, &j->soft.fine_labels, &j->fine, err));
+    return make_filled(&fine, FAB_U8, 255, &j->soft.fine_margin, &j->lead, err);
 }
 
 /* A part's box onto the whole grid. */
@@ -95,7 +115,7 @@ static fab_status merge(const uint16_t *value_of, const fab_volume *labels, fab_
     const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
     const uint8_t *sure = NULL;
     if (into->sure) {
-        FAB_TRY(spread(&soft->share, into->all.share, 255, err));
+        FAB_TRY(spread(&soft->share, into->soft.share, 255, err));
         sure = fab_volume_data(soft->share);
     }
     for (int64_t i = 0; i < n; i++) {
@@ -111,15 +131,42 @@ static fab_status merge(const uint16_t *value_of, const fab_volume *labels, fab_
 static fab_status merge_fine(const uint16_t *value_of, fab_nnunet_soft *soft, joined *into,
                              fab_error *err)
 {
-    const int64_t n = fab_grid_voxels(fab_volume_grid(into->all.fine_labels));
-    FAB_TRY(spread(&soft->fine_labels, into->all.fine_labels, 0, err));
-    FAB_TRY(spread(&soft->fine_margin, into->all.fine_margin, 255, err));
+    const int64_t n = fab_grid_voxels(fab_volume_grid(into->soft.fine_labels));
+    FAB_TRY(spread(&soft->fine_labels, into->soft.fine_labels, 0, err));
+    FAB_TRY(spread(&soft->fine_margin, into->soft.fine_margin, 255, err));
     const uint8_t *lead = fab_volume_data(soft->fine_margin);
     for (int64_t i = 0; i < n; i++) {
         const uint16_t value = value_of[label_at(soft->fine_labels, i)];
         if (value) into->fine[i] = value;
         if (value || (!into->fine[i] && lead[i] < into->lead[i])) into->lead[i] = lead[i];
     }
+    return FAB_OK;
+}
+
+/* Values of a part's heads become the task's; *v is replaced. */
+static fab_status rename_values(const uint16_t *value_of, fab_volume **v, fab_error *err)
+{
+    fab_volume *wide = NULL;
+    FAB_TRY(fab_volume_convert(*v, FAB_U16, &wide, err));
+    uint16_t *at = fab_volume_data_mut(wide);
+    const int64_t n = fab_grid_voxels(fab_volume_grid(wide));
+    for (int64_t i = 0; i < n; i++) at[i] = value_of[at[i]];
+    fab_volume_unref(*v);
+    *v = wide;
+    return FAB_OK;
+}
+
+/* The only part's result as it is, with the task's values. */
+static fab_status adopt(const uint16_t *value_of, fab_nnunet_soft *soft, joined *into,
+                        fab_error *err)
+{
+    const bool same = soft->fine_labels == soft->labels;
+    if (same) soft->fine_labels = fab_volume_unref(soft->fine_labels);
+    FAB_TRY(rename_values(value_of, &soft->labels, err));
+    if (same) soft->fine_labels = fab_volume_ref(soft->labels);
+    else if (soft->fine_labels) FAB_TRY(rename_values(value_of, &soft->fine_labels, err));
+    into->soft = *soft;
+    memset(soft, 0, sizeof *soft);
     return FAB_OK;
 }
 
@@ -146,21 +193,23 @@ typedef struct run_state {
 } run_state;
 
 static fab_status run_part(const fab_totalseg_part *part, const fab_volume *image,
-                           const uint16_t *value_of, const fab_nnunet_options *o, joined *into,
-                           run_state *state, fab_error *err)
+                           const uint16_t *value_of, const fab_totalseg_options *t,
+                           const fab_nnunet_options *o, joined *into, run_state *state,
+                           fab_error *err)
 {
-    static const fab_nnunet_load_options as_is = {.no_postprocessing = true};
+    const fab_nnunet_load_options as_is = {.no_postprocessing = true, .precision = t->precision};
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
     fab_nnunet_report report = {0};
     fab_nnunet_soft soft = {0};
     fab_nnunet_options no = *o;
-    no.soft = into->sure ? &soft : NULL;
+    if (t->soft) no.soft = &soft;
     FAB_TRY(fab_progress_step(o->progress, "load", 0, err));
     FAB_TRY(fab_nnunet_load(part->folder, &as_is, &m, err));
     FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
     fab_status status = merge(value_of, labels, &soft, into, err);
     if (status == FAB_OK && into->fine) status = merge_fine(value_of, &soft, into, err);
+    if (status == FAB_OK && t->soft && into->single) status = adopt(value_of, &soft, into, err);
     fab_nnunet_soft_free(&soft);
     state->patches += report.patches;
     state->parts++;
@@ -183,7 +232,7 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
         if (!part_is_wanted(t, &t->part[i], o->structures)) continue;
         wanted_values(t, &t->part[i], o->structures, value_of);
         no.progress = &span.progress;
-        FAB_TRY(run_part(&t->part[i], image, value_of, &no, into, state, err));
+        FAB_TRY(run_part(&t->part[i], image, value_of, o, &no, into, state, err));
     }
     return FAB_OK;
 }
@@ -193,7 +242,7 @@ static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
 static fab_status clean(const fab_totalseg *t, fab_volume *labels, fab_error *err)
 {
     static const double least_mm3 = 50000;
-    const double voxel_mm3 = t->spacing_mm * t->spacing_mm * t->spacing_mm;
+    const double voxel_mm3 = fab_grid_voxel_volume_mm3(fab_volume_grid(labels));
     const struct {
         const char *name;
         fab_component_rule rule;
@@ -220,19 +269,31 @@ static fab_status check_memory(size_t needed, size_t cap, fab_error *err)
              (needed + 999999) / 1000000, cap / 1000000);
 }
 
-/* Labels on the image's own grid from `j` at the networks' spacing. */
+/* Labels on the image's own grid from `j`, and what is known beside them. */
 static fab_status finish_image(const fab_totalseg *t, const fab_volume *image,
                                const fab_totalseg_view *v, const fab_totalseg_options *o,
                                joined *j, fab_volume **labels, fab_error *err)
 {
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
     FAB_TRY(fab_progress_step(o->progress, "labels back", 0.99, err));
-    FAB_TRY(clean(t, j->all.labels, err));
-    FAB_TRY(fab_totalseg_labels_back(j->all.labels, v, fab_volume_grid(image), wide, labels, err));
+    FAB_TRY(clean(t, j->labels, err));
+    FAB_TRY(fab_totalseg_labels_back(j->labels, v, fab_volume_grid(image), wide, labels, err));
     if (!o->soft) return FAB_OK;
-    *o->soft = j->all;
-    j->all = (fab_nnunet_soft){0};
+    if (!j->single) {
+        j->soft.labels = j->labels;
+        j->labels = NULL;
+    }
+    *o->soft = j->soft;
+    j->soft = (fab_nnunet_soft){0};
     return FAB_OK;
+}
+
+static bool is_single(const fab_totalseg *t, const char *const *structures)
+{
+    int count = 0;
+    for (int i = 0; i < t->part_count; i++)
+        count += part_is_wanted(t, &t->part[i], structures);
+    return count == 1;
 }
 
 /* state->held: without the image and what is made here. */
@@ -241,9 +302,10 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
                             fab_error *err)
 {
     const fab_totalseg_view v = fab_totalseg_view_of(fab_volume_grid(image));
-    const fab_grid at = fab_totalseg_grid_at(&v, t->spacing_mm);
+    const fab_grid at = fab_totalseg_grid_at(&v, t->resample_mm);
     const size_t before = state->held, image_bytes = fab_volume_bytes(image);
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
+    const bool single = is_single(t, o->structures);
     const size_t label_bytes = (size_t)fab_grid_voxels(fab_volume_grid(image)) * (wide ? 2 : 1);
     fab_totalseg_options inner = *o;
     fab_progress_span span;
@@ -252,18 +314,18 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
     inner.progress = &span.progress;
     FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
     FAB_TRY(fab_progress_step(o->progress, "resample", 0, err));
-    const size_t all = joined_bytes(t, &at, o);
+    const size_t all = joined_bytes(&at, single, o);
     const size_t there = fab_totalseg_to_grid_bytes(&v, &at), back = all + label_bytes;
     FAB_TRY(check_memory(before + image_bytes + (there > back ? there : back),
                          o->max_memory_bytes, err));
     FAB_TRY(fab_totalseg_to_grid(image, &v, &at, cut, &small, err));
     state->held = before + image_bytes + all;
-    fab_status status = joined_create(t, &at, o, &j, err);
+    fab_status status = joined_create(&at, single, o, &j, err);
     if (status == FAB_OK) status = run_parts(t, small, &inner, &j, state, err);
     state->held = before;
     small = fab_volume_unref(small);
     if (status == FAB_OK) status = finish_image(t, image, &v, o, &j, labels, err);
-    fab_nnunet_soft_free(&j.all);
+    joined_free(&j);
     return status;
 }
 

@@ -33,13 +33,14 @@ fab_totalseg_view fab_totalseg_view_of(const fab_grid *g)
 }
 
 /* Sizes as scipy rounds them: Python's round, halves to even. */
-fab_grid fab_totalseg_grid_at(const fab_totalseg_view *v, double mm)
+fab_grid fab_totalseg_grid_at(const fab_totalseg_view *v, const double mm[3])
 {
     fab_grid g = {.size = {0, 0, 0}};
     for (int a = 0; a < 3; a++) {
-        const int size = (int)nearbyint(v->size[a] * (v->spacing_mm[a] / mm));
+        const double to = mm[a] > 0 ? mm[a] : v->spacing_mm[a];
+        const int size = (int)nearbyint(v->size[a] * (v->spacing_mm[a] / to));
         g.size[2 - a] = size < 1 ? 1 : size;
-        for (int r = 0; r < 3; r++) g.world_from_voxel.m[r][2 - a] = v->direction[a][r] * mm;
+        for (int r = 0; r < 3; r++) g.world_from_voxel.m[r][2 - a] = v->direction[a][r] * to;
     }
     for (int r = 0; r < 3; r++) g.world_from_voxel.m[r][3] = v->origin[r];
     return g;
@@ -65,6 +66,17 @@ static void read_plane(const void *ctx, int z, float *into)
     }
 }
 
+static bool is_own_grid(const fab_totalseg_view *v, const fab_grid *at)
+{
+    double mm[3];
+    fab_grid_spacing(at, mm);
+    for (int a = 0; a < 3; a++)
+        if (at->size[2 - a] != v->size[a] ||
+            fabs(mm[2 - a] - v->spacing_mm[a]) > 1e-6 * v->spacing_mm[a])
+            return false;
+    return true;
+}
+
 fab_status fab_totalseg_to_grid(const fab_volume *image, const fab_totalseg_view *v,
                                 const fab_grid *at, bool cut, fab_volume **out, fab_error *err)
 {
@@ -73,7 +85,11 @@ fab_status fab_totalseg_to_grid(const fab_volume *image, const fab_totalseg_view
     const fab_zoom_source source = {read_plane, &r};
     FAB_AUTO(fab_volume_unref) fab_volume *to = NULL;
     FAB_TRY(fab_volume_create(at, FAB_F32, &to, err));
-    FAB_TRY(fab_zoom_image(&source, v->size, 3, true, size, fab_volume_data_mut(to), err));
+    if (is_own_grid(v, at)) {
+        float *into = fab_volume_data_mut(to);
+        for (int z = 0; z < size[0]; z++, into += (ptrdiff_t)size[1] * size[2])
+            read_plane(&r, z, into);
+    } else FAB_TRY(fab_zoom_image(&source, v->size, 3, true, size, fab_volume_data_mut(to), err));
     *out = to;
     to = NULL;
     return FAB_OK;

@@ -1,5 +1,5 @@
-/* spacing.h - between an image's own grid and the networks' (this folder): axes R, A, S and one
- * spacing along all of them. */
+/* spacing.h - between an image's own grid and the networks' (this folder): axes R, A, S and their
+ * spacing, which most have the same along all of them. */
 #ifndef FAB_TOTALSEG_SPACING_H
 #define FAB_TOTALSEG_SPACING_H
 
@@ -15,10 +15,11 @@ typedef struct fab_totalseg_view {
 } fab_totalseg_view;
 
 fab_totalseg_view fab_totalseg_view_of(const fab_grid *grid);
-/* The grid of a view at a spacing. */
-fab_grid fab_totalseg_grid_at(const fab_totalseg_view *v, double mm);
+/* The grid of a view at a spacing, by the view's axes; 0: as it is along that one. */
+fab_grid fab_totalseg_grid_at(const fab_totalseg_view *v, const double mm[3]);
 
-/* The image at that grid (F32, whole numbers): cubic splines. cut: the image's values are cut to
+/* The image at that grid (F32): cubic splines, then whole numbers, as TotalSegmentator stores what
+ * it resampled; if the grid is the view's own, its very values. cut: the image's values are cut to
  * whole numbers first, as TotalSegmentator stores an image that it cropped. */
 fab_status fab_totalseg_to_grid(const fab_volume *image, const fab_totalseg_view *v,
                                 const fab_grid *at, bool cut, fab_volume **out, fab_error *err);

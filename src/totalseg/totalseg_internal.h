@@ -13,12 +13,17 @@ typedef struct fab_totalseg_part {
 } fab_totalseg_part;
 
 struct fab_totalseg {
-    double spacing_mm;
+    double spacing_mm;    /* the smallest of the networks' own */
+    double resample_mm[3]; /* of the image before them, axes S, A, R; 0: as it is */
     bool total;           /* every name is among the 117: task "total" of CT */
     fab_totalseg *rough;  /* a coarser network of the same folder to find structures by; or NULL */
     int part_count;
     fab_totalseg_part part[FAB_TOTALSEG_MAX_PARTS];
     fab_label_set set;
 };
+
+/* published.c: what the image is resampled to before a network of a data set's folder (its name,
+ * "Dataset297_x") sees it: axes S, A, R; 0: as it is. */
+void fab_totalseg_resampling(const char *folder, const fab_nnunet_plan *p, double mm[3]);
 
 #endif

@@ -3,16 +3,22 @@
 
 #include "volume_internal.h"
 
-static void add_voxel(fab_label_stats *s, const int32_t at[3])
+/* Voxels begin..end - 1 of row (j, k). The sums are of whole numbers below 2^53: exact. */
+static void add_run(fab_label_stats *s, int32_t begin, int32_t end, int32_t j, int32_t k)
 {
-    if (s->voxels++ == 0) {
-        memcpy(s->low, at, sizeof s->low);
-        memcpy(s->high, at, sizeof s->high);
+    const int32_t low[3] = {begin, j, k}, high[3] = {end - 1, j, k};
+    const double count = end - begin;
+    if (s->voxels == 0) {
+        memcpy(s->low, low, sizeof s->low);
+        memcpy(s->high, high, sizeof s->high);
     }
+    s->voxels += end - begin;
+    s->centroid_voxel[0] += 0.5 * (low[0] + high[0]) * count;
+    s->centroid_voxel[1] += j * count;
+    s->centroid_voxel[2] += k * count;
     for (int a = 0; a < 3; a++) {
-        s->centroid_voxel[a] += at[a];
-        if (at[a] < s->low[a]) s->low[a] = at[a];
-        if (at[a] > s->high[a]) s->high[a] = at[a];
+        if (low[a] < s->low[a]) s->low[a] = low[a];
+        if (high[a] > s->high[a]) s->high[a] = high[a];
     }
 }
 
@@ -35,14 +41,16 @@ fab_status fab_labels_stats(const fab_volume *labels, size_t count, fab_label_st
     int64_t index = 0;
     for (int32_t k = 0; k < size[2]; k++) {
         for (int32_t j = 0; j < size[1]; j++) {
-            for (int32_t i = 0; i < size[0]; i++, index++) {
-                int value = fab_volume_label_(labels, index);
+            for (int32_t i = 0, end; i < size[0]; i = end) {
+                int value = fab_volume_label_(labels, index + i);
                 if ((size_t)value >= count)
                     FAB_FAIL(err, FAB_ERR_LIMIT, "label value %d at voxel (%d, %d, %d), below %zu "
                                                  "expected", value, i, j, k, count);
-                int32_t at[3] = {i, j, k};
-                add_voxel(&stats[value], at);
+                for (end = i + 1; end < size[0]; end++)
+                    if (fab_volume_label_(labels, index + end) != value) break;
+                add_run(&stats[value], i, end, j, k);
             }
+            index += size[0];
         }
     }
     for (size_t v = 0; v < count; v++) finish(&stats[v], size);

@@ -120,7 +120,24 @@ done
 expect "organs without air are" 0 "liver" segment organs.nii.gz -m small -o yes.nii.gz
 expect "and no MR where that is said" 3 "is for CT; organs.nii.gz is MR" segment organs.nii.gz -m small -o no.nii.gz --modality MR
 phantom patient 7
+asked "channels of one study by their series" 0 "b " patient/dicom --series 1 --channel T1=patient/dicom#1
+asked "a series that is not there" 3 "there is no number 7" patient/dicom --channel T1=patient/dicom#7
 expect "DICOM knows itself" 2 "is DICOM of modality CT, not MR" segment patient/dicom -m small -o no.nii.gz --modality MR
+
+# TotalSegmentator's data sets by their names
+resampling() { # resampling NAME WANTED: of the card
+    holds "$1 is run as $2" grep -q "\"resampling\": \"$2\"" "own/$1/model.json"
+}
+for name in Dataset299_body_1559subj Dataset258_lung_vessels_248subj Dataset299_mine; do
+    mkdir -p "named/$name" && cp -r "$small"/Dataset900_Small/* "named/$name"
+    expect "add $name" 0 "added $name" "$FABRICA" model add "named/$name" --models own
+done
+resampling Dataset299_body_1559subj totalsegmentator
+resampling Dataset258_lung_vessels_248subj totalsegmentator
+resampling Dataset299_mine nnunet
+expect "add it as one of them" 0 "added mine" "$FABRICA" model add named/Dataset299_mine --models own --name mine --totalsegmentator
+resampling mine totalsegmentator
+expect "one that is not resampled runs" 0 "spleen" segment patient/dicom -m Dataset258_lung_vessels_248subj -o vessels.nii.gz
 
 # a package takes only the parts that its card names
 mkdir sets && cp -r "$small/Dataset900_Small" sets/Dataset900_TotalSegmentator_a

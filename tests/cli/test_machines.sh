@@ -39,10 +39,10 @@ import json
 d = json.load(open('$machine.json'))
 print('chosen', d['network']['isa'], 'of', [i['name'] for i in d['isas']])
 assert 'avx512' not in [i['name'] for i in d['isas']]"
-    holds "$machine segments" "$QEMU" -cpu "$cpu" "$FABRICA" segment -q "$image" -o "$machine.nii.gz"
+    holds "$machine segments" "$QEMU" -cpu "$cpu" "$FABRICA" segment -q --precision fp32 "$image" -o "$machine.nii.gz"
     holds "the same labels" cmp here.nii.gz "$machine.nii.gz"
 }
-holds "this machine segments" "$FABRICA" segment -q "$image" -o here.nii.gz
+holds "this machine segments" "$FABRICA" segment -q --precision fp32 "$image" -o here.nii.gz
 holds "and finds something" /usr/bin/env python3 -c "
 import gzip
 assert len(set(gzip.open('here.nii.gz').read()[352:])) > 2"

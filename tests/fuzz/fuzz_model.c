@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t rest_size = size - 4 - n;
     fix_hash(card, rest, rest_size);
     fab_reader_from_memory(rest, rest_size, "weights", &weights);
-    const fab_status status = fab_model_load_parts(card, "card", &weights, &m, &err);
+    const fab_status status = fab_model_load_parts(card, "card", &weights, FAB_PRECISION_FP32,
+                                                   &m, &err);
     if ((status == FAB_OK) != (m != NULL)) abort();
     if (m && rest_size <= MAX_WEIGHT_BYTES && small_patch(card)) run(m);
     fab_model_free(m);

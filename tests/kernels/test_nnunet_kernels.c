@@ -106,6 +106,29 @@ static void check_cells(const fab_nnunet_kernels *k, int n)
     CHECK(memcmp(span[0], span[1], sizeof span[0]) == 0);
 }
 
+/* Three heads of every kind of value, against comparing floats. */
+static void check_best_half(const fab_nnunet_kernels *k, int n)
+{
+    int16_t best[MOST], label[MOST];
+    uint16_t head[3][MOST];
+    float value[3][MOST];
+    for (int i = 0; i < n; i++) best[i] = INT16_MIN;
+    for (int h = 0; h < 3; h++) {
+        for (int i = 0; i < n; i++) { /* many ties, zeros of both signs, nothing infinite */
+            head[h][i] = (uint16_t)(halves[h & 1][(i * (h + 3)) % MOST] & 0xbbff);
+            if ((i + h) % 5 == 0) head[h][i] = i % 2 == h % 2 ? 0x8000 : 0;
+        }
+        plain->half_to_float(head[h], value[h], n);
+        k->keep_best_half(head[h], (int16_t)h, best, label, n);
+    }
+    for (int i = 0; i < n; i++) {
+        int expected = 0;
+        for (int h = 1; h < 3; h++)
+            if (value[h][i] > value[expected][i]) expected = h;
+        CHECK(label[i] == expected);
+    }
+}
+
 static void check_labels(const fab_nnunet_kernels *k, int n)
 {
     double a[MOST], b[MOST];
@@ -117,6 +140,7 @@ static void check_labels(const fab_nnunet_kernels *k, int n)
     plain->spread(doubles[0], places[0], places[1], doubles[2], a, n);
     k->spread(doubles[0], places[0], places[1], doubles[2], b, n);
     CHECK(memcmp(a, b, (size_t)n * sizeof *a) == 0);
+    check_best_half(k, n);
     memcpy(best[0], floats[0], sizeof best[0]);
     memcpy(best[1], floats[0], sizeof best[1]);
     plain->keep_best(doubles[0], doubles[1], 0.7, 3, best[0], label[0], n);

@@ -48,6 +48,55 @@ static fab_status whole_case(void *ctx)
     return status;
 }
 
+/* The labels of a first stage as channels, then what postprocessing does to a label map. */
+static fab_status second_stage(void *ctx)
+{
+    static const uint16_t values[] = {1, 2};
+    fab_nnunet_step step = {.count = 2, .value = (uint16_t *)(uintptr_t)values};
+    const fab_nnunet_postprocessing p = {.count = 1, .step = &step};
+    const fab_volume *first = ctx;
+    fab_nnunet_case c = {0};
+    fab_volume *labels = NULL;
+    FAB_TRY(fab_nnunet_prepare(&plan, (const fab_volume *const *)images, NULL, &c, &err));
+    fab_status status = fab_nnunet_add_stage(&plan, first, &c, &err);
+    CHECK(status < 0 ? c.channels == 2 : c.channels == 4);
+    fab_nnunet_case_free(&c);
+    if (status == FAB_OK) status = fab_volume_convert(first, FAB_U8, &labels, &err);
+    if (status == FAB_OK) status = fab_nnunet_postprocess(&p, labels, NULL, &err);
+    fab_volume_unref(labels);
+    return status;
+}
+
+static fab_status read_postprocessing(void *ctx)
+{
+    fab_nnunet_postprocessing p = {.count = 0};
+    const fab_status status = fab_nnunet_postprocessing_read(ctx, "pp.json", &p, &err);
+    if (status < 0) CHECK(p.count == 0 && !p.step);
+    fab_nnunet_postprocessing_free(&p);
+    return status;
+}
+
+static void every_allocation_of_a_second_stage(void)
+{
+    static const char text[] =
+        "{\"postprocessing_fns\": [\"remove_all_but_largest_component_from_segmentation\"],"
+        " \"postprocessing_kwargs\": [{\"labels_or_regions\": [1, [2, 3]]}]}";
+    fab_json *json = NULL;
+    fab_volume *first = NULL;
+    CHECK_OK(fab_json_parse(text, strlen(text), "pp", &json, &err));
+    CHECK_OK(fab_volume_create(fab_volume_grid(images[0]), FAB_U8, &first, &err));
+    uint8_t *v = fab_volume_data_mut(first);
+    for (int k = 0; k < 720; k++) v[k] = (uint8_t)(k / 5 % 3);
+    plan.stage = (fab_nnunet_resampling){1, 0, -1};
+    plan.stage_labels = 2;
+    plan.stage_label[0] = 1;
+    plan.stage_label[1] = 2;
+    fab_test_torture(second_stage, first);
+    fab_test_torture(read_postprocessing, json);
+    fab_volume_unref(first);
+    fab_json_free(json);
+}
+
 static void every_allocation_of_a_case(void)
 {
     plan = (fab_nnunet_plan){.channels = 2, .transpose_forward = {0, 1, 2},
@@ -68,6 +117,7 @@ static void every_allocation_of_a_case(void)
     fab_test_torture(whole_case, &exact);
     exact = false;
     fab_test_torture(whole_case, &exact);
+    every_allocation_of_a_second_stage();
     fab_volume_unref(images[0]);
     fab_volume_unref(images[1]);
 }

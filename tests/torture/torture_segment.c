@@ -9,7 +9,7 @@ static fab_status load(void *ctx)
     fab_error err;
     fab_model *m = NULL;
     (void)ctx;
-    const fab_status status = fab_model_load(package, &m, &err);
+    const fab_status status = fab_model_load(package, FAB_PRECISION_FP32, &m, &err);
     CHECK((status == FAB_OK) == (m != NULL));
     fab_model_free(m);
     return status;
@@ -42,7 +42,7 @@ static void segmenting(void)
     job j = {0};
     fab_grid g = {.size = {10, 9, 8}};
     for (int a = 0; a < 3; a++) g.world_from_voxel.m[a][a] = 5;
-    CHECK_OK(fab_model_load(package, &j.model, &err));
+    CHECK_OK(fab_model_load(package, FAB_PRECISION_FP32, &j.model, &err));
     CHECK_OK(fab_volume_create(&g, FAB_I16, &j.image, &err));
     int16_t *hu = fab_volume_data_mut(j.image);
     for (int i = 0; i < 720; i++) hu[i] = (int16_t)(i * 37 % 900 - 400);

@@ -120,6 +120,11 @@ static void make_package(const char *folder, const char *from, const char *to)
     fab_free(bytes);
 }
 
+static fab_status load(const char *folder, fab_model **out)
+{
+    return fab_model_load(folder, FAB_PRECISION_FP32, out, &err);
+}
+
 static void bad_cards_are_refused(void)
 {
     char folder[FAB_MAX_PATH_BYTES];
@@ -127,7 +132,7 @@ static void bad_cards_are_refused(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fab_model *m = NULL;
         make_package(folder, cases[i].from, cases[i].to);
-        CHECK_FAILS(cases[i].status, cases[i].message, fab_model_load(folder, &m, &err));
+        CHECK_FAILS(cases[i].status, cases[i].message, load(folder, &m));
         if (!strstr(err.message, "model.json") && !strstr(err.message, "weights.safetensors"))
             fprintf(stderr, "names no file: %s\n", err.message);
         CHECK(strstr(err.message, "model.json") || strstr(err.message, "weights.safetensors"));
@@ -141,20 +146,20 @@ static void missing_and_damaged_files_are_named(void)
     char folder[FAB_MAX_PATH_BYTES];
     fab_model *m = NULL;
     CHECK(fab_test_folder(folder));
-    CHECK_FAILS(FAB_ERR_NOTFOUND, "model.json", fab_model_load(folder, &m, &err));
+    CHECK_FAILS(FAB_ERR_NOTFOUND, "model.json", load(folder, &m));
     make_package(folder, "unet-tiny", "good");
     CHECK_OK(fab_model_verify(folder, &err));
-    CHECK_OK(fab_model_load(folder, &m, &err));
+    CHECK_OK(load(folder, &m));
     CHECK(strcmp(fab_model_name(m), "good") == 0 && strcmp(fab_model_version(m), "1.0.0") == 0);
     CHECK(strlen(fab_model_weights_sha256(m)) == 64 && fab_model_card(m));
     m = fab_model_free(m);
     make_package(folder, "weights.safetensors", "other.safetensors");
-    CHECK_FAILS(FAB_ERR_NOTFOUND, "other.safetensors", fab_model_load(folder, &m, &err));
+    CHECK_FAILS(FAB_ERR_NOTFOUND, "other.safetensors", load(folder, &m));
     write_bytes(folder, "other.safetensors", "short", 5);
-    CHECK_FAILS(FAB_ERR_INTEGRITY, "other.safetensors", fab_model_load(folder, &m, &err));
+    CHECK_FAILS(FAB_ERR_INTEGRITY, "other.safetensors", load(folder, &m));
     CHECK_FAILS(FAB_ERR_INTEGRITY, "other.safetensors", fab_model_verify(folder, &err));
     write_bytes(folder, "model.json", "{", 1);
-    CHECK_FAILS(FAB_ERR_FORMAT, "model.json", fab_model_load(folder, &m, &err));
+    CHECK_FAILS(FAB_ERR_FORMAT, "model.json", load(folder, &m));
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }
 

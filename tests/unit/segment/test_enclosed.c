@@ -80,7 +80,7 @@ static fab_model *load_model(void)
     CHECK_OK(fab_json_set(post, "outside_reaches_edge", fab_json_bool(true), &err));
     CHECK_OK(fab_json_set(card, "postprocess", post, &err));
     CHECK_OK(fab_reader_open_file(package("weights.safetensors", path), &weights, &err));
-    CHECK_OK(fab_model_load_parts(card, "model.json", &weights, &m, &err));
+    CHECK_OK(fab_model_load_parts(card, "model.json", &weights, FAB_PRECISION_FP32, &m, &err));
     fab_reader_close(&weights);
     fab_json_free(card);
     return m;

@@ -40,7 +40,7 @@ static fab_model *load_mirrored(bool mirror)
     const fab_json *inference = fab_json_find(card, "inference");
     CHECK_OK(fab_json_set((fab_json *)(uintptr_t)inference, "mirror_axes", axes, &err));
     CHECK_OK(fab_reader_open_file(package("weights.safetensors", path), &weights, &err));
-    CHECK_OK(fab_model_load_parts(card, "model.json", &weights, &m, &err));
+    CHECK_OK(fab_model_load_parts(card, "model.json", &weights, FAB_PRECISION_FP32, &m, &err));
     fab_reader_close(&weights);
     fab_json_free(card);
     return m;
