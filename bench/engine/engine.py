@@ -39,13 +39,15 @@ def onnx_command(memory):
                        memory], {}, [b.logits])
 
 
-def our_command(isa):
-    return lambda b: ([b.program, b.folder, *b.patch, isa], {}, [b.logits])
+def our_command(precision):
+    return lambda b: ([b.program, b.folder, *b.patch, precision], {}, [b.logits])
 
 
 # (engine, precision, setting, command): a further variant is a further line.
 CONTESTANTS = [
-    ("Fabrica", "fp32", "best instruction set", our_command("best")),
+    ("Fabrica", "fp32", "best instruction set", our_command("fp32")),
+    ("Fabrica", "bf16", "best instruction set", our_command("bf16")),
+    ("Fabrica", "exact", "best instruction set", our_command("exact")),
     ("ONNX Runtime", "fp32", "memory arena", onnx_command("arena")),
     ("ONNX Runtime", "fp32", "no arena", onnx_command("plain")),
     ("PyTorch", "fp32", "one patch", torch_command({}, 1)),
@@ -132,11 +134,14 @@ def best_rows(runs, gflop):
         if "peak_gflops_per_cpu_s" in run:
             row["peak_gflops_per_cpu_s"] = max(row.get("peak_gflops_per_cpu_s", 0), run["peak_gflops_per_cpu_s"])
             row["isa"] = run["isa"]
+            row["executed_gflop"] = run["executed_gflop"]
         row["relative_rms"] = max(row.get("relative_rms", 0.0), run.get("relative_rms", 0.0))
     for row in rows.values():
         row["gflops_per_cpu_s"] = round(gflop / row["cpu_s"], 2)
         if "peak_gflops_per_cpu_s" in row:
-            row["percent_of_peak"] = round(100 * row["gflops_per_cpu_s"] / row["peak_gflops_per_cpu_s"], 1)
+            percent = 100 / row["cpu_s"] / row["peak_gflops_per_cpu_s"]
+            row["percent_of_peak"] = round(gflop * percent, 1)
+            row["percent_of_peak_executed"] = round(row["executed_gflop"] * percent, 1)
     return list(rows.values())
 
 
@@ -187,11 +192,11 @@ def main():
             return 77
         for number in range(args.rounds):
             for contestant in CONTESTANTS:
-                if contestant[0] in missing:
+                if contestant in missing:
                     continue
                 run = bench.run(contestant, number == 0)
                 if run is None:
-                    missing.add(contestant[0])
+                    missing.add(contestant)
                 else:
                     runs.append({**run, "round": number})
             if number == 0:

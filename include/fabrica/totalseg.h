@@ -8,9 +8,7 @@
 #ifndef FABRICA_TOTALSEG_H
 #define FABRICA_TOTALSEG_H
 
-#include "fabrica/anatomy.h"
-#include "fabrica/nn.h"
-#include "fabrica/volume.h"
+#include "fabrica/nnunet.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,6 +51,8 @@ typedef struct fab_totalseg_options {
                                       below 3 mm, else 0.5 */
     bool exact;                    /* nnU-Net's fp16 sums */
     size_t max_memory_bytes;       /* 0: no cap; else as fab_nnunet_options */
+    fab_nnunet_soft *soft;         /* as fab_nnunet_options, of all parts, at their spacing */
+    bool surfaces;
     fab_precision precision;       /* of the networks' arithmetic */
     const fab_progress *progress;
 } fab_totalseg_options;
