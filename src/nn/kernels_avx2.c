@@ -16,6 +16,21 @@
 #define wino_sub(a, b) _mm256_sub_ps((a), (b))
 #include "winograd_rows.h"
 
+#define TRAIN_LANES 8
+#define TRAIN_CHANNELS 4
+#define TRAIN_BLOCKS 1
+#define train_vec __m256
+#define train_load(p) _mm256_loadu_ps(p)
+#define train_store(p, a) _mm256_storeu_ps((p), (a))
+#define train_splat(s) _mm256_set1_ps(s)
+#define train_add(a, b) _mm256_add_ps((a), (b))
+#define train_sub(a, b) _mm256_sub_ps((a), (b))
+#define train_mul(a, b) _mm256_mul_ps((a), (b))
+#define train_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
+#define train_choose(z, a, b)                                                                     \
+    _mm256_blendv_ps((b), (a), _mm256_cmp_ps((z), _mm256_setzero_ps(), _CMP_GT_OQ))
+#include "train_rows.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_VOXELS 6
 #define MAX_HALF_VOXELS 12
@@ -287,4 +302,4 @@ static double peak(int64_t iterations)
 
 const fab_nn_kernels fab_nn_kernels_avx2 = {"avx2", conv, norm, elu, add, stats,
                                           winograd_in, winograd_out, peak,
-                                          .precision = FAB_PRECISION_FP32};
+                                          .precision = FAB_PRECISION_FP32, .train = &train_kernels};

@@ -11,6 +11,8 @@ typedef __m512 wide;
 #define wide_mul(a, b) _mm512_mul_ps((a), (b))
 #define wide_max(a, b) _mm512_max_ps((a), (b))
 #define wide_min(a, b) _mm512_min_ps((a), (b))
+#define wide_choose(z, a, b)                                                                      \
+    _mm512_mask_blend_ps(_mm512_cmp_ps_mask((z), _mm512_setzero_ps(), _CMP_GT_OQ), (b), (a))
 #define wide_power_of_two(a)                                                                      \
     _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(a), 23),           \
                                          _mm512_set1_epi32(NN_ONE_BITS)))

@@ -17,6 +17,20 @@
 #define wino_sub(a, b) ((a) - (b))
 #include "winograd_rows.h"
 
+#define TRAIN_LANES 1
+#define TRAIN_CHANNELS 1
+#define TRAIN_BLOCKS 1
+#define train_vec float
+#define train_load(p) (*(p))
+#define train_store(p, a) (*(p) = (a))
+#define train_splat(s) (s)
+#define train_add(a, b) ((a) + (b))
+#define train_sub(a, b) ((a) - (b))
+#define train_mul(a, b) ((a) * (b))
+#define train_fma(a, b, c) fmaf((a), (b), (c))
+#define train_choose(z, a, b) ((z) > 0.0f ? (a) : (b))
+#include "train_rows.h"
+
 static void conv_voxel(const fab_conv_row *r, const float *in, const float *weights, float *out)
 {
     float sum[FAB_NN_BLOCK] = {0};
@@ -135,4 +149,5 @@ static double peak(int64_t iterations)
 
 const fab_nn_kernels fab_nn_kernels_scalar = {"scalar", conv, norm, elu, add, stats,
                                               winograd_in, winograd_out, peak,
-                                              .precision = FAB_PRECISION_FP32};
+                                              .precision = FAB_PRECISION_FP32,
+                                              .train = &train_kernels};

@@ -15,6 +15,20 @@
 #define wino_sub(a, b) wide_sub((a), (b))
 #include "winograd_rows.h"
 
+#define TRAIN_LANES FAB_NN_BLOCK
+#define TRAIN_CHANNELS 8
+#define TRAIN_BLOCKS 2
+#define train_vec wide
+#define train_load(p) wide_load(p)
+#define train_store(p, a) wide_store((p), (a))
+#define train_splat(s) wide_splat(s)
+#define train_add(a, b) wide_add((a), (b))
+#define train_sub(a, b) wide_sub((a), (b))
+#define train_mul(a, b) wide_mul((a), (b))
+#define train_fma(a, b, c) wide_fma((a), (b), (c))
+#define train_choose(z, a, b) wide_choose((z), (a), (b))
+#include "train_rows.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_VOXELS 12
 
@@ -203,4 +217,4 @@ static double peak(int64_t iterations)
 
 const fab_nn_kernels WIDE_KERNELS = {WIDE_NAME, conv, norm, elu, add, stats,
                                      winograd_in, winograd_out, peak,
-                                     .precision = FAB_PRECISION_FP32};
+                                     .precision = FAB_PRECISION_FP32, .train = &train_kernels};

@@ -43,6 +43,16 @@ static inline wide wide_fma(wide a, wide b, wide c)
     return (wide){_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
 
+static inline __m256 half_choose(__m256 z, __m256 a, __m256 b)
+{
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(z, _mm256_setzero_ps(), _CMP_GT_OQ));
+}
+
+static inline wide wide_choose(wide z, wide a, wide b)
+{
+    return (wide){half_choose(z.low, a.low, b.low), half_choose(z.high, a.high, b.high)};
+}
+
 static inline __m256 half_power_of_two(__m256 a)
 {
     const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(a), 23);

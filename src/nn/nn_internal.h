@@ -127,6 +127,36 @@ typedef struct fab_winograd_out {
     int tiles;
 } fab_winograd_out;
 
+/* Training: to[block][c][o] += sum over rows and voxels of
+ * in[row][v][c] * result[block][row][v][o], one voxel after the other by fused multiply-adds. */
+typedef struct fab_outer {
+    const float *in;
+    ptrdiff_t in_row, in_step; /* floats from a row, a voxel to the next; channels are neighbours */
+    const float *result;       /* [row][voxel][16] */
+    ptrdiff_t result_pair;     /* floats to the second block's, if `pair` */
+    float *to;                 /* [c][16] */
+    ptrdiff_t to_pair;
+    int rows, count, channels; /* voxels of a row; channels: 1..16 */
+    bool pair;
+} fab_outer;
+
+/* Training, 16 channels of `count` voxels: back through the activation, which takes the sums of g
+ * and of g x; and through the norm, which wants their means (train_norm.c). */
+typedef struct fab_back_row {
+    const float *raw;
+    float *gradient;
+    const float *scale, *shift, *mean, *factor;
+    float slope;
+    int count;
+    float first[FAB_NN_BLOCK], second[FAB_NN_BLOCK];
+} fab_back_row;
+
+typedef struct fab_nn_train_kernels {
+    void (*outer)(const fab_outer *o);
+    void (*activation_back)(fab_back_row *row);
+    void (*norm_back)(const fab_back_row *row);
+} fab_nn_train_kernels;
+
 /* One instruction set and arithmetic: a table row and a file.
  *
  *                    tensors   scratch: a voxel's record        conv writes
@@ -153,6 +183,7 @@ typedef struct fab_nn_kernels {
     void (*load)(const fab_load_row *row);   /* NULL: norm, or a copy */
     void (*store)(const fab_store_row *row); /* NULL: conv writes tensors itself */
     void (*begin)(void), (*end)(void);    /* around a task on its thread, or NULL */
+    const fab_nn_train_kernels *train;    /* NULL: not for training */
 } fab_nn_kernels;
 
 #define FAB_NN_ROW_VOXELS 16 /* convolutions that write rows work in multiples of it */
@@ -303,7 +334,8 @@ typedef struct fab_net_plan {
     size_t winograd;     /* floats of the largest operation's transformed weights */
 } fab_net_plan;
 
-fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_plan *out,
+/* `keep`: every tensor has a place of its own, for training. */
+fab_status fab_net_plan_make(const fab_net *net, const int patch[3], bool keep, fab_net_plan *out,
                              fab_error *err);
 
 /* Running statistics of a tile, per channel of one output block. */
@@ -323,6 +355,8 @@ struct fab_net_session {
     fab_tile_stats *partials;
     float *affine;          /* per tensor: scale then shift, 2 * padded channels */
     size_t affine_offset[FAB_NN_MAX_OPS + 1];
+    bool keep;              /* tensors and norms, for training */
+    float *norms;           /* as affine: mean, then 1 / standard deviation; NULL unless kept */
     const float *input;
     fab_net_sink sink;
     void *sink_ctx;

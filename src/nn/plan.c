@@ -145,7 +145,7 @@ static size_t tensor_values(const fab_net *net, const fab_net_plan *plan, int i)
 
 /* Lowest offset where tensor i does not overlap one placed before it and alive with it. A sum
  * takes the place of its first term, which nothing else reads. */
-static size_t place(const fab_net *net, const fab_net_plan *plan, int i)
+static size_t place(const fab_net *net, const fab_net_plan *plan, int i, bool keep)
 {
     size_t at = 0;
     if (net->ops[i].kind == FAB_OP_ADD) return plan->ops[net->ops[i].source[0] - 1].out_offset;
@@ -155,7 +155,7 @@ static size_t place(const fab_net *net, const fab_net_plan *plan, int i)
         for (int j = 0; j < i; j++) {
             const size_t begin = plan->ops[j].out_offset;
             const size_t end = begin + tensor_values(net, plan, j);
-            if (last_use(net, j) >= i && at < end && begin < at + need) {
+            if ((keep || last_use(net, j) >= i) && at < end && begin < at + need) {
                 at = end;
                 moved = true;
             }
@@ -184,7 +184,7 @@ static fab_status plan_sizes(const fab_net *net, const int patch[3], fab_net_pla
     return FAB_OK;
 }
 
-fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_plan *out,
+fab_status fab_net_plan_make(const fab_net *net, const int patch[3], bool keep, fab_net_plan *out,
                              fab_error *err)
 {
     memset(out, 0, sizeof *out);
@@ -197,7 +197,7 @@ fab_status fab_net_plan_make(const fab_net *net, const int patch[3], fab_net_pla
                sizeof p->in_size);
         if (op->kind == FAB_OP_POOL || op->kind == FAB_OP_ADD) plan_planes(op, p->out_size, p);
         else plan_tasks(net->kernels, op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
-        p->out_offset = place(net, out, i);
+        p->out_offset = place(net, out, i, keep);
         const size_t end = p->out_offset + tensor_values(net, out, i);
         const size_t winograd = p->winograd ? fab_winograd_weights(op) : 0;
         const size_t partials = (size_t)volume(p->tiles) * (size_t)op->out_blocks;

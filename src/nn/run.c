@@ -163,6 +163,12 @@ static void finish_norm(const fab_run_op *r)
             count = all;
         }
         const double k = (double)r->op->gamma[i] / sqrt(m2 / count + r->s->net->config.norm_eps);
+        if (r->s->norms) {
+            float *norm = r->s->norms + (scale - r->s->affine);
+            norm[i] = (float)mean;
+            norm[blocks * FAB_NN_BLOCK + i] =
+                (float)(1 / sqrt(m2 / count + r->s->net->config.norm_eps));
+        }
         scale[i] = (float)k;
         shift[i] = (float)((double)r->op->beta[i] - mean * k);
     }
@@ -315,7 +321,7 @@ size_t fab_net_session_bytes(const fab_net *net, const int patch[3])
         const size_t bytes = fab_stream_bytes(net, patch);
         return bytes ? sizeof(fab_net_session) + bytes : 0;
     }
-    if (fab_net_plan_make(net, patch, &plan, NULL) < 0) return 0;
+    if (fab_net_plan_make(net, patch, false, &plan, NULL) < 0) return 0;
     return sizeof(fab_net_session) + plan.partials * sizeof(fab_tile_stats) +
            plan.arena * fab_nn_tensor_bytes(net->kernels) +
            (plan.winograd + plan.scratch * (size_t)fab_threads_get() + affine_floats(net, offset)) *
@@ -330,6 +336,7 @@ fab_net_session *fab_net_session_free(fab_net_session *s)
     fab_free(s->winograd);
     fab_free(s->partials);
     fab_free(s->affine);
+    fab_free(s->norms);
     fab_stream_free(s->stream);
     return fab_free(s);
 }
@@ -350,7 +357,7 @@ static fab_status fit_workers(fab_net_session *s, fab_error *err)
 
 static fab_status create_arena(fab_net_session *s, const int patch[3], fab_error *err)
 {
-    FAB_TRY(fab_net_plan_make(s->net, patch, &s->plan, err));
+    FAB_TRY(fab_net_plan_make(s->net, patch, s->keep, &s->plan, err));
     s->plan.scratch = (s->plan.scratch + 15) / 16 * 16;
     s->arena = fab_alloc_aligned(64, s->plan.arena * fab_nn_tensor_bytes(s->net->kernels));
     s->winograd = fab_alloc_aligned(64, (s->plan.winograd + 16) * sizeof *s->winograd);
@@ -368,13 +375,32 @@ static fab_status create_stream(fab_net_session *s, const int size[3], fab_error
     return fab_stream_create(s->net, size, &s->stream, err);
 }
 
-fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_net_session **out,
-                                  fab_error *err)
+static fab_status create_session(const fab_net *net, const int patch[3], bool keep,
+                                 fab_net_session **out, fab_error *err)
 {
     FAB_AUTO(fab_net_session_free) fab_net_session *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network session");
     s->net = net;
+    s->keep = keep;
     FAB_TRY(net->sequential ? create_stream(s, patch, err) : create_arena(s, patch, err));
+    *out = s;
+    s = NULL;
+    return FAB_OK;
+}
+
+fab_status fab_net_session_create(const fab_net *net, const int patch[3], fab_net_session **out,
+                                  fab_error *err)
+{
+    return create_session(net, patch, false, out, err);
+}
+
+fab_status fab_nn_session_create_kept(const fab_net *net, const int patch[3],
+                                      fab_net_session **out, fab_error *err)
+{
+    FAB_AUTO(fab_net_session_free) fab_net_session *s = NULL;
+    FAB_TRY(create_session(net, patch, true, &s, err));
+    s->norms = fab_alloc_array(affine_floats(net, s->affine_offset), sizeof *s->norms);
+    if (!s->norms) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network session");
     *out = s;
     s = NULL;
     return FAB_OK;
@@ -414,6 +440,15 @@ static void run_task(void *ctx, int64_t index, int worker)
     if (k->end) k->end();
 }
 
+void fab_nn_run_op(fab_net_session *s, int op)
+{
+    fab_run_op r = {s, &s->net->ops[op], &s->plan.ops[op], op};
+    const int *n = r.p->tiles;
+    if (r.p->winograd)
+        fab_parallel_for((int64_t)r.op->out_blocks * r.op->blocks, fab_winograd_weights_task, &r);
+    fab_parallel_for((int64_t)n[0] * n[1] * n[2] * r.p->groups, run_task, &r);
+}
+
 fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_sink sink,
                                void *ctx, fab_error *err)
 {
@@ -428,10 +463,7 @@ fab_status fab_net_session_run(fab_net_session *s, const float *input, fab_net_s
         const int64_t count = (int64_t)n[0] * n[1] * n[2] * r.p->groups;
         fab_nn_clock clock;
         fab_nn_profile_begin(s, &clock);
-        if (r.p->winograd)
-            fab_parallel_for((int64_t)r.op->out_blocks * r.op->blocks, fab_winograd_weights_task,
-                             &r);
-        fab_parallel_for(count, run_task, &r);
+        fab_nn_run_op(s, i);
         if (r.op->kind == FAB_OP_CONV) finish_norm(&r);
         fab_nn_profile_end(s, i, &clock);
         if (s->profile_loads) time_loads(&r, count);

@@ -40,6 +40,11 @@ static inline void *fab_nn_scratch_at(const fab_run_op *r, const fab_task *t, pt
 /* The task's input voxels into its scratch, zero outside the volume; normalised where the tensor
  * is a convolution's raw sums. */
 void fab_nn_load_tile(const fab_run_op *r, const fab_task *t);
+/* A session as fab_net_session_create's, in which every tensor stays after a run. */
+fab_status fab_nn_session_create_kept(const fab_net *net, const int patch[3],
+                                      fab_net_session **out, fab_error *err);
+/* One operation, all its tasks. */
+void fab_nn_run_op(fab_net_session *s, int op);
 /* `count` voxels of one output block into the running statistics of their tile. */
 void fab_nn_add_row_stats(const fab_net_session *s, const float *row, int count,
                           fab_tile_stats *into);

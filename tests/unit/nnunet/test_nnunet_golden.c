@@ -153,7 +153,7 @@ static void check_finished(const golden *g)
 
 /* ---- the network itself ----------------------------------------------------------------- */
 
-static void open_network(const golden *g, fab_net **net, fab_net_session **session)
+static void open_network(const golden *g, fab_isa isa, fab_net **net, fab_net_session **session)
 {
     char file[FAB_MAX_PATH_BYTES];
     fab_reader r = {0};
@@ -166,14 +166,16 @@ static void open_network(const golden *g, fab_net **net, fab_net_session **sessi
     CHECK_OK(fab_checkpoint_tensors(checkpoint, "network_weights", &weights, &err));
     fab_checkpoint_free(checkpoint);
     fab_reader_close(&r);
-    CHECK_OK(fab_net_create_unet(&g->plan.net, weights, fab_nn_isa_best(FAB_PRECISION_FP32), net,
-                                 &err));
+    CHECK_OK(fab_net_create_unet(&g->plan.net, weights, isa, net, &err));
     fab_tensors_free(weights);
     CHECK_OK(fab_net_session_create(*net, g->plan.patch, session, &err));
 }
 
-static void check_one_patch(const golden *g, fab_net_session *session)
+static void check_one_patch(const golden *g, fab_isa isa, fab_net_session *session)
 {
+    /* small random networks amplify noise: PyTorch's own bf16 is 1.5 to 4.0 % off (ADR 0085) */
+    static const double bound[FAB_PRECISION_COUNT] = {
+        [FAB_PRECISION_FP32] = 1e-5, [FAB_PRECISION_BF16] = 0.045, [FAB_PRECISION_EXACT] = 1e-4};
     npy input = npz_read(below(g, "expected/one_patch.npz"), "input"),
         expected = npz_read(below(g, "expected/one_patch.npz"), "logits");
     const size_t voxels = (size_t)g->plan.patch[0] * (size_t)g->plan.patch[1] *
@@ -189,11 +191,27 @@ static void check_one_patch(const golden *g, fab_net_session *session)
         difference += d * d;
         sum += (double)e[i] * (double)e[i];
     }
-    printf("  one patch: relative RMS %.3g\n", sqrt(difference / sum));
-    CHECK(sqrt(difference / sum) <= 1e-5);
+    printf("  one patch, %s: relative RMS %.3g\n", fab_nn_isa_name(isa), sqrt(difference / sum));
+    CHECK(sqrt(difference / sum) <= bound[fab_nn_isa_precision(isa)]);
     fab_free(logits);
     npy_free(&input);
     npy_free(&expected);
+}
+
+/* All kernels but those that take too long. */
+static void check_precisions(const golden *g)
+{
+    for (int isa = 0; isa < FAB_ISA_COUNT; isa++) {
+        fab_net *net = NULL;
+        fab_net_session *session = NULL;
+        const bool slow = strstr(fab_nn_isa_name((fab_isa)isa), "scalar") ||
+                          isa == FAB_ISA_EXACT_AMX_EMU;
+        if (!fab_nn_isa_runs((fab_isa)isa) || slow) continue;
+        open_network(g, (fab_isa)isa, &net, &session);
+        check_one_patch(g, (fab_isa)isa, session);
+        fab_net_session_free(session);
+        fab_net_free(net);
+    }
 }
 
 static fab_status run_session(void *ctx, const float *patch, fab_net_sink sink, void *sink_ctx,
@@ -221,8 +239,8 @@ static void check_slide(const char *name)
     fab_net *net = NULL;
     fab_net_session *session = NULL;
     load(name, &g);
-    open_network(&g, &net, &session);
-    check_one_patch(&g, session);
+    check_precisions(&g);
+    open_network(&g, fab_nn_isa_best(FAB_PRECISION_FP32), &net, &session);
     fab_nnunet_slide_options o = {.step = 0.5, .exact = true};
     const fab_json *axes = fab_json_find(g.meta, "allowed_mirroring_axes");
     for (size_t i = 0; i < fab_json_count(axes); i++) o.mirror[(int)number_at(axes, i, -1)] = true;
