@@ -131,12 +131,31 @@ const fab_nnunet_postprocessing *fab_nnunet_postprocessing_of(const fab_nnunet *
 /* Of a cascade: the network of its first stage, found beside it (TRAINER__PLANS__3d_lowres). */
 const fab_nnunet *fab_nnunet_previous(const fab_nnunet *m);
 
+/* How sure the network is, within the box that is not zero: what confidences and sub-voxel
+ * surfaces are made of. Before any postprocessing. */
+typedef struct fab_nnunet_soft {
+    fab_volume *labels;      /* on the network's lattice; U8, or U16 above 255 */
+    fab_volume *share;       /* there: the label's probability (softmax; regions: sigmoid); U8, in
+                                255ths */
+    fab_volume *fine_labels; /* axes of 2 mm and more halved; may be `labels`. NULL: not wanted */
+    fab_volume *fine_margin; /* U8: lead of the label's logit over the next: fab_nnunet_margin */
+} fab_nnunet_soft;
+#define FAB_NNUNET_HALVE_FROM_MM 2.0
+/* parts[a] (1 or 2) voxels in the place of each along axis a of the grid. */
+fab_grid fab_nnunet_fine_grid(const fab_grid *lattice, const int parts[3]);
+void fab_nnunet_soft_free(fab_nnunet_soft *s); /* members only */
+/* Logits that a margin's code stands for: 0, else 2^((code - 1) / 16 - 10), at most 59. */
+float fab_nnunet_margin(uint8_t code);
+uint8_t fab_nnunet_margin_code(float margin); /* the nearest */
+
 typedef struct fab_nnunet_options {
     double step;       /* of the patch; 0: nnU-Net's 0.5 */
     bool no_mirroring; /* else the axes the checkpoint allows */
     bool exact;        /* fp16 sums as nnU-Net's, for parity; else fp32 */
     size_t max_memory_bytes; /* 0: no cap; FAB_ERR_LIMIT before the network starts if not enough */
     size_t held_bytes;       /* what the caller holds meanwhile beside the images: counts too */
+    fab_nnunet_soft *soft;   /* NULL: not wanted; else filled on success, the caller frees */
+    bool surfaces;           /* soft's fine volumes are wanted */
     const fab_progress *progress;
 } fab_nnunet_options;
 

@@ -66,6 +66,7 @@ typedef struct fab_segment_result {
                                  one that would give another label, >= 0 */
     double *confidence;       /* per set row: mean softmax probability of the winner over the
                                  structure at the network's resolution, 0..1; 0 if not found */
+    bool checked;             /* findings are complete: pieces, sides and confidences looked at */
     size_t finding_count;
     fab_finding *findings;
     char notes[1024];         /* the findings as text, one sentence each */

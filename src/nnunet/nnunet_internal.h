@@ -121,4 +121,22 @@ fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case 
                              const uint16_t *logits, const fab_progress *progress,
                              fab_volume **labels, fab_error *err);
 
+/* ---- soft.c ------------------------------------------------------------------------------- */
+
+/* A fab_nnunet_soft in the making; logits as for finish.c: `depth` planes of each head, plane z at
+ * z % depth. Plan, case and logits must stay. */
+typedef struct fab_nnunet_softener fab_nnunet_softener;
+size_t fab_nnunet_softener_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                 bool surfaces);
+fab_status fab_nnunet_softener_create(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                      const uint16_t *logits, int depth, bool surfaces,
+                                      fab_nnunet_softener **out, fab_error *err);
+fab_nnunet_softener *fab_nnunet_softener_free(fab_nnunet_softener *s);
+FAB_DEFINE_AUTO(fab_nnunet_softener, fab_nnunet_softener_free)
+/* Planes below `planes` that were not made yet: their logits are final. Those of plane `planes` - 1
+ * must stay until the next call. */
+void fab_nnunet_softener_planes(fab_nnunet_softener *s, int planes);
+/* Once all planes were given; the caller frees. */
+fab_nnunet_soft fab_nnunet_softener_take(fab_nnunet_softener *s);
+
 #endif

@@ -36,28 +36,39 @@ static fab_status run_fold(const fab_nnunet *m, int fold, const fab_nnunet_case 
     return FAB_OK;
 }
 
+/* Who looks at planes of logits while they are alive. */
+typedef struct lookers {
+    fab_nnunet_finisher *finisher;
+    fab_nnunet_softener *softener; /* NULL: not wanted */
+} lookers;
+
 static fab_status planes_ready(void *ctx, int planes, fab_error *err)
 {
-    return fab_nnunet_finisher_planes(ctx, planes, err);
+    const lookers *l = ctx;
+    if (l->softener) fab_nnunet_softener_planes(l->softener, planes);
+    return fab_nnunet_finisher_planes(l->finisher, planes, err);
 }
 
 /* logits: heads x o->depth planes. */
 static fab_status run_one_fold(const fab_nnunet *m, const fab_nnunet_case *c,
                                fab_nnunet_slide_options *o, uint16_t *logits,
-                               fab_volume **labels, int *patches, fab_error *err)
+                               fab_nnunet_softener *soft, fab_volume **labels, int *patches,
+                               fab_error *err)
 {
     FAB_AUTO(fab_nnunet_finisher_free) fab_nnunet_finisher *f = NULL;
     FAB_TRY(fab_nnunet_finisher_create(&m->plan, c, logits, o->depth, o->progress, &f, err));
+    lookers l = {f, soft};
     o->ready = planes_ready;
-    o->ready_ctx = f;
+    o->ready_ctx = &l;
     FAB_TRY(run_fold(m, 0, c, o, logits, patches, err));
     *labels = fab_nnunet_finisher_take(f);
     return FAB_OK;
 }
 
 static fab_status run_folds(const fab_nnunet *m, const fab_nnunet_case *c,
-                            fab_nnunet_slide_options *o, uint16_t *logits, fab_volume **labels,
-                            int *patches, fab_error *err)
+                            fab_nnunet_slide_options *o, uint16_t *logits,
+                            fab_nnunet_softener *soft, fab_volume **labels, int *patches,
+                            fab_error *err)
 {
     const fab_progress *whole = o->progress;
     int64_t count = m->plan.head_count;
@@ -71,6 +82,7 @@ static fab_status run_folds(const fab_nnunet *m, const fab_nnunet_case *c,
     }
     for (int a = 0; a < 3; a++) count *= c->size[a];
     fab_nnunet_mean_of_folds(logits, count, m->fold_count);
+    if (soft) fab_nnunet_softener_planes(soft, c->size[0]);
     fab_progress_span last;
     fab_progress_span_start(&last, whole, m->fold_count / (m->fold_count + 0.1), 1);
     return fab_nnunet_finish(&m->plan, c, logits, &last.progress, labels, err);
@@ -142,11 +154,17 @@ static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
                          c->size[2]};
     const size_t count = (size_t)m->plan.head_count * voxels_of(kept);
     so.depth = single ? kept[0] : 0;
-    const size_t planned = planned_bytes(m, images, c, so, count) + o->held_bytes;
+    const size_t planned = planned_bytes(m, images, c, so, count) + o->held_bytes +
+                           (o->soft ? fab_nnunet_softener_bytes(&m->plan, c, o->surfaces) : 0);
     FAB_TRY(check_memory(planned, o->max_memory_bytes, err));
     FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
     if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
-    return (single ? run_one_fold : run_folds)(m, c, &so, logits, labels, patches, err);
+    FAB_AUTO(fab_nnunet_softener_free) fab_nnunet_softener *soft = NULL;
+    if (o->soft)
+        FAB_TRY(fab_nnunet_softener_create(&m->plan, c, logits, kept[0], o->surfaces, &soft, err));
+    FAB_TRY((single ? run_one_fold : run_folds)(m, c, &so, logits, soft, labels, patches, err));
+    if (soft) *o->soft = fab_nnunet_softener_take(soft);
+    return FAB_OK;
 }
 
 /* One stage; a cascade's second one sees the labels of the first. */
@@ -174,9 +192,11 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
 {
     fab_nnunet_options o = {0};
     fab_nnunet_report r = {0};
+    fab_nnunet_soft soft = {0};
     FAB_AUTO(fab_volume_unref) fab_volume *first = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *second = NULL;
     if (options) o = *options;
+    o.soft = NULL; /* the last stage's */
     FAB_TRY(check_images(&m->plan, images, previous, err));
     const bool cascade = m->previous && !previous;
     fab_progress_span half[2];
@@ -189,8 +209,13 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
     if (cascade) FAB_TRY(run_stage(m->previous, images, NULL, &o, &first, &r.patches, err));
     o.progress = cascade ? &half[1].progress : whole;
     o.max_memory_bytes = cap;
+    if (options && options->soft) o.soft = &soft;
     FAB_TRY(run_stage(m, images, previous ? previous : first, &o, &second, &r.patches, err));
-    FAB_TRY(fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err));
+    const fab_status status =
+        fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err);
+    if (status < 0) fab_nnunet_soft_free(&soft);
+    FAB_TRY(status);
+    if (o.soft) *options->soft = soft;
     *labels = second;
     second = NULL;
     if (report) *report = r;

@@ -254,8 +254,12 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
     if (text) FAB_TRY(split_names(text, names, err));
     if (text) o.structures = names;
     FAB_TRY(load_totalseg(n, how->quality, &t, err));
+    fab_nnunet_soft soft = {0};
+    o.soft = &soft;
+    o.surfaces = how->surfaces;
+    FAB_TRY(fab_label_set_copy(fab_totalseg_labels(t), &out->set, err));
     FAB_TRY(fab_totalseg_run(t, image, &o, &out->labels, NULL, &out->patches, err));
-    return fab_label_set_copy(fab_totalseg_labels(t), &out->set, err);
+    return fab_soft_apply(&soft, out, err);
 }
 
 /* A name below a folder: relative, and no ".." in it. */
@@ -318,8 +322,10 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *const *imag
     const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing,
                                           .precision = how->precision};
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+    fab_nnunet_soft soft = {0};
     fab_nnunet_options o = {.step = how->step, .exact = true,
                             .max_memory_bytes = how->max_memory_bytes,
+                            .soft = &soft, .surfaces = how->surfaces,
                             .progress = how->progress};
     if (how->quality != FAB_TOTALSEG_BEST || how->structures)
         FAB_FAIL(err, FAB_ERR_ARG, "model %s is no TotalSegmentator: it has no --fast, --fastest "
@@ -331,7 +337,7 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *const *imag
     FAB_TRY(fab_nnunet_predict(m, images, NULL, &o, &out->labels, &report, err));
     out->patches = report.patches;
     note_postprocessing(fab_nnunet_postprocessing_of(m), &report, out);
-    return FAB_OK;
+    return fab_soft_apply(&soft, out, err);
 }
 
 /* ---- brainchop's ------------------------------------------------------------------------- */
@@ -346,6 +352,9 @@ static fab_status run_brainchop(const fab_network *n, const fab_volume *image,
     if (how->quality != FAB_TOTALSEG_BEST || how->structures || how->step > 0)
         FAB_FAIL(err, FAB_ERR_ARG, "model %s looks at the whole head at once: it has no --fast, "
                  "--fastest, --roi-subset or --step", fab_network_name(n));
+    if (how->precision == FAB_PRECISION_BF16)
+        FAB_FAIL(err, FAB_ERR_ARG, "model %s is a chain of convolutions: those run in fp32 only",
+                 fab_network_name(n));
     FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
     FAB_TRY(fab_brainchop_load(folder, &m, err));
     return fab_brainchop_segment(m, image, &o, out, err);

@@ -58,6 +58,7 @@ typedef struct fab_network_run {
     fab_totalseg_quality quality;
     const char *structures; /* comma list; NULL: all */
     bool no_postprocessing; /* of nnU-Net's result folder */
+    bool surfaces;          /* the result's fine volumes are wanted */
     fab_precision precision; /* as fab_network_choose was told */
     const fab_progress *progress;
 } fab_network_run;
@@ -70,5 +71,8 @@ fab_status fab_network_part_folder(const char *folder, const fab_json *card, siz
 fab_status fab_network_segment(const fab_network *n, const fab_volume *const *images,
                                const fab_network_run *how, fab_segment_result *out,
                                fab_error *err);
+/* soft.c: takes over and frees *soft, which belongs to r->labels and r->set; makes r->confidence
+ * and, if soft has them, r->fine_labels and r->fine_margin. */
+fab_status fab_soft_apply(fab_nnunet_soft *soft, fab_segment_result *r, fab_error *err);
 
 #endif

@@ -24,6 +24,7 @@ static const struct norm {
 
 static const double fragment_share = 0.90;
 static const double side_margin_mm = 5.0;
+static const double low_confidence = 0.6; /* as our own networks' (fabrica/segment.h) */
 
 static void add_finding(fab_structure *s, const char *code, fab_severity severity,
                         const char *format, ...) FAB_PRINTF(4, 5);
@@ -197,9 +198,14 @@ static fab_status check_row(fab_structure *s, const fab_segment_result *found, f
 {
     check_edges(s, fab_volume_grid(found->labels));
     check_volume(s);
-    if (!found->confidence) return check_fragments(s, found->labels, err);
-    take_findings(s, found);
-    return FAB_OK;
+    if (found->checked) {
+        take_findings(s, found);
+        return FAB_OK;
+    }
+    if (s->confidence < low_confidence)
+        add_finding(s, "low-confidence", FAB_WARNING, "the network is unsure (confidence %.2f)",
+                    s->confidence);
+    return check_fragments(s, found->labels, err);
 }
 
 fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_structure **out,

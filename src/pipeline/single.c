@@ -117,7 +117,8 @@ static fab_status run_network(const fab_segment_job *o, const fab_network *netwo
     FAB_TRY(fab_channels_read(network, o->input, study, o->channels, job, &c, err));
     fab_status status = fab_job_enter(job, SEG_RUN, err);
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
-                                 o->no_postprocessing, o->precision, &job->progress};
+                                 o->no_postprocessing, false, o->precision,
+                                 &job->progress};
     if (status == FAB_OK) status = fab_network_segment(network, c.image, &how, found, err);
     if (status == FAB_OK && c.count > 1) {
         status = fab_channels_json(&c, study->input_sha256, &list, err);

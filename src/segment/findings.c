@@ -110,5 +110,6 @@ fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_e
         about_label(r, i, &stats[r->set.items[i].value]);
     about_fragments(d, r);
     join_notes(r);
+    r->checked = true;
     return FAB_OK;
 }

@@ -31,21 +31,151 @@ static fab_status check_structures(const fab_totalseg *t, const char *const *str
     return FAB_OK;
 }
 
-/* The part's labels, as far as they are wanted, over what is there. */
-static void merge(const fab_totalseg *t, const fab_totalseg_part *part, const fab_volume *labels,
-                  const char *const *structures, uint16_t *into)
+/* What the parts have said so far: labels at the spacing the image was brought to, and, if wanted,
+ * how sure they are. One part's own lattice is taken as it is; several are joined on the labels'
+ * grid, which is then the lattice of all of them. */
+typedef struct joined {
+    bool single;
+    fab_volume *labels;
+    uint16_t *label;
+    fab_nnunet_soft soft;
+    uint16_t *fine;       /* of several parts: in soft */
+    uint8_t *sure, *lead;
+} joined;
+
+static void joined_free(joined *j)
 {
-    uint16_t value_of[FAB_UNET_MAX_CLASSES] = {0};
+    fab_volume_unref(j->labels);
+    fab_nnunet_soft_free(&j->soft);
+}
+
+/* Axes of 2 mm and more are halved. */
+static fab_grid fine_grid(const fab_grid *g)
+{
+    double mm[3];
+    int parts[3];
+    fab_grid_spacing(g, mm);
+    for (int a = 0; a < 3; a++) parts[a] = mm[a] >= FAB_NNUNET_HALVE_FROM_MM - 1e-6 ? 2 : 1;
+    return fab_nnunet_fine_grid(g, parts);
+}
+
+/* With what one part's soft result takes once it is spread. */
+static size_t joined_bytes(const fab_grid *g, bool single, const fab_totalseg_options *o)
+{
+    const fab_grid fine = fine_grid(g);
+    const size_t voxels = (size_t)fab_grid_voxels(g), own = voxels * sizeof(uint16_t);
+    if (single || !o->soft) return own;
+    return own + 2 * voxels + (o->surfaces ? 5 * (size_t)fab_grid_voxels(&fine) : 0);
+}
+
+/* A volume of `value` in every byte. */
+static fab_status make_filled(const fab_grid *g, fab_dtype type, int value, fab_volume **v,
+                              void *data, fab_error *err)
+{
+    FAB_TRY(fab_volume_create(g, type, v, err));
+    void *bytes = fab_volume_data_mut(*v);
+    memset(bytes, value, fab_volume_bytes(*v));
+    memcpy(data, &bytes, sizeof bytes);
+    return FAB_OK;
+}
+
+static fab_status joined_create(const fab_grid *grid, bool single, const fab_totalseg_options *o,
+                                joined *j, fab_error *err)
+{
+    j->single = single;
+    FAB_TRY(make_filled(grid, FAB_U16, 0, &j->labels, &j->label, err));
+    if (single || !o->soft) return FAB_OK;
+    FAB_TRY(make_filled(grid, FAB_U8, 255, &j->soft.share, &j->sure, err));
+    if (!o->surfaces) return FAB_OK;
+    const fab_grid fine = fine_grid(grid);
+    FAB_TRY(make_filled(&fine, FAB_U16, 0, &j->soft.fine_labels, &j->fine, err));
+    return make_filled(&fine, FAB_U8, 255, &j->soft.fine_margin, &j->lead, err);
+}
+
+/* A part's box onto the whole grid. */
+static fab_status spread(fab_volume **v, const fab_volume *to, double outside, fab_error *err)
+{
+    fab_volume *whole = NULL;
+    FAB_TRY(fab_volume_resample(*v, fab_volume_grid(to), FAB_NEAREST, outside, &whole, err));
+    fab_volume_unref(*v);
+    *v = whole;
+    return FAB_OK;
+}
+
+static int label_at(const fab_volume *v, int64_t i)
+{
+    return fab_volume_dtype(v) == FAB_U16 ? ((const uint16_t *)fab_volume_data(v))[i]
+                                          : ((const uint8_t *)fab_volume_data(v))[i];
+}
+
+/* The part's labels, as far as they are wanted, over what is there. */
+static fab_status merge(const uint16_t *value_of, const fab_volume *labels, fab_nnunet_soft *soft,
+                        joined *into, fab_error *err)
+{
     const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
-    const bool wide = fab_volume_dtype(labels) == FAB_U16;
-    const uint8_t *narrow = fab_volume_data(labels);
-    const uint16_t *broad = fab_volume_data(labels);
+    const uint8_t *sure = NULL;
+    if (into->sure) {
+        FAB_TRY(spread(&soft->share, into->soft.share, 255, err));
+        sure = fab_volume_data(soft->share);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t value = value_of[label_at(labels, i)];
+        if (!value) continue;
+        into->label[i] = value;
+        if (sure) into->sure[i] = sure[i];
+    }
+    return FAB_OK;
+}
+
+/* Where no part has found anything the least of their leads tells how near a structure is. */
+static fab_status merge_fine(const uint16_t *value_of, fab_nnunet_soft *soft, joined *into,
+                             fab_error *err)
+{
+    const int64_t n = fab_grid_voxels(fab_volume_grid(into->soft.fine_labels));
+    FAB_TRY(spread(&soft->fine_labels, into->soft.fine_labels, 0, err));
+    FAB_TRY(spread(&soft->fine_margin, into->soft.fine_margin, 255, err));
+    const uint8_t *lead = fab_volume_data(soft->fine_margin);
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t value = value_of[label_at(soft->fine_labels, i)];
+        if (value) into->fine[i] = value;
+        if (value || (!into->fine[i] && lead[i] < into->lead[i])) into->lead[i] = lead[i];
+    }
+    return FAB_OK;
+}
+
+/* Values of a part's heads become the task's; *v is replaced. */
+static fab_status rename_values(const uint16_t *value_of, fab_volume **v, fab_error *err)
+{
+    fab_volume *wide = NULL;
+    FAB_TRY(fab_volume_convert(*v, FAB_U16, &wide, err));
+    uint16_t *at = fab_volume_data_mut(wide);
+    const int64_t n = fab_grid_voxels(fab_volume_grid(wide));
+    for (int64_t i = 0; i < n; i++) at[i] = value_of[at[i]];
+    fab_volume_unref(*v);
+    *v = wide;
+    return FAB_OK;
+}
+
+/* The only part's result as it is, with the task's values. */
+static fab_status adopt(const uint16_t *value_of, fab_nnunet_soft *soft, joined *into,
+                        fab_error *err)
+{
+    const bool same = soft->fine_labels == soft->labels;
+    if (same) soft->fine_labels = fab_volume_unref(soft->fine_labels);
+    FAB_TRY(rename_values(value_of, &soft->labels, err));
+    if (same) soft->fine_labels = fab_volume_ref(soft->labels);
+    else if (soft->fine_labels) FAB_TRY(rename_values(value_of, &soft->fine_labels, err));
+    into->soft = *soft;
+    memset(soft, 0, sizeof *soft);
+    return FAB_OK;
+}
+
+static void wanted_values(const fab_totalseg *t, const fab_totalseg_part *part,
+                          const char *const *structures, uint16_t value_of[FAB_UNET_MAX_CLASSES])
+{
+    memset(value_of, 0, FAB_UNET_MAX_CLASSES * sizeof *value_of);
     for (int h = 1; h < part->heads; h++)
         if (is_wanted(t, part->value_of[h], structures)) value_of[h] = part->value_of[h];
-    for (int64_t i = 0; i < n; i++) {
-        const uint16_t value = value_of[wide ? broad[i] : narrow[i]];
-        if (value) into[i] = value;
-    }
 }
 
 static bool part_is_wanted(const fab_totalseg *t, const fab_totalseg_part *part,
@@ -62,30 +192,47 @@ typedef struct run_state {
     size_t held;
 } run_state;
 
+static fab_status run_part(const fab_totalseg_part *part, const fab_volume *image,
+                           const uint16_t *value_of, const fab_totalseg_options *t,
+                           const fab_nnunet_options *o, joined *into, run_state *state,
+                           fab_error *err)
+{
+    const fab_nnunet_load_options as_is = {.no_postprocessing = true, .precision = t->precision};
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
+    fab_nnunet_report report = {0};
+    fab_nnunet_soft soft = {0};
+    fab_nnunet_options no = *o;
+    if (t->soft) no.soft = &soft;
+    FAB_TRY(fab_progress_step(o->progress, "load", 0, err));
+    FAB_TRY(fab_nnunet_load(part->folder, &as_is, &m, err));
+    FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
+    fab_status status = merge(value_of, labels, &soft, into, err);
+    if (status == FAB_OK && into->fine) status = merge_fine(value_of, &soft, into, err);
+    if (status == FAB_OK && t->soft && into->single) status = adopt(value_of, &soft, into, err);
+    fab_nnunet_soft_free(&soft);
+    state->patches += report.patches;
+    state->parts++;
+    return status;
+}
+
 static fab_status run_parts(const fab_totalseg *t, const fab_volume *image,
-                            const fab_totalseg_options *o, uint16_t *into, run_state *state,
+                            const fab_totalseg_options *o, joined *into, run_state *state,
                             fab_error *err)
 {
-    const fab_nnunet_load_options as_is = {.no_postprocessing = true, .precision = o->precision};
     const double step = t->total && t->spacing_mm < 3 ? 0.8 : 0.5; /* as TotalSegmentator's */
     fab_nnunet_options no = {.step = o->step > 0 ? o->step : step, .exact = o->exact,
                              .no_mirroring = true, .max_memory_bytes = o->max_memory_bytes,
-                             .held_bytes = state->held};
+                             .held_bytes = state->held, .surfaces = o->surfaces};
     for (int i = 0; i < t->part_count; i++) {
+        uint16_t value_of[FAB_UNET_MAX_CLASSES];
         fab_progress_span span;
         fab_progress_span_start(&span, o->progress, (double)i / t->part_count,
                                 (i + 1.0) / t->part_count);
-        FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
-        FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL;
-        fab_nnunet_report report = {0};
         if (!part_is_wanted(t, &t->part[i], o->structures)) continue;
-        FAB_TRY(fab_progress_step(&span.progress, "load", 0, err));
-        FAB_TRY(fab_nnunet_load(t->part[i].folder, &as_is, &m, err));
+        wanted_values(t, &t->part[i], o->structures, value_of);
         no.progress = &span.progress;
-        FAB_TRY(fab_nnunet_predict(m, &image, NULL, &no, &labels, &report, err));
-        merge(t, &t->part[i], labels, o->structures, into);
-        state->patches += report.patches;
-        state->parts++;
+        FAB_TRY(run_part(&t->part[i], image, value_of, o, &no, into, state, err));
     }
     return FAB_OK;
 }
@@ -122,7 +269,34 @@ static fab_status check_memory(size_t needed, size_t cap, fab_error *err)
              (needed + 999999) / 1000000, cap / 1000000);
 }
 
-/* Labels on the image's own grid. state->held: without the image and what is made here. */
+/* Labels on the image's own grid from `j`, and what is known beside them. */
+static fab_status finish_image(const fab_totalseg *t, const fab_volume *image,
+                               const fab_totalseg_view *v, const fab_totalseg_options *o,
+                               joined *j, fab_volume **labels, fab_error *err)
+{
+    const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
+    FAB_TRY(fab_progress_step(o->progress, "labels back", 0.99, err));
+    FAB_TRY(clean(t, j->labels, err));
+    FAB_TRY(fab_totalseg_labels_back(j->labels, v, fab_volume_grid(image), wide, labels, err));
+    if (!o->soft) return FAB_OK;
+    if (!j->single) {
+        j->soft.labels = j->labels;
+        j->labels = NULL;
+    }
+    *o->soft = j->soft;
+    j->soft = (fab_nnunet_soft){0};
+    return FAB_OK;
+}
+
+static bool is_single(const fab_totalseg *t, const char *const *structures)
+{
+    int count = 0;
+    for (int i = 0; i < t->part_count; i++)
+        count += part_is_wanted(t, &t->part[i], structures);
+    return count == 1;
+}
+
+/* state->held: without the image and what is made here. */
 static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool cut,
                             const fab_totalseg_options *o, fab_volume **labels, run_state *state,
                             fab_error *err)
@@ -131,28 +305,28 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
     const fab_grid at = fab_totalseg_grid_at(&v, t->resample_mm);
     const size_t before = state->held, image_bytes = fab_volume_bytes(image);
     const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
+    const bool single = is_single(t, o->structures);
     const size_t label_bytes = (size_t)fab_grid_voxels(fab_volume_grid(image)) * (wide ? 2 : 1);
     fab_totalseg_options inner = *o;
     fab_progress_span span;
+    joined j = {0};
     fab_progress_span_start(&span, o->progress, 0.02, 0.99);
     inner.progress = &span.progress;
     FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *joined = NULL;
     FAB_TRY(fab_progress_step(o->progress, "resample", 0, err));
-    const size_t joined_bytes = (size_t)fab_grid_voxels(&at) * sizeof(uint16_t);
-    const size_t there = fab_totalseg_to_grid_bytes(&v, &at), back = joined_bytes + label_bytes;
+    const size_t all = joined_bytes(&at, single, o);
+    const size_t there = fab_totalseg_to_grid_bytes(&v, &at), back = all + label_bytes;
     FAB_TRY(check_memory(before + image_bytes + (there > back ? there : back),
                          o->max_memory_bytes, err));
     FAB_TRY(fab_totalseg_to_grid(image, &v, &at, cut, &small, err));
-    FAB_TRY(fab_volume_create(&at, FAB_U16, &joined, err));
-    memset(fab_volume_data_mut(joined), 0, fab_volume_bytes(joined));
-    state->held = before + image_bytes + joined_bytes;
-    FAB_TRY(run_parts(t, small, &inner, fab_volume_data_mut(joined), state, err));
+    state->held = before + image_bytes + all;
+    fab_status status = joined_create(&at, single, o, &j, err);
+    if (status == FAB_OK) status = run_parts(t, small, &inner, &j, state, err);
     state->held = before;
     small = fab_volume_unref(small);
-    FAB_TRY(fab_progress_step(o->progress, "labels back", 0.99, err));
-    FAB_TRY(clean(t, joined, err));
-    return fab_totalseg_labels_back(joined, &v, fab_volume_grid(image), wide, labels, err);
+    if (status == FAB_OK) status = finish_image(t, image, &v, o, &j, labels, err);
+    joined_free(&j);
+    return status;
 }
 
 /* ---- only where some structures are ------------------------------------------------------- */
@@ -230,6 +404,7 @@ static fab_status run_cropped(const fab_totalseg *t, const fab_volume *image,
     fab_progress_span_start(&rest, o->progress, 0.2, 1);
     before.progress = &first.progress;
     after.progress = &rest.progress;
+    before.soft = NULL;
     FAB_TRY(run_image(t->rough, image, false, &before, &found, n, err));
     const bool any = find_box(found, low, size);
     found = fab_volume_unref(found);

@@ -47,6 +47,10 @@ parts = {p['name']: p for p in steps['segment']['parts']}
 assert {'resample', 'load', 'prepare', 'network', 'finish', 'labels back'} == set(parts), parts
 assert 0 < parts['network']['cpu_s'] and sum(p['cpu_s'] for p in parts.values()) <= steps['segment']['cpu_s'] + 0.01
 assert m['source'] == 'network' and m['model']['name'] == 'total' and len(m['model']['weights_sha256']) == 64"
+holds "every structure has a confidence" python3 -c "
+import json
+rows = json.load(open('case/manifest.json'))['structures']
+assert len(rows) == 3 and all(0.25 < r['confidence'] <= 1 for r in rows), [r['confidence'] for r in rows]"
 
 # names as a shell's completion and a download leave them
 mv zip/Dataset900_TotalSegmentator_small sets && mkdir folder && mv sets folder/Dataset900_TotalSegmentator_small
