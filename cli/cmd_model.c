@@ -8,6 +8,7 @@ static const cli_option options[] = {
     {"name", 0, CLI_TEXT, "NAME", "add: what to call it; default: the path's last part"},
     {"configuration", 0, CLI_TEXT, "NAME",
      "add: of several results; default: 3d_fullres, else 3d_cascade_fullres"},
+    {"task", 0, CLI_TEXT, "NAME", "add: of TotalSegmentator's tasks in the folder, e.g. total"},
     {"totalsegmentator", 0, CLI_FLAG, NULL,
      "add: a data set for TotalSegmentator whose name is not known as one"},
     {"replace", 0, CLI_FLAG, NULL, "add: in place of a model of that name"},
@@ -110,6 +111,7 @@ static int add(const cli_call *call, const char *path)
     fab_model_add o = {.path = path, .name = cli_text(call, "name", NULL),
                        .models = cli_text(call, "models", own ? own : where[0]),
                        .configuration = cli_text(call, "configuration", NULL),
+                       .task = cli_text(call, "task", NULL),
                        .totalsegmentator = cli_has(call, "totalsegmentator"),
                        .replace = cli_has(call, "replace")};
     if (!path) return cli_usage_error(call, "model add: which folder or zip?");

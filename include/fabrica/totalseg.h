@@ -22,9 +22,10 @@ typedef enum fab_totalseg_quality {
     FAB_TOTALSEG_FASTEST /* 6 mm */
 } fab_totalseg_quality;
 
-/* Whether a data set's folder is one that TotalSegmentator publishes, by its name
- * ("Dataset297_TotalSegmentator_total_3mm_1559subj", "Dataset299_body_1559subj"). */
-bool fab_totalseg_publishes(const char *folder);
+/* Which of TotalSegmentator's tasks a data set's folder belongs to, by its name: "total" for
+ * "Dataset297_TotalSegmentator_total_3mm_1559subj", "body" for "Dataset299_body_1559subj"; NULL if
+ * it is none that it publishes. */
+const char *fab_totalseg_task(const char *folder);
 
 /* The data sets of one task and spacing; holds plans and names, weights only while they run. */
 typedef struct fab_totalseg fab_totalseg;

@@ -151,8 +151,19 @@ typedef struct fab_back_row {
     float first[FAB_NN_BLOCK], second[FAB_NN_BLOCK];
 } fab_back_row;
 
+/* Training: two planes of two rows of 2 * tiles voxels to the points of a row of tiles, by the
+ * transpose of what fab_winograd_out does. */
+typedef struct fab_winograd_back {
+    const float *from;
+    ptrdiff_t plane, row;
+    float *to;
+    ptrdiff_t point;
+    int tiles;
+} fab_winograd_back;
+
 typedef struct fab_nn_train_kernels {
     void (*outer)(const fab_outer *o);
+    void (*winograd_back)(const fab_winograd_back *row);
     void (*activation_back)(fab_back_row *row);
     void (*norm_back)(const fab_back_row *row);
 } fab_nn_train_kernels;

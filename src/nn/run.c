@@ -22,7 +22,7 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-static fab_task task_of(const fab_run_op *r, int64_t index, int worker)
+fab_task fab_nn_task_of(const fab_run_op *r, int64_t index, int worker)
 {
     const fab_op_plan *p = r->p;
     const int64_t tiles = (int64_t)p->tiles[0] * p->tiles[1] * p->tiles[2];
@@ -135,7 +135,7 @@ static void conv_blocks(const fab_run_op *r, const fab_task *t, int ob, int bloc
 static void conv_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
-    const fab_task t = task_of(r, index, worker);
+    const fab_task t = fab_nn_task_of(r, index, worker);
     if (r->p->winograd) {
         fab_winograd_task(r, &t);
         return;
@@ -180,7 +180,7 @@ static void finish_norm(const fab_run_op *r)
 static void up_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
-    const fab_task t = task_of(r, index, worker);
+    const fab_task t = fab_nn_task_of(r, index, worker);
     const fab_net_op *op = r->op;
     const fab_op_plan *p = r->p;
     const int *k = op->kernel, *out = p->out_size;
@@ -213,7 +213,7 @@ static void up_task(void *ctx, int64_t index, int worker)
 static void head_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
-    const fab_task t = task_of(r, index, worker);
+    const fab_task t = fab_nn_task_of(r, index, worker);
     const fab_op_plan *p = r->p;
     const int pitch = r->op->out_blocks * FAB_NN_BLOCK;
     float *logits = t.scratch + p->row;
@@ -409,7 +409,7 @@ fab_status fab_nn_session_create_kept(const fab_net *net, const int patch[3],
 static void load_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
-    const fab_task t = task_of(r, index, worker);
+    const fab_task t = fab_nn_task_of(r, index, worker);
     if (r->p->winograd) fab_winograd_load(r, &t);
     else fab_nn_load_tile(r, &t);
 }

@@ -43,6 +43,8 @@ void fab_nn_load_tile(const fab_run_op *r, const fab_task *t);
 /* A session as fab_net_session_create's, in which every tensor stays after a run. */
 fab_status fab_nn_session_create_kept(const fab_net *net, const int patch[3],
                                       fab_net_session **out, fab_error *err);
+/* Task `index` of an operation, in the scratch of `worker`. */
+fab_task fab_nn_task_of(const fab_run_op *r, int64_t index, int worker);
 /* One operation, all its tasks. */
 void fab_nn_run_op(fab_net_session *s, int op);
 /* `count` voxels of one output block into the running statistics of their tile. */
@@ -58,6 +60,15 @@ size_t fab_winograd_weights(const fab_net_op *op); /* floats */
 /* Tasks of fab_parallel_for, one an input block of an output block: the weights' transform. */
 void fab_winograd_weights_task(void *ctx, int64_t index, int worker);
 void fab_winograd_task(const fab_run_op *r, const fab_task *t);
+/* The weights' gradient the same way, for training: a plan of whole columns, or false; a lane's
+ * floats; a tile into a lane from the result's gradient; the lanes' sum into the gradient of one
+ * output and one input block. */
+bool fab_winograd_gradient_plan(const fab_net_op *op, const fab_op_plan *forward, fab_op_plan *p);
+size_t fab_winograd_gradient_floats(const fab_net_op *op);
+void fab_winograd_gradient_task(const fab_run_op *r, const fab_task *t, const float *result,
+                                float *lane);
+void fab_winograd_gradient_finish(const fab_net_op *op, int ob, int block, const float *lane,
+                                  float *gradient);
 /* The task's loading alone, for the profile. */
 void fab_winograd_load(const fab_run_op *r, const fab_task *t);
 

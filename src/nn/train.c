@@ -78,7 +78,7 @@ static void measure(fab_trainer *t, size_t *winograd, size_t *partials)
         fab_op_plan p;
         const fab_net_op *op = &t->net->ops[i];
         const size_t in = fab_train_input_scratch(t, i), w = fab_train_weight_scratch(t, i);
-        const size_t lanes = FAB_TRAIN_LANES * t->params[i][FAB_PARAM_WEIGHTS].count;
+        const size_t lanes = fab_train_weight_lanes(t, i);
         const size_t flipped = fab_train_flipped_floats(op);
         const size_t sums = (size_t)op->out_blocks * (size_t)fab_train_plan(t, i)->out_size[0] *
                             2 * FAB_NN_BLOCK;

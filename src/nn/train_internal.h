@@ -74,6 +74,7 @@ bool fab_train_mirror_plan(const fab_trainer *t, int op, fab_op_plan *p);
 /* Adds the gradient of operation `op`'s weights, and bias if it has one. */
 void fab_train_weight_gradient(fab_trainer *t, int op);
 size_t fab_train_weight_scratch(const fab_trainer *t, int op);
+size_t fab_train_weight_lanes(const fab_trainer *t, int op); /* floats of all lanes */
 
 /* Through leaky ReLU and instance norm, in place; adds the gradients of gamma and beta. */
 void fab_train_norm_gradient(fab_trainer *t, int op);

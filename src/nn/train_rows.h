@@ -65,6 +65,43 @@ static void outer(const fab_outer *r)
     }
 }
 
+/* One axis: A m. */
+TRAIN_INLINE void back_axis(train_vec first, train_vec second, train_vec t[4])
+{
+    t[0] = first;
+    t[1] = train_add(first, second);
+    t[2] = train_sub(first, second);
+    t[3] = train_sub(train_splat(0.0f), second);
+}
+
+static void winograd_back(const fab_winograd_back *r)
+{
+    for (int lane = 0; lane < FAB_NN_BLOCK; lane += TRAIN_LANES)
+        for (int i = 0; i < r->tiles; i++) {
+            const float *from = r->from + (ptrdiff_t)2 * i * FAB_NN_BLOCK + lane;
+            float *to = r->to + (ptrdiff_t)i * FAB_NN_BLOCK + lane;
+            train_vec q[2][2][4], a[4], b[4]; /* q[y][x][z] */
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; k++) {
+                const float *at = from + (k >> 1) * r->row + (k & 1) * FAB_NN_BLOCK;
+                back_axis(train_load(at), train_load(at + r->plane), q[k >> 1][k & 1]);
+            }
+#pragma GCC unroll 4
+            for (int z = 0; z < 4; z++) {
+                back_axis(q[0][0][z], q[1][0][z], a);
+                back_axis(q[0][1][z], q[1][1][z], b);
+#pragma GCC unroll 4
+                for (int y = 0; y < 4; y++) {
+                    train_vec t[4];
+                    back_axis(a[y], b[y], t);
+#pragma GCC unroll 4
+                    for (int x = 0; x < 4; x++)
+                        train_store(to + (16 * z + 4 * y + x) * r->point, t[x]);
+                }
+            }
+        }
+}
+
 static void activation_back(fab_back_row *r)
 {
     for (int c = 0; c < FAB_NN_BLOCK; c += TRAIN_LANES) {
@@ -103,4 +140,5 @@ static void norm_back(const fab_back_row *r)
     }
 }
 
-static const fab_nn_train_kernels train_kernels = {outer, activation_back, norm_back};
+static const fab_nn_train_kernels train_kernels = {outer, winograd_back, activation_back,
+                                                     norm_back};

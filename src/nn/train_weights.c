@@ -66,8 +66,19 @@ static void plan_weights(const fab_trainer *t, int index, weights_run *r)
 size_t fab_train_weight_scratch(const fab_trainer *t, int op)
 {
     weights_run r;
+    fab_op_plan p;
+    if (fab_winograd_gradient_plan(&t->net->ops[op], fab_train_plan(t, op), &p)) return p.scratch;
     plan_weights(t, op, &r);
     return r.result_at + (size_t)(fab_train_volume(r.p.tile) * r.group * FAB_NN_BLOCK);
+}
+
+size_t fab_train_weight_lanes(const fab_trainer *t, int op)
+{
+    fab_op_plan p;
+    const bool winograd =
+        fab_winograd_gradient_plan(&t->net->ops[op], fab_train_plan(t, op), &p);
+    return FAB_TRAIN_LANES * (winograd ? fab_winograd_gradient_floats(&t->net->ops[op])
+                                       : t->params[op][FAB_PARAM_WEIGHTS].count);
 }
 
 /* ---- a tile ---------------------------------------------------------------------------------- */
@@ -186,11 +197,62 @@ static void bias_task(void *ctx, int64_t index, int worker)
     for (int c = 0; c < FAB_NN_BLOCK; c++) to[c] += (float)sums[c];
 }
 
+/* ---- by Winograd ----------------------------------------------------------------------------- */
+
+typedef struct winograd_gradient {
+    fab_trainer *t;
+    fab_run_op forward;
+    fab_op_plan p;
+    int tiles, lanes;
+    size_t count; /* of a lane */
+} winograd_gradient;
+
+static void winograd_lane_task(void *ctx, int64_t index, int worker)
+{
+    const winograd_gradient *g = ctx;
+    const fab_trainer *t = g->t;
+    for (int tile = (int)index; tile < g->tiles; tile += g->lanes) {
+        fab_task task = fab_nn_task_of(&g->forward, tile, 0);
+        task.scratch = t->scratch + (size_t)worker * t->scratch_floats;
+        fab_winograd_gradient_task(&g->forward, &task,
+                                   fab_train_gradient(t, g->forward.index + 1),
+                                   t->lanes + (size_t)index * g->count);
+    }
+}
+
+static void winograd_finish_task(void *ctx, int64_t index, int worker)
+{
+    const winograd_gradient *g = ctx;
+    const fab_net_op *op = g->forward.op;
+    (void)worker;
+    fab_winograd_gradient_finish(op, (int)(index / op->blocks), (int)(index % op->blocks),
+                                 g->t->lanes,
+                                 g->t->params[g->forward.index][FAB_PARAM_WEIGHTS].gradient);
+}
+
+static bool run_winograd(fab_trainer *t, int index)
+{
+    winograd_gradient g = {.t = t};
+    const fab_net_op *op = &t->net->ops[index];
+    if (!fab_winograd_gradient_plan(op, fab_train_plan(t, index), &g.p)) return false;
+    g.forward = (fab_run_op){t->session, op, &g.p, index};
+    g.tiles = (int)fab_train_volume(g.p.tiles);
+    g.lanes = least(FAB_TRAIN_LANES, g.tiles);
+    g.count = fab_winograd_gradient_floats(op);
+    memset(t->lanes, 0, (size_t)g.lanes * g.count * sizeof *t->lanes);
+    fab_parallel_for(g.lanes, winograd_lane_task, &g);
+    for (int lane = 1; lane < g.lanes; lane++)
+        fab_train_add(t->lanes, t->lanes + (size_t)lane * g.count, (int64_t)g.count);
+    fab_parallel_for((int64_t)op->out_blocks * op->blocks, winograd_finish_task, &g);
+    return true;
+}
+
 void fab_train_weight_gradient(fab_trainer *t, int index)
 {
     weights_run r;
     const fab_net_op *op = &t->net->ops[index];
     float *gradient = t->params[index][FAB_PARAM_WEIGHTS].gradient;
+    if (run_winograd(t, index)) return; /* convolutions have no bias: it cancels in the norm */
     plan_weights(t, index, &r);
     r.t = t;
     r.forward = (fab_run_op){t->session, op, &r.p, index};

@@ -13,6 +13,8 @@
 #include "run_internal.h"
 
 #define TASKS_WANTED 48
+#define LEAST_GRADIENT_VOXELS 8192 /* of the weights' gradient, which has a U a lane */
+#define SQUARE (FAB_NN_BLOCK * FAB_NN_BLOCK)
 #define LEAST_VOXELS 2048 /* below, transforming the weights costs more than it saves */
 #define TILE_Y 12         /* with 16 along x: 48 tiles a layer, whole groups of the kernels' 12 */
 #define LINE 16           /* floats added to a point's stride, so that points differ in cache set */
@@ -271,5 +273,101 @@ void fab_winograd_task(const fab_run_op *r, const fab_task *t)
         transform_in(&c, layer);
         multiply(&c);
         transform_out(&c, layer);
+    }
+}
+
+/* ---- the weights' gradient: of U, sums of V times A dL/dy A; then G from both sides ---------- */
+
+bool fab_winograd_gradient_plan(const fab_net_op *op, const fab_op_plan *forward, fab_op_plan *p)
+{
+    const int *n = forward->out_size;
+    if (!forward->winograd || (int64_t)n[0] * n[1] * n[2] < LEAST_GRADIENT_VOXELS) return false;
+    *p = *forward;
+    p->group = op->out_blocks;
+    p->groups = 1;
+    p->scratch = (size_t)(2 * pair_floats(op, p) +
+                          FAB_WINOGRAD_POINTS * (in_point(op, p) + out_point(p)));
+    return true;
+}
+
+size_t fab_winograd_gradient_floats(const fab_net_op *op)
+{
+    return (size_t)FAB_WINOGRAD_POINTS * (size_t)(op->out_blocks * op->blocks) * SQUARE;
+}
+
+static void transform_back(const column *c, int layer, const float *result)
+{
+    const int *out = c->r->p->out_size, *at = c->t->at;
+    const ptrdiff_t row = (ptrdiff_t)out[2] * FAB_NN_BLOCK, plane = row * out[1];
+    for (int b = 0; b < c->blocks; b++)
+        for (int y = 0; y < c->rows; y++) {
+            const ptrdiff_t tile = ((ptrdiff_t)b * c->rows + y) * c->along;
+            const float *from = result + ((ptrdiff_t)b * out[0] + at[0] + 2 * layer) * plane +
+                                (at[1] + 2 * y) * row + at[2] * FAB_NN_BLOCK;
+            c->r->s->net->kernels->train->winograd_back(&(fab_winograd_back){
+                .from = from, .plane = plane, .row = row, .to = c->m + tile * FAB_NN_BLOCK,
+                .point = out_point(c->r->p), .tiles = c->along});
+        }
+}
+
+void fab_winograd_gradient_task(const fab_run_op *r, const fab_task *t, const float *result,
+                                float *lane)
+{
+    const column c = column_of(r, t);
+    const ptrdiff_t tiles = (ptrdiff_t)c.rows * c.along * FAB_NN_BLOCK;
+    const ptrdiff_t in = in_point(r->op, r->p), out = out_point(r->p);
+    const int blocks = r->op->blocks;
+    load_pair(&c, 0);
+    for (int layer = 0; layer < t->size[0] / 2; layer++) {
+        load_pair(&c, layer + 1);
+        transform_in(&c, layer);
+        transform_back(&c, layer, result);
+        for (int i = 0; i < FAB_WINOGRAD_POINTS * blocks; i++)
+            for (int ob = 0, k = i / blocks, b = i % blocks; ob < c.blocks; ob += 2)
+                r->s->net->kernels->train->outer(&(fab_outer){
+                    .in = c.v + k * in + b * tiles, .in_step = FAB_NN_BLOCK,
+                    .result = c.m + k * out + ob * tiles, .result_pair = tiles,
+                    .to = lane + (((ptrdiff_t)k * c.blocks + ob) * blocks + b) * SQUARE,
+                    .to_pair = (ptrdiff_t)blocks * SQUARE, .rows = 1,
+                    .count = c.rows * c.along, .channels = r->op->channels[b],
+                    .pair = ob + 1 < c.blocks});
+    }
+}
+
+/* One axis of G from the left: groups of four values, `inner` apart, to groups of three. */
+static void gradient_axis(float (*from)[FAB_NN_BLOCK], float (*to)[FAB_NN_BLOCK], int groups,
+                          int inner)
+{
+    for (int g = 0; g < groups; g++)
+        for (int i = 0; i < inner; i++) {
+            float (*a)[FAB_NN_BLOCK] = from + g * 4 * inner + i;
+            float (*t)[FAB_NN_BLOCK] = to + g * 3 * inner + i;
+            for (int o = 0; o < FAB_NN_BLOCK; o++) {
+                const float sum = 0.5f * (a[inner][o] + a[2 * inner][o]);
+                t[0][o] = a[0][o] + sum;
+                t[inner][o] = 0.5f * (a[inner][o] - a[2 * inner][o]);
+                t[2 * inner][o] = sum + a[3 * inner][o];
+            }
+        }
+}
+
+void fab_winograd_gradient_finish(const fab_net_op *op, int ob, int block, const float *lane,
+                                  float *gradient)
+{
+    const int channels = op->channels[block];
+    float a[FAB_WINOGRAD_POINTS][FAB_NN_BLOCK], b[FAB_WINOGRAD_POINTS][FAB_NN_BLOCK];
+    int before = 0;
+    for (int k = 0; k < block; k++) before += op->channels[k];
+    float *to = gradient + ob * op->weights_stride + before * 27 * FAB_NN_BLOCK;
+    for (int c = 0; c < channels; c++) {
+        for (int k = 0; k < FAB_WINOGRAD_POINTS; k++)
+            memcpy(a[k], lane + (((ptrdiff_t)k * op->out_blocks + ob) * op->blocks + block) *
+                                    SQUARE + c * FAB_NN_BLOCK, sizeof a[k]);
+        gradient_axis(a, b, 16, 1);
+        gradient_axis(b, a, 4, 3);
+        gradient_axis(a, b, 1, 9);
+        for (int tap = 0; tap < 27; tap++)
+            for (int o = 0; o < FAB_NN_BLOCK; o++)
+                to[(tap * channels + c) * FAB_NN_BLOCK + o] += b[tap][o];
     }
 }

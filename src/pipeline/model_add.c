@@ -134,6 +134,48 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static const char *task_of(const char *dataset)
+{
+    const char *task = fab_totalseg_task(fab_path_name(dataset));
+    return task ? task : "none of its own";
+}
+
+/* "body, total" of the data sets, which are sorted by number, each once. */
+static void list_tasks(const adding *a, char *into, size_t room)
+{
+    into[0] = '\0';
+    for (int i = 0; i < a->count; i++) {
+        const char *task = task_of(a->dataset[i]);
+        bool before = false;
+        for (int k = 0; k < i && !before; k++) before = strcmp(task, task_of(a->dataset[k])) == 0;
+        const size_t used = strlen(into);
+        if (!before) snprintf(into + used, room - used, "%s%s", used ? ", " : "", task);
+    }
+}
+
+/* A folder of TotalSegmentator's may hold networks of many tasks, which are no one model. */
+static fab_status choose_task(adding *a, fab_error *err)
+{
+    char tasks[400];
+    int kept = 0, alike = 0;
+    list_tasks(a, tasks, sizeof tasks);
+    for (int i = 0; i < a->count; i++)
+        alike += strcmp(task_of(a->dataset[i]), task_of(a->dataset[0])) == 0;
+    if (!a->o->task && alike < a->count)
+        FAB_FAIL(err, FAB_ERR_ARG, "%s holds networks of several of TotalSegmentator's tasks (%s): "
+                 "choose with --task NAME", a->o->path, tasks);
+    for (int i = 0; a->o->task && i < a->count; i++) {
+        if (strcmp(task_of(a->dataset[i]), a->o->task) == 0) a->dataset[kept++] = a->dataset[i];
+        else fab_free(a->dataset[i]);
+    }
+    if (!a->o->task) return FAB_OK;
+    a->count = kept;
+    if (kept == 0)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no networks of task %s; there are: %s", a->o->path,
+                 a->o->task, tasks);
+    return FAB_OK;
+}
+
 static fab_status find_source(adding *a, fab_error *err)
 {
     copy_path(a->o->path, a->source, sizeof a->source);
@@ -151,7 +193,7 @@ static fab_status find_source(adding *a, fab_error *err)
                  "fold_N/checkpoint_final.pth), no folder of such, and no network of brainchop's "
                  "(model.json)", a->o->path);
     qsort(a->dataset, (size_t)a->count, sizeof *a->dataset, by_text);
-    return FAB_OK;
+    return choose_task(a, err);
 }
 
 /* ---- copying ------------------------------------------------------------------------------ */
@@ -336,7 +378,7 @@ static fab_status add_dataset(adding *a, const char *path, fab_error *err)
     FAB_TRY(fab_path_join(target, sizeof target, middle, fab_path_name(from), err));
     FAB_TRY(fab_nnunet_load(target, &all, &whole, err));
     FAB_TRY(fab_path_join(relative, sizeof relative, own, fab_path_name(from), err));
-    a->totalseg = a->totalseg && (a->o->totalsegmentator || fab_totalseg_publishes(own));
+    a->totalseg = a->totalseg && (a->o->totalsegmentator || fab_totalseg_task(own));
     a->modality = modality_of(fab_nnunet_plan_of(whole));
     return add_part(a, relative, whole, err);
 }

@@ -12,8 +12,8 @@ static const fab_unet_config config = {
     .stages = {{12, {3, 3, 3}, {1, 1, 1}, 2}, {18, {3, 3, 3}, {2, 2, 2}, 2},
                {33, {3, 3, 3}, {1, 2, 2}, 1}},
     .decoder_convs = {1, 2}, .norm_eps = 1e-5, .slope = 0.01, .conv_bias = true};
-static const int patch[3] = {8, 20, 28};
-#define VOXELS (8 * 20 * 28)
+static const int patch[3] = {16, 20, 28}; /* large enough for Winograd, both ways */
+#define VOXELS (16 * 20 * 28)
 
 typedef struct sample {
     float input[VOXELS];
@@ -35,18 +35,16 @@ static void fill(sample *s, uint64_t seed)
 
 static const fab_adamw adam = {3e-3, 0.9, 0.999, 1e-8, 0.01};
 
-/* Two steps; what they leave. */
+/* A step on two patches; what it leaves. */
 static fab_tensors *train(fab_isa isa, const sample *s)
 {
     fab_tensors *t = random_unet_tensors(&config, 5), *out = NULL;
     fab_trainer *trainer = NULL;
     fab_train_loss loss;
     CHECK_OK(fab_trainer_create(&config, t, patch, isa, &trainer, &err));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         CHECK_OK(fab_trainer_gradient(trainer, s->input, s->labels, NULL, 0.5, &loss, &err));
-        CHECK_OK(fab_trainer_gradient(trainer, s->input, s->labels, NULL, 0.5, &loss, &err));
-        fab_trainer_update(trainer, &adam);
-    }
+    fab_trainer_update(trainer, &adam);
     CHECK_OK(fab_trainer_export(trainer, false, &out, &err));
     CHECK(fab_trainer_bytes(trainer) > VOXELS * sizeof(float));
     fab_trainer_free(trainer);
@@ -98,7 +96,7 @@ static void loss_falls_and_the_network_learns(void)
     const fab_isa isa = fab_nn_isa_best(FAB_PRECISION_FP32);
     float *logits = fab_alloc_array((size_t)config.classes * VOXELS, sizeof *logits);
     CHECK_OK(fab_trainer_create(&config, t, patch, isa, &trainer, &err));
-    for (uint64_t i = 0; i < 150; i++) {
+    for (uint64_t i = 0; i < 100; i++) {
         fill(&s, i);
         CHECK_OK(fab_trainer_gradient(trainer, s.input, s.labels, NULL, 1,
                                       i ? &last : &first, &err));
@@ -106,7 +104,7 @@ static void loss_falls_and_the_network_learns(void)
     }
     printf("  cross-entropy %.3f to %.3f, Dice %.3f to %.3f\n", first.cross_entropy,
            last.cross_entropy, first.dice, last.dice);
-    CHECK(last.cross_entropy < 0.2 * first.cross_entropy && last.dice > 0.9);
+    CHECK(last.cross_entropy < 0.3 * first.cross_entropy && last.dice > 0.9);
     CHECK_OK(fab_trainer_export(trainer, false, &learnt, &err));
     fab_net *net = NULL;
     fab_net_session *session = NULL;
@@ -144,7 +142,7 @@ static void what_cannot_be_trained_is_refused(void)
     CHECK_FAILS(FAB_ERR_UNSUPPORTED, "residual",
                 fab_trainer_create(&residual, t, patch, isa, &trainer, &err));
     CHECK_FAILS(FAB_ERR_ARG, "not a multiple",
-                fab_trainer_create(&config, t, (int[]){8, 20, 27}, isa, &trainer, &err));
+                fab_trainer_create(&config, t, (int[]){16, 20, 27}, isa, &trainer, &err));
     CHECK_OK(fab_trainer_create(&config, t, patch, isa, &trainer, &err));
     fill(&s, 1);
     s.labels[7] = 19;

@@ -524,10 +524,15 @@ static void spacings_of_other_tasks(void)
                 {"Dataset258_lung_vessels_248subj", "[3.0, 2.0, 3.0", {2.5, 3.5, 1.7}},
                 {"Dataset597_mri_body_139subj", "[3.0, 1.2, 1.0", {1.5, 1.5, 1.5}},
                 {"Dataset299_mine", "[2.0, 2.0, 2.0", {2, 2, 2}}};
-    CHECK(fab_totalseg_publishes("Dataset297_TotalSegmentator_total_3mm_1559subj"));
-    CHECK(fab_totalseg_publishes("Dataset850_TotalSegMRI_part1_organs_1088subj"));
-    CHECK(fab_totalseg_publishes("Dataset008_HepaticVessel"));
-    CHECK(!fab_totalseg_publishes("Dataset299_mine") && !fab_totalseg_publishes("Dataset12"));
+    static const char *const tasks[][2] = {
+        {"Dataset297_TotalSegmentator_total_3mm_1559subj", "total"},
+        {"Dataset291_TotalSegmentator_part1_organs_1559subj", "total"},
+        {"Dataset850_TotalSegMRI_part1_organs_1088subj", "total_mr"},
+        {"Dataset008_HepaticVessel", "liver_vessels"}, {"Dataset299_body_1559subj", "body"},
+        {"Dataset779_headneck_muscles_part2_492subj", "headneck_muscles"}};
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+        CHECK(strcmp(fab_totalseg_task(tasks[i][0]), tasks[i][1]) == 0);
+    CHECK(!fab_totalseg_task("Dataset299_mine") && !fab_totalseg_task("Dataset299"));
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         char folder[FAB_MAX_PATH_BYTES], dataset[FAB_MAX_PATH_BYTES + 80];
         CHECK(fab_test_folder(folder));
