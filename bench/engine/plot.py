@@ -57,13 +57,13 @@ def panel(rows, x, width, title, value, label, inside):
 
 
 def share_of_peak(row):
-    return f"{row['percent_of_peak']:.0f} % of peak" if "percent_of_peak" in row else ""
+    return f"{row['percent_of_peak']:.0f} %" if "percent_of_peak" in row else ""
 
 
 def note_on_peak(rows):
-    words = "Peak: multiply-adds of the same instruction set, measured in the same process"
+    words = "In the bars: share of the processor's peak of multiply-adds, measured in the same process"
     if any(r.get("percent_of_peak", 0) > 100 for r in rows):
-        words += "; Winograd's algorithm needs fewer than a convolution has"
+        words += "; above 100 % by Winograd's algorithm"
     return words + "."
 
 
