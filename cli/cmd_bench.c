@@ -7,7 +7,7 @@ static const cli_option options[] = {
     {"model", 0, CLI_TEXT, "NAME", "measure this model's network, with random weights"},
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
     {"isa", 0, CLI_TEXT, "NAME", "only these kernels; default: the best for the precision"},
-    {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto: bf16 with AMX"},
+    {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto is fp32"},
     {"layers", 0, CLI_FLAG, NULL, "one line an operation instead of sums by kind and level"},
     {"json", 0, CLI_FLAG, NULL, "print JSON"},
     {0}};

@@ -16,7 +16,7 @@ static const cli_option options[] = {
     {"channel", 0, CLI_LIST, "NAME=PATH", "another image of a network of several; repeatable"},
     {"no-postprocessing", 0, CLI_FLAG, NULL, "leave off the clean-up an nnU-Net folder asks for"},
     {"modality", 0, CLI_CHOICE, "CT|MR|PT", "what a NIfTI or NRRD file is, which does not say"},
-    {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto: bf16 with AMX"},
+    {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto is fp32"},
     {"max-memory", 0, CLI_SIZE, "SIZE", "refuse to start if the network needs more, e.g. 2G"},
     {"step", 0, CLI_REAL, "F", "sliding window step, a share of the patch", 0.1, 1.0},
     {"mesh-error", 0, CLI_REAL, "MM", "simplification allowed at full detail", 0.0, 10.0},

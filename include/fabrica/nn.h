@@ -22,7 +22,7 @@ typedef enum fab_precision {
     FAB_PRECISION_FP32,  /* the same bits everywhere */
     FAB_PRECISION_BF16,  /* tensors of bf16: half the memory; about 1 % relative RMS in logits */
     FAB_PRECISION_EXACT, /* below 1e-4: three bf16 products for one where AMX runs, else fp32 */
-    FAB_PRECISION_AUTO   /* a wish: bf16 where AMX runs, fp32 elsewhere (ADR 0085) */
+    FAB_PRECISION_AUTO   /* what is best for most: fp32 for now (ADR 0085) */
 } fab_precision;
 #define FAB_PRECISION_COUNT 4
 const char *fab_precision_name(fab_precision p);

@@ -210,7 +210,7 @@ static bool chosen(fab_isa isa)
 fab_isa fab_nn_isa_best(fab_precision precision)
 {
     static const fab_isa order[FAB_PRECISION_COUNT][5] = { /* scalar ends the list: it runs */
-        [FAB_PRECISION_AUTO] = {FAB_ISA_BF16_AMX, FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},
+        [FAB_PRECISION_AUTO] = {FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},
         [FAB_PRECISION_FP32] = {FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},
         [FAB_PRECISION_BF16] = {FAB_ISA_BF16_AMX, FAB_ISA_BF16_AVX512,
                                 FAB_ISA_BF16_TENSORS_AVX512, FAB_ISA_BF16_TENSORS_AVX2,
