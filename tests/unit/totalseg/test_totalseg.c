@@ -170,6 +170,58 @@ static void orientation_does_not_matter(void)
     fab_volume_unref(expected);
 }
 
+static fab_nnunet_soft soft_run(const fab_totalseg *t, const fab_volume *image,
+                                const char *const *structures, fab_volume **labels)
+{
+    fab_nnunet_soft soft = {0};
+    const fab_totalseg_options o = {.structures = structures, .soft = &soft, .surfaces = true};
+    CHECK_OK(fab_totalseg_run(t, image, &o, labels, NULL, NULL, &err));
+    CHECK(soft.labels && soft.share && soft.fine_labels && soft.fine_margin);
+    CHECK(fab_grid_equal(fab_volume_grid(soft.labels), fab_volume_grid(soft.share), 1e-6));
+    for (int a = 0; a < 3; a++) /* 3 mm: halved */
+        CHECK(fab_volume_grid(soft.fine_labels)->size[a] ==
+              2 * fab_volume_grid(soft.labels)->size[a]);
+    return soft;
+}
+
+/* Millilitres of a value. */
+static double ml_of(const fab_volume *v, int value)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < fab_grid_voxels(fab_volume_grid(v)); i++)
+        n += (int)fab_volume_at(v, i) == value;
+    return (double)n * fab_grid_voxel_volume_mm3(fab_volume_grid(v)) / 1000;
+}
+
+/* One part's own lattice, two parts joined on theirs: as much of everything as the labels have, and
+ * labels that are the same with and without. */
+static void soft_results_are_of_the_labels(void)
+{
+    static const char *const kidney[] = {"kidney_left", NULL};
+    FAB_AUTO(fab_totalseg_free) fab_totalseg *t = load(two_parts, FAB_TOTALSEG_BEST);
+    fab_volume *image = make_image();
+    for (int asked = 0; asked < 2; asked++) {
+        const char *const *structures = asked ? kidney : NULL;
+        fab_volume *labels = NULL, *plain = run(t, image, structures, NULL);
+        fab_nnunet_soft s = soft_run(t, image, structures, &labels);
+        CHECK(memcmp(fab_volume_data(labels), fab_volume_data(plain),
+                     fab_volume_bytes(plain)) == 0);
+        const int values[] = {1, 3, 5};
+        for (int i = 0; i < 3; i++) {
+            const double whole = ml_of(labels, values[i]), fine = ml_of(s.fine_labels, values[i]);
+            printf("  value %d: %.1f ml, lattice %.1f, fine %.1f\n", values[i], whole,
+                   ml_of(s.labels, values[i]), fine);
+            CHECK((whole > 0) == (fine > 0) && (!asked || values[i] == 3 || whole == 0));
+            CHECK(fabs(ml_of(s.labels, values[i]) - whole) <= 0.15 * whole);
+            CHECK(fabs(fine - whole) <= 0.3 * whole);
+        }
+        fab_nnunet_soft_free(&s);
+        fab_volume_unref(labels);
+        fab_volume_unref(plain);
+    }
+    fab_volume_unref(image);
+}
+
 /* The second data set calls the first one's aorta its left kidney: that part lies on top. */
 static void parts_are_joined_by_name(void)
 {
@@ -527,7 +579,8 @@ int main(void)
     snprintf(first_part, sizeof first_part, "%s/Dataset900_Small", two_parts);
     copy_dataset(two_parts, "Dataset901_Other", "dataset.json", "\"aorta\"", "\"kidney_left\"");
     fab_test tests[] = {TEST(values_are_totalsegmentator_s), TEST(orientation_does_not_matter),
-                        TEST(parts_are_joined_by_name), TEST(parts_that_are_named),
+                        TEST(parts_are_joined_by_name), TEST(soft_results_are_of_the_labels),
+                        TEST(parts_that_are_named),
                         TEST(looks_roughly_first), TEST(body_is_cleaned),
                         TEST(spacings_of_other_tasks),
                         TEST(memory_is_planned), TEST(what_is_not_there)};
