@@ -48,7 +48,7 @@ def torch_round(net, x, y, weight):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("build", type=pathlib.Path)
+    p.add_argument("build", type=pathlib.Path, nargs="?", default=os.environ.get("FAB_BUILD_ROOT", "build"))
     p.add_argument("--patch", nargs=3, type=int, default=[32, 64, 80])
     p.add_argument("--features", default="8,32,64,128,192")
     p.add_argument("--classes", type=int, default=23)
@@ -67,7 +67,7 @@ def main():
         state = {k: np.ascontiguousarray(v) for k, v in netlib.export_state(net).items()}
         reference.STEPS = 4
         for _ in range(o.rounds):
-            rows = reference.ours(o.build / "tests/interop/nn/train_cli", pathlib.Path(tmp), arch, state, x[0], y[0], weight)[1]
+            rows = reference.ours(pathlib.Path(o.build) / "tests/interop/nn/train_cli", pathlib.Path(tmp), arch, state, x[0], y[0], weight)[1]
             ours.append(min(r[2] for r in rows[1:]))
             theirs.append(min(torch_round(net, x, y, weight) for _ in range(2)))
     best = min(t[0] for t in theirs)

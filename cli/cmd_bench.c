@@ -51,7 +51,7 @@ static void print_network(const fab_json *o)
            fab_json_number(fab_json_at(patch, 2)), real_of(n, "classes"), real_of(n, "gflop"));
     printf("%.3f s with %.0f threads, %.3f CPU s, %.1f GFLOP per CPU s\n", real_of(n, "wall_s"),
            real_of(o, "threads"), real_of(n, "cpu_s"), real_of(n, "gflops_per_cpu_s"));
-    printf("of them %.1f GFLOP executed (Winograd), %.1f %% of the peak (%.1f)\n",
+    printf("%.1f GFLOP of products executed: %.1f %% of the peak (%.1f)\n",
            real_of(n, "executed_gflop"), real_of(n, "percent_of_peak"),
            real_of(n, "peak_gflops_per_cpu_s"));
     printf("memory: %.0f MiB for a session, %.0f MiB of weights\n\n",

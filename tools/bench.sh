@@ -2,7 +2,7 @@
 # tools/bench.sh BUILD_DIR: runs every benchmark of bench/, JSON into out/bench/.
 set -eu
 mkdir -p out/bench
-for script in bench/*.sh bench/*_vs_*.py bench/accuracy.py; do
+for script in bench/*.sh bench/*_vs_*.py bench/accuracy.py bench/training.py; do
     [ -f "$script" ] || continue
     name=$(basename "$script")
     echo "bench: $name"
