@@ -8,11 +8,6 @@
 #include "bf16.h"
 #include "run_internal.h"
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 typedef struct source {
     const void *data;           /* channel block, or plane of the input; NULL: zeros */
     const float *scale, *shift; /* NULL: as it is */
@@ -53,7 +48,7 @@ static void load_row(const fab_run_op *r, const source *src, int z, int y, const
                      ptrdiff_t to)
 {
     const int left = t->from[2] < 0 ? -t->from[2] : 0, pitch = r->p->pitch;
-    const int right = least(t->from[2] + t->halo[2], src->size[2]) - t->from[2];
+    const int right = fab_nn_least(t->from[2] + t->halo[2], src->size[2]) - t->from[2];
     const ptrdiff_t row = ((ptrdiff_t)z * src->size[1] + y) * src->size[2] + t->from[2] + left;
     zero(r, t, to, left, FAB_NN_BLOCK);
     load_values(r, src, row * FAB_NN_BLOCK,

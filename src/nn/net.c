@@ -79,13 +79,6 @@ fab_status fab_nn_list_channels(fab_net_build *b, fab_net_op *op)
     return FAB_OK;
 }
 
-static int input_channels(const fab_net_op *op)
-{
-    int sum = 0;
-    for (int i = 0; i < op->blocks; i++) sum += op->channels[i];
-    return sum;
-}
-
 /* How many records a voxel has in scratch and how much of each is used. bf16 records hold two
  * blocks; those of a lowered operation all that its kernel reads. */
 static fab_status list_records(fab_net_build *b, fab_net_op *op)
@@ -93,7 +86,7 @@ static fab_status list_records(fab_net_build *b, fab_net_op *op)
     const bool paired = b->net->kernels->planes > 0;
     const int group = fab_nn_group(b->net->kernels);
     op->lowered = paired && op->source[0] == 0;
-    const int lowered = op->lowered ? input_channels(op) * op->taps : 0;
+    const int lowered = op->lowered ? fab_nn_inputs(op) * op->taps : 0;
     op->groups = op->lowered ? (lowered + group - 1) / group
                  : paired    ? (op->blocks + 1) / 2 : op->blocks;
     op->spans = fab_alloc_array((size_t)op->groups, sizeof *op->spans);
@@ -134,10 +127,8 @@ static void pack_fp32(const fab_net_op *op, const kernel_file *k, int positions)
 static int record_channel(const fab_net_op *op, int group, int q)
 {
     const int block = 2 * group + q / FAB_NN_BLOCK;
-    int first = 0;
-    for (int i = 0; i < block && i < op->blocks; i++) first += op->channels[i];
     return block < op->blocks && q % FAB_NN_BLOCK < op->channels[block]
-               ? first + q % FAB_NN_BLOCK : -1;
+               ? fab_nn_channels_before(op, block) + q % FAB_NN_BLOCK : -1;
 }
 
 /* One record's weights for one tap and 16 outputs from `first` on; a lowered record has, in place
@@ -180,7 +171,7 @@ fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, in
                          bool transposed)
 {
     const int positions = kernel_taps / op->taps, planes = b->net->kernels->planes;
-    const kernel_file k = {from, input_channels(op), op->outputs, kernel_taps, transposed};
+    const kernel_file k = {from, fab_nn_inputs(op), op->outputs, kernel_taps, transposed};
     FAB_TRY(list_records(b, op));
     op->weights_stride = planes ? (ptrdiff_t)op->groups * (op->lowered ? 1 : op->taps) * planes *
                                       FAB_BF16_TILE
@@ -237,7 +228,7 @@ static fab_status add_conv(fab_net_build *b, const char *prefix, const conv_shap
     op->linear = s->linear;
     FAB_TRY(fab_nn_list_channels(b, op));
     snprintf(conv, sizeof conv, "%s.conv.weight", prefix);
-    const int64_t shape[5] = {op->outputs, input_channels(op), op->kernel[0], op->kernel[1],
+    const int64_t shape[5] = {op->outputs, fab_nn_inputs(op), op->kernel[0], op->kernel[1],
                               op->kernel[2]};
     FAB_TRY(fab_tensors_get(b->weights, conv, shape, 5, &values, b->err));
     FAB_TRY(fab_nn_repack(b, op, values, op->taps, false));
@@ -318,7 +309,7 @@ static fab_status add_up(fab_net_build *b, int index, const fab_unet_stage *belo
     FAB_TRY(fab_nn_list_channels(b, op));
     snprintf(name, sizeof name, "decoder.transpconvs.%d", index);
     snprintf(full, sizeof full, "%s.weight", name);
-    const int64_t shape[5] = {input_channels(op), features, op->kernel[0], op->kernel[1],
+    const int64_t shape[5] = {fab_nn_inputs(op), features, op->kernel[0], op->kernel[1],
                               op->kernel[2]};
     FAB_TRY(fab_tensors_get(b->weights, full, shape, 5, &values, b->err));
     FAB_TRY(fab_nn_repack(b, op, values, product(op->kernel), true));
@@ -336,7 +327,7 @@ static fab_status add_head(fab_net_build *b, int source)
     FAB_TRY(fab_nn_list_channels(b, op));
     snprintf(name, sizeof name, "decoder.seg_layers.%d", c->stage_count - 2);
     snprintf(full, sizeof full, "%s.weight", name);
-    const int64_t shape[5] = {c->classes, input_channels(op), 1, 1, 1};
+    const int64_t shape[5] = {c->classes, fab_nn_inputs(op), 1, 1, 1};
     FAB_TRY(fab_tensors_get(b->weights, full, shape, 5, &values, b->err));
     FAB_TRY(fab_nn_repack(b, op, values, 1, false));
     return get_vector(b, name, "bias", c->classes, &op->bias);
@@ -451,7 +442,7 @@ double fab_net_op_flop(const fab_net *net, int i, const int patch[3])
     const fab_net_op *op = &net->ops[i];
     double voxels = (double)patch[0] * patch[1] * patch[2];
     for (int s = 1; s <= op->level; s++) voxels /= product(net->config.stages[s].stride);
-    return 2.0 * voxels * op->outputs * input_channels(op) * op->taps;
+    return 2.0 * voxels * op->outputs * fab_nn_inputs(op) * op->taps;
 }
 
 double fab_net_patch_flop(const fab_net *net, const int patch[3])

@@ -17,6 +17,21 @@
 #define FAB_NN_MAX_OPS \
     (FAB_UNET_MAX_STAGES * (3 * FAB_UNET_MAX_BLOCKS + 2 + FAB_UNET_MAX_CONVS + 1) + 2)
 
+static inline int fab_nn_least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int fab_nn_ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+static inline int64_t fab_nn_volume(const int n[3])
+{
+    return (int64_t)n[0] * n[1] * n[2];
+}
+
 static inline int fab_nn_blocks(int channels)
 {
     return (channels + FAB_NN_BLOCK - 1) / FAB_NN_BLOCK;
@@ -268,6 +283,19 @@ struct fab_net {
     fab_net_op ops[FAB_NN_MAX_OPS];
     size_t bytes;
 };
+
+/* Input channels of an operation in its blocks before `block`. */
+static inline int fab_nn_channels_before(const fab_net_op *op, int block)
+{
+    int sum = 0;
+    for (int i = 0; i < block; i++) sum += op->channels[i];
+    return sum;
+}
+
+static inline int fab_nn_inputs(const fab_net_op *op)
+{
+    return fab_nn_channels_before(op, op->blocks);
+}
 
 /* Channels of a tensor, and whether it is a convolution's raw output, normalised when read. */
 int fab_net_tensor_channels(const fab_net *net, int tensor);

@@ -13,21 +13,6 @@
 #define TILE_X_MAX 64
 #define TASKS_WANTED 48
 
-static int ceil_div(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t volume(const int n[3])
-{
-    return (int64_t)n[0] * n[1] * n[2];
-}
-
 static void set_halo(const fab_net_op *op, fab_op_plan *p)
 {
     for (int a = 0; a < 3; a++) {
@@ -47,16 +32,18 @@ static size_t floats_of(const fab_nn_kernels *k, size_t values)
 static size_t scratch_of(const fab_nn_kernels *k, const fab_net_op *op, fab_op_plan *p)
 {
     const int planes = k->planes ? k->planes : 1;
-    size_t values = (size_t)volume(p->halo) * (size_t)(p->pitch * op->groups * planes);
+    size_t values = (size_t)fab_nn_volume(p->halo) * (size_t)(p->pitch * op->groups * planes);
     if (!k->store && op->kind != FAB_OP_HEAD) return values;
     if (k->planes) values += FAB_NN_ROW_VOXELS * (size_t)(p->pitch * p->step[2]);
     p->planar = floats_of(k, values);
     p->row = p->planar;
     if (op->lowered) /* and what the last gathering of a row reads too much */
-        p->row += floats_of(k, (size_t)volume(p->reach) * (size_t)(op->channels[0] * planes) + 4);
+        p->row += floats_of(k, (size_t)fab_nn_volume(p->reach) *
+                                   (size_t)(op->channels[0] * planes) + 4);
     const int blocks = op->kind == FAB_OP_HEAD ? op->out_blocks : 2;
     const int room = k->store ? FAB_NN_ROW_VOXELS : 1;
-    return p->row + (size_t)(ceil_div(p->tile[2], room) * room) * (size_t)blocks * FAB_NN_BLOCK;
+    return p->row + (size_t)(fab_nn_ceil_div(p->tile[2], room) * room) * (size_t)blocks *
+                        FAB_NN_BLOCK;
 }
 
 /* The tile with the least input read per output among those that fit the scratch target and
@@ -66,15 +53,16 @@ static void choose_tile(const fab_nn_kernels *k, const fab_net_op *op, const int
 {
     double best = 1e300;
     fab_op_plan chosen = *p, t = *p;
-    t.tile[2] = ceil_div(size[2], ceil_div(size[2], TILE_X_MAX));
+    t.tile[2] = fab_nn_ceil_div(size[2], fab_nn_ceil_div(size[2], TILE_X_MAX));
     for (int z = 1; z <= 8; z *= 2)
         for (int y = 1; y <= 16; y *= 2) {
-            t.tile[0] = least(z, size[0]);
-            t.tile[1] = least(y, size[1]);
+            t.tile[0] = fab_nn_least(z, size[0]);
+            t.tile[1] = fab_nn_least(y, size[1]);
             set_halo(op, &t);
-            const double cost = (double)volume(t.reach) / (double)volume(t.tile);
-            const int64_t tasks = (int64_t)ceil_div(size[0], t.tile[0]) *
-                                  ceil_div(size[1], t.tile[1]) * ceil_div(size[2], t.tile[2]);
+            const double cost = (double)fab_nn_volume(t.reach) / (double)fab_nn_volume(t.tile);
+            const int64_t tasks = (int64_t)fab_nn_ceil_div(size[0], t.tile[0]) *
+                                  fab_nn_ceil_div(size[1], t.tile[1]) *
+                                  fab_nn_ceil_div(size[2], t.tile[2]);
             const bool fits = scratch_of(k, op, &t) <= SCRATCH_TARGET && tasks >= TASKS_WANTED;
             if ((z == 1 && y == 1) || (fits && cost < best)) {
                 best = z == 1 && y == 1 && !fits ? 1e299 : cost;
@@ -114,14 +102,15 @@ static void plan_tasks(const fab_nn_kernels *k, const fab_net_op *op, const int 
     for (int a = 0; a < 3; a++)
         p->step[a] = op->kind == FAB_OP_CONV && !op->lowered ? op->stride[a] : 1;
     choose_tile(k, op, size, p);
-    for (int a = 0; a < 3; a++) p->tiles[a] = ceil_div(size[a], p->tile[a]);
-    const int64_t tiles = volume(p->tiles);
+    for (int a = 0; a < 3; a++) p->tiles[a] = fab_nn_ceil_div(size[a], p->tile[a]);
+    const int64_t tiles = fab_nn_volume(p->tiles);
     p->groups = 1;
     if (op->kind == FAB_OP_CONV && tiles < TASKS_WANTED)
-        p->groups = least((int)ceil_div(TASKS_WANTED, (int)tiles), ceil_div(op->out_blocks, 2));
-    p->group = ceil_div(op->out_blocks, p->groups);
+        p->groups = fab_nn_least(fab_nn_ceil_div(TASKS_WANTED, (int)tiles),
+                                 fab_nn_ceil_div(op->out_blocks, 2));
+    p->group = fab_nn_ceil_div(op->out_blocks, p->groups);
     p->group += p->group > 1 && p->group % 2; /* whole pairs */
-    p->groups = ceil_div(op->out_blocks, p->group);
+    p->groups = fab_nn_ceil_div(op->out_blocks, p->group);
     p->scratch = scratch_of(k, op, p);
     set_taps(op, p);
 }
@@ -139,7 +128,7 @@ static int last_use(const fab_net *net, int i)
 static size_t tensor_values(const fab_net *net, const fab_net_plan *plan, int i)
 {
     if (net->ops[i].kind == FAB_OP_HEAD) return 0; /* its rows go to the sink */
-    return (size_t)volume(plan->size[net->ops[i].level]) * (size_t)net->ops[i].out_blocks *
+    return (size_t)fab_nn_volume(plan->size[net->ops[i].level]) * (size_t)net->ops[i].out_blocks *
            FAB_NN_BLOCK;
 }
 
@@ -178,7 +167,7 @@ static fab_status plan_sizes(const fab_net *net, const int patch[3], fab_net_pla
         for (int s = 1; s < net->config.stage_count; s++)
             p->size[s][a] = p->size[s - 1][a] / net->config.stages[s].stride[a];
     }
-    if (volume(patch) > FAB_MAX_PATCH_VOXELS)
+    if (fab_nn_volume(patch) > FAB_MAX_PATCH_VOXELS)
         FAB_FAIL(err, FAB_ERR_LIMIT, "a patch of %d x %d x %d voxels is above the limit of %lld",
                  patch[0], patch[1], patch[2], (long long)FAB_MAX_PATCH_VOXELS);
     return FAB_OK;
@@ -200,7 +189,7 @@ fab_status fab_net_plan_make(const fab_net *net, const int patch[3], bool keep, 
         p->out_offset = place(net, out, i, keep);
         const size_t end = p->out_offset + tensor_values(net, out, i);
         const size_t winograd = p->winograd ? fab_winograd_weights(op) : 0;
-        const size_t partials = (size_t)volume(p->tiles) * (size_t)op->out_blocks;
+        const size_t partials = (size_t)fab_nn_volume(p->tiles) * (size_t)op->out_blocks;
         if (end > out->arena) out->arena = end;
         if (winograd > out->winograd) out->winograd = winograd;
         if (p->scratch > out->scratch) out->scratch = p->scratch;

@@ -17,11 +17,6 @@
 #include "bf16.h"
 #include "run_internal.h"
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 fab_task fab_nn_task_of(const fab_run_op *r, int64_t index, int worker)
 {
     const fab_op_plan *p = r->p;
@@ -34,7 +29,7 @@ fab_task fab_nn_task_of(const fab_run_op *r, int64_t index, int worker)
         const int whole = r->op->kind == FAB_OP_UP ? p->in_size[a] : p->out_size[a];
         const int stride = conv ? r->op->stride[a] : 1, kernel = conv ? r->op->kernel[a] : 1;
         t.at[a] = tile[a] * p->tile[a];
-        t.size[a] = least(p->tile[a], whole - t.at[a]);
+        t.size[a] = fab_nn_least(p->tile[a], whole - t.at[a]);
         t.from[a] = t.at[a] * stride - kernel / 2;
         t.halo[a] = (t.size[a] - 1) * stride + kernel;
     }
@@ -141,9 +136,9 @@ static void conv_task(void *ctx, int64_t index, int worker)
         return;
     }
     fab_nn_load_tile(r, &t);
-    const int end = least((t.group + 1) * r->p->group, r->op->out_blocks);
+    const int end = fab_nn_least((t.group + 1) * r->p->group, r->op->out_blocks);
     for (int ob = t.group * r->p->group; ob < end; ob += 2)
-        conv_blocks(r, &t, ob, least(2, end - ob));
+        conv_blocks(r, &t, ob, fab_nn_least(2, end - ob));
 }
 
 /* Scale and shift of the tensor's instance norm from the tiles' statistics. */

@@ -51,11 +51,6 @@ typedef struct stream_plane {
     void *sink_ctx;
 } stream_plane;
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* ---- where everything lies ------------------------------------------------------------------- */
 
 static fab_status plan_ring(const fab_net *net, int i, const int size[3], ring *r, fab_error *err)
@@ -186,7 +181,7 @@ static void sink_row(const stream_plane *p, int y, int worker)
 static int classes_of(const stream_plane *p)
 {
     const int d = p->s->net->ops[p->op].kernel[1] > 1 ? p->s->net->ops[p->op].dilation[1] : 1;
-    return least(d, p->s->size[1]);
+    return fab_nn_least(d, p->s->size[1]);
 }
 
 static int chunks_of(const stream_plane *p, int classes)
@@ -201,7 +196,7 @@ static void rows_task(void *ctx, int64_t index, int worker)
     fab_stream *s = p->s;
     const int classes = classes_of(p), chunk = (int)index / classes;
     const int first = (int)index % classes + chunk * TASK_ROWS * classes;
-    const int last = least(s->size[1], first + TASK_ROWS * classes);
+    const int last = fab_nn_least(s->size[1], first + TASK_ROWS * classes);
     const bool head = p->op + 1 == s->net->op_count;
     const ring *next = &s->rings[head ? 0 : p->op + 1];
     for (int y = first; y < last; y += classes) {
@@ -235,7 +230,7 @@ static bool advance(stream_plane *p, int *made)
 {
     const ring *r = &p->s->rings[p->op];
     const int depth = p->s->size[0];
-    if (*made == depth || least(*made + r->pad[0] + 1, depth) > r->done) return false;
+    if (*made == depth || fab_nn_least(*made + r->pad[0] + 1, depth) > r->done) return false;
     const int classes = classes_of(p);
     p->z = (*made)++;
     set_taps(p);

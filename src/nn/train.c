@@ -42,7 +42,7 @@ static bool add_params(fab_trainer *t)
 
 static size_t tensor_floats(const fab_trainer *t, int tensor)
 {
-    return (size_t)fab_train_volume(fab_train_plan(t, tensor - 1)->out_size) *
+    return (size_t)fab_nn_volume(fab_train_plan(t, tensor - 1)->out_size) *
            (size_t)t->net->ops[tensor - 1].out_blocks * FAB_NN_BLOCK;
 }
 
@@ -88,7 +88,7 @@ static void measure(fab_trainer *t, size_t *winograd, size_t *partials)
         if (flipped > t->flipped_floats) t->flipped_floats = flipped;
         if (sums > t->sums_count) t->sums_count = sums;
         if (!fab_train_mirror_plan(t, i, &p)) continue;
-        const size_t tiles = (size_t)fab_train_volume(p.tiles) * (size_t)op->blocks;
+        const size_t tiles = (size_t)fab_nn_volume(p.tiles) * (size_t)op->blocks;
         const size_t points = (size_t)FAB_WINOGRAD_POINTS * (size_t)op->blocks *
                               (size_t)op->outputs * FAB_NN_BLOCK;
         if (tiles > *partials) *partials = tiles;
@@ -180,7 +180,7 @@ static void keep_logits(void *ctx, int z, int y, int x0, int count, const float 
 {
     const fab_trainer *t = ctx;
     const int *size = t->session->plan.size[0], head = t->net->op_count;
-    const ptrdiff_t voxels = (ptrdiff_t)fab_train_volume(size);
+    const ptrdiff_t voxels = (ptrdiff_t)fab_nn_volume(size);
     float *to = fab_train_gradient(t, head) +
                 (((ptrdiff_t)z * size[1] + y) * size[2] + x0) * FAB_NN_BLOCK;
     for (int b = 0; b < t->net->ops[head - 1].out_blocks; b++)
@@ -192,7 +192,7 @@ static void keep_logits(void *ctx, int z, int y, int x0, int count, const float 
 
 static fab_status check_labels(const fab_trainer *t, const uint16_t *labels, fab_error *err)
 {
-    const int64_t n = fab_train_volume(t->session->plan.size[0]);
+    const int64_t n = fab_nn_volume(t->session->plan.size[0]);
     for (int64_t i = 0; i < n; i++)
         if (labels[i] >= t->net->config.classes && labels[i] != FAB_TRAIN_IGNORE)
             FAB_FAIL(err, FAB_ERR_ARG, "label %d in training: the network has %d classes",
@@ -294,7 +294,7 @@ static void add_vector(tensor_list *l, const char *name, const char *leaf, int c
 /* The packed values of an operation's kernel to [out][in][tap], or [in][out][tap] of UP. */
 static void add_kernel(tensor_list *l, const fab_net_op *op, const char *name, const float *from)
 {
-    const int inputs = fab_train_channels(op, op->blocks), *k = op->kernel;
+    const int inputs = fab_nn_inputs(op), *k = op->kernel;
     const int taps = k[0] * k[1] * k[2];
     const bool up = op->kind == FAB_OP_UP;
     const int64_t shape[5] = {up ? inputs : op->outputs, up ? op->outputs : inputs, k[0], k[1],
@@ -306,7 +306,7 @@ static void add_kernel(tensor_list *l, const fab_net_op *op, const char *name, c
         int c = up ? first : second, block = 0;
         while (c >= op->channels[block]) c -= op->channels[block++];
         const int inner = up ? 1 : taps, ob = o / FAB_NN_BLOCK;
-        const ptrdiff_t row = (ptrdiff_t)fab_train_channels(op, block) * inner +
+        const ptrdiff_t row = (ptrdiff_t)fab_nn_channels_before(op, block) * inner +
                               (up ? 0 : tap * op->channels[block]) + c;
         to[i] = from[(up ? tap * op->out_blocks + ob : ob) * op->weights_stride +
                      row * FAB_NN_BLOCK + o % FAB_NN_BLOCK];

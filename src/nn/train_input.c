@@ -42,18 +42,6 @@ typedef struct input_run {
     float *to;
 } input_run;
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-int fab_train_channels(const fab_net_op *op, int block)
-{
-    int sum = 0;
-    for (int i = 0; i < block && i < op->blocks; i++) sum += op->channels[i];
-    return sum;
-}
-
 /* Which taps reach the inputs at `place`, and from how far. */
 static void list_taps(const input_run *r, input_class *c)
 {
@@ -92,7 +80,7 @@ static void plan_input(const fab_trainer *t, int index, input_run *r)
         r->many[a] = up ? r->op->stride[a] : 1;
         r->step[a] = stride;
         r->classes *= stride;
-        r->tile[a] = least(most[a], r->grid[a]);
+        r->tile[a] = fab_nn_least(most[a], r->grid[a]);
         r->tiles[a] = (r->grid[a] + r->tile[a] - 1) / r->tile[a];
         r->halo[a] = r->tile[a] * r->many[a] + 2 * r->low;
     }
@@ -116,20 +104,20 @@ size_t fab_train_input_scratch(const fab_trainer *t, int op)
 {
     input_run r;
     plan_input(t, op, &r);
-    return (size_t)(fab_train_volume(r.halo) * r.op->out_blocks * FAB_NN_BLOCK);
+    return (size_t)(fab_nn_volume(r.halo) * r.op->out_blocks * FAB_NN_BLOCK);
 }
 
 /* ---- weights turned round: [input block][class][output block][tap][o][16] ------------------- */
 
 static int block_channels(const fab_net_op *op, int ob)
 {
-    return least(FAB_NN_BLOCK, op->outputs - ob * FAB_NN_BLOCK);
+    return fab_nn_least(FAB_NN_BLOCK, op->outputs - ob * FAB_NN_BLOCK);
 }
 
 /* From 16 inputs of a block to output o, by tap `tap` of the kernel. */
 static void flip_one(const fab_net_op *op, int block, int o, int tap, float *to)
 {
-    const int channels = op->channels[block], before = fab_train_channels(op, block);
+    const int channels = op->channels[block], before = fab_nn_channels_before(op, block);
     const int ob = o / FAB_NN_BLOCK, taps = op->kind == FAB_OP_UP ? 1 : op->taps;
     const int at = op->kind == FAB_OP_UP ? tap * op->out_blocks + ob : ob;
     const int t = op->kind == FAB_OP_UP ? 0 : tap;
@@ -160,7 +148,7 @@ static void load_results(const input_run *r, const int at[3], float *scratch)
     for (int a = 0; a < 3; a++) from[a] = at[a] * r->many[a] - r->low;
     n[0] = r->halo[0], n[1] = r->halo[1], n[2] = r->halo[2];
     const int left = from[2] < 0 ? -from[2] : 0;
-    const int right = least(from[2] + n[2], r->near[2]) - from[2];
+    const int right = fab_nn_least(from[2] + n[2], r->near[2]) - from[2];
     const size_t voxel = FAB_NN_BLOCK * sizeof(float);
     for (int ob = 0; ob < r->op->out_blocks; ob++)
         for (int i = 0; i < n[0] * n[1]; i++, scratch += (ptrdiff_t)n[2] * FAB_NN_BLOCK) {
@@ -181,8 +169,8 @@ static void load_results(const input_run *r, const int at[3], float *scratch)
 static void class_rows(const input_run *r, const input_class *c, const int at[3],
                        const int size[3], const float *scratch)
 {
-    const ptrdiff_t voxels = fab_train_volume(r->far);
-    fab_conv_row row = {.in_block = (ptrdiff_t)fab_train_volume(r->halo) * FAB_NN_BLOCK,
+    const ptrdiff_t voxels = fab_nn_volume(r->far);
+    fab_conv_row row = {.in_block = (ptrdiff_t)fab_nn_volume(r->halo) * FAB_NN_BLOCK,
                         .tap = c->tap, .channels = r->channels, .taps = c->taps,
                         .blocks = r->op->out_blocks, .in_step = r->many[2] * FAB_NN_BLOCK,
                         .out_step = (ptrdiff_t)r->step[2] * FAB_NN_BLOCK, .count = size[2],
@@ -211,7 +199,7 @@ static void input_task(void *ctx, int64_t index, int worker)
                        i % n[2] * r->tile[2]};
     int size[3];
     float *scratch = r->t->scratch + (size_t)worker * r->t->scratch_floats;
-    for (int a = 0; a < 3; a++) size[a] = least(r->tile[a], r->grid[a] - at[a]);
+    for (int a = 0; a < 3; a++) size[a] = fab_nn_least(r->tile[a], r->grid[a] - at[a]);
     load_results(r, at, scratch);
     for (int c = 0; c < r->classes; c++) class_rows(r, &r->class[c], at, size, scratch);
 }
@@ -227,7 +215,7 @@ static void run_direct(fab_trainer *t, int index, const float *from, float *to)
     r.to = to;
     for (int ob = 0; ob < r.op->out_blocks; ob++) channels[ob] = block_channels(r.op, ob);
     fab_parallel_for(r.op->blocks, flip_task, &r);
-    fab_parallel_for(fab_train_volume(r.tiles), input_task, &r);
+    fab_parallel_for(fab_nn_volume(r.tiles), input_task, &r);
 }
 
 /* ---- as a convolution of its own ------------------------------------------------------------ */
@@ -292,7 +280,7 @@ void fab_train_input_gradient(fab_trainer *t, int index)
     const fab_net_op *op = &t->net->ops[index];
     const int first = op->source[0];
     if (first == 0) return;
-    const int64_t floats = fab_train_volume(fab_train_plan(t, index)->in_size) * op->blocks *
+    const int64_t floats = fab_nn_volume(fab_train_plan(t, index)->in_size) * op->blocks *
                            FAB_NN_BLOCK;
     const bool add = t->written[first];
     float *to = add ? t->gradients + t->spare : fab_train_gradient(t, first);

@@ -44,11 +44,6 @@ struct fab_trainer {
 
 #define FAB_TRAIN_LANES 8 /* partial sums of weight gradients: fixed, so are the results */
 
-static inline int64_t fab_train_volume(const int n[3])
-{
-    return (int64_t)n[0] * n[1] * n[2];
-}
-
 /* Sizes of an operation's sources and result; of a tensor's gradient, floats. */
 static inline const fab_op_plan *fab_train_plan(const fab_trainer *t, int op)
 {
@@ -59,9 +54,6 @@ static inline float *fab_train_gradient(const fab_trainer *t, int tensor)
 {
     return t->gradients + t->gradient_at[tensor];
 }
-
-/* The input channels before `block`, and all of them. */
-int fab_train_channels(const fab_net_op *op, int block);
 
 /* Gradient of operation `op`'s sources from that of its result, added where there is one already;
  * nothing for the network's input. */

@@ -193,7 +193,7 @@ void fab_train_logits(fab_trainer *t, const uint16_t *labels, const float *class
                   .logits = fab_train_gradient(t, t->net->op_count),
                   .classes = t->net->config.classes,
                   .blocks = fab_nn_blocks(t->net->config.classes),
-                  .plane = (int64_t)size[1] * size[2], .voxels = fab_train_volume(size),
+                  .plane = (int64_t)size[1] * size[2], .voxels = fab_nn_volume(size),
                   .scale = scale};
     fab_parallel_for(size[0], softmax_task, &r);
     double *sums = plane_sums(&r, 0);

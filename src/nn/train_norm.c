@@ -60,7 +60,7 @@ static void apply_task(void *ctx, int64_t index, int worker)
 {
     const norm_run *r = ctx;
     const int planes = r->p->out_size[0];
-    const double count = (double)fab_train_volume(r->p->out_size);
+    const double count = (double)fab_nn_volume(r->p->out_size);
     const double *sums = r->t->sums + index / planes * planes * 2 * FAB_NN_BLOCK;
     fab_back_row row = row_of(r, index);
     (void)worker;

@@ -27,16 +27,6 @@ typedef struct weights_run {
     const float *result;  /* gradient */
 } weights_run;
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int ceil_div(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
 static void plan_weights(const fab_trainer *t, int index, weights_run *r)
 {
     const int most[3] = {TILE_Z, TILE_Y, TILE_X};
@@ -51,16 +41,17 @@ static void plan_weights(const fab_trainer *t, int index, weights_run *r)
     r->taps = r->up ? 1 : op->taps;
     for (int a = 0; a < 3; a++) {
         r->grid[a] = r->up ? r->p.in_size[a] : r->p.out_size[a];
-        r->p.tile[a] = least(most[a], r->grid[a]);
-        r->p.tiles[a] = ceil_div(r->grid[a], r->p.tile[a]);
+        r->p.tile[a] = fab_nn_least(most[a], r->grid[a]);
+        r->p.tiles[a] = fab_nn_ceil_div(r->grid[a], r->p.tile[a]);
         r->p.halo[a] = conv ? (r->p.tile[a] - 1) * op->stride[a] + op->kernel[a] : r->p.tile[a];
     }
-    const int tiles = (int)fab_train_volume(r->p.tiles);
-    r->lanes = least(FAB_TRAIN_LANES, tiles);
-    r->group = 2 * ceil_div(ceil_div(op->out_blocks, 2), ceil_div(FAB_TRAIN_LANES, r->lanes));
-    r->groups = ceil_div(op->out_blocks, r->group);
+    const int tiles = (int)fab_nn_volume(r->p.tiles);
+    r->lanes = fab_nn_least(FAB_TRAIN_LANES, tiles);
+    r->group = 2 * fab_nn_ceil_div(fab_nn_ceil_div(op->out_blocks, 2),
+                                   fab_nn_ceil_div(FAB_TRAIN_LANES, r->lanes));
+    r->groups = fab_nn_ceil_div(op->out_blocks, r->group);
     r->count = t->params[index][FAB_PARAM_WEIGHTS].count;
-    r->result_at = (size_t)(fab_train_volume(r->p.halo) * FAB_NN_BLOCK * op->blocks);
+    r->result_at = (size_t)(fab_nn_volume(r->p.halo) * FAB_NN_BLOCK * op->blocks);
 }
 
 size_t fab_train_weight_scratch(const fab_trainer *t, int op)
@@ -69,7 +60,7 @@ size_t fab_train_weight_scratch(const fab_trainer *t, int op)
     fab_op_plan p;
     if (fab_winograd_gradient_plan(&t->net->ops[op], fab_train_plan(t, op), &p)) return p.scratch;
     plan_weights(t, op, &r);
-    return r.result_at + (size_t)(fab_train_volume(r.p.tile) * r.group * FAB_NN_BLOCK);
+    return r.result_at + (size_t)(fab_nn_volume(r.p.tile) * r.group * FAB_NN_BLOCK);
 }
 
 size_t fab_train_weight_lanes(const fab_trainer *t, int op)
@@ -93,7 +84,7 @@ static fab_task tile_of(const weights_run *r, int tile, float *scratch)
         const int stride = op->kind == FAB_OP_CONV ? op->stride[a] : 1;
         const int kernel = op->kind == FAB_OP_CONV ? op->kernel[a] : 1;
         t.at[a] = at[a] * r->p.tile[a];
-        t.size[a] = least(r->p.tile[a], r->grid[a] - t.at[a]);
+        t.size[a] = fab_nn_least(r->p.tile[a], r->grid[a] - t.at[a]);
         t.from[a] = t.at[a] * stride - kernel / 2;
         t.halo[a] = (t.size[a] - 1) * stride + kernel;
     }
@@ -142,14 +133,14 @@ static void add_tap(const product *k, int ob, int block, int tap)
     const ptrdiff_t first = ((ptrdiff_t)tap / (kernel[1] * kernel[2]) * halo[1] +
                              tap / kernel[2] % kernel[1]) * halo[2] + tap % kernel[2];
     const ptrdiff_t row = (k->position * op->out_blocks + k->first + ob) * op->weights_stride;
-    const ptrdiff_t at = (ptrdiff_t)fab_train_channels(op, block) * r->taps +
+    const ptrdiff_t at = (ptrdiff_t)fab_nn_channels_before(op, block) * r->taps +
                          tap * op->channels[block];
     fab_outer o = {.in_row = (ptrdiff_t)s[1] * halo[2] * pitch, .in_step = s[2] * pitch,
                    .result_pair = plane * n[0], .to = k->lane + row + at * FAB_NN_BLOCK,
                    .to_pair = op->weights_stride, .rows = n[1], .count = n[2],
                    .channels = op->channels[block], .pair = ob + 1 < k->blocks};
     for (int z = 0; z < n[0]; z++) {
-        o.in = k->input + (block * (ptrdiff_t)fab_train_volume(halo) + first +
+        o.in = k->input + (block * (ptrdiff_t)fab_nn_volume(halo) + first +
                            (ptrdiff_t)z * s[0] * halo[1] * halo[2]) * pitch;
         o.result = k->result + (ob * n[0] + z) * plane;
         r->t->net->kernels->train->outer(&o);
@@ -161,12 +152,12 @@ static void lane_task(void *ctx, int64_t index, int worker)
     const weights_run *r = ctx;
     const fab_net_op *op = r->forward.op;
     const int lane = (int)(index / r->groups), *k = op->kernel;
-    const int tiles = (int)fab_train_volume(r->p.tiles);
+    const int tiles = (int)fab_nn_volume(r->p.tiles);
     float *scratch = r->t->scratch + (size_t)worker * r->t->scratch_floats;
     product p = {.r = r, .input = scratch, .result = scratch + r->result_at,
                  .lane = r->t->lanes + (size_t)lane * r->count,
                  .first = (int)(index % r->groups) * r->group};
-    p.blocks = least(r->group, op->out_blocks - p.first);
+    p.blocks = fab_nn_least(r->group, op->out_blocks - p.first);
     for (int tile = lane; tile < tiles; tile += r->lanes) {
         const fab_task t = tile_of(r, tile, scratch);
         p.t = &t;
@@ -176,7 +167,7 @@ static void lane_task(void *ctx, int64_t index, int worker)
                                   r->up ? p.position / k[2] % k[1] : 0,
                                   r->up ? p.position % k[2] : 0};
             load_result(r, &t, p.first, p.blocks, place, scratch + r->result_at);
-            for (int i = 0; i < ceil_div(p.blocks, 2) * op->blocks * r->taps; i++)
+            for (int i = 0; i < fab_nn_ceil_div(p.blocks, 2) * op->blocks * r->taps; i++)
                 add_tap(&p, i / (op->blocks * r->taps) * 2, i / r->taps % op->blocks, i % r->taps);
         }
     }
@@ -189,10 +180,10 @@ static void bias_task(void *ctx, int64_t index, int worker)
     const weights_run *r = ctx;
     const int *n = r->p.out_size;
     float *to = r->t->params[r->forward.index][FAB_PARAM_BIAS].gradient + index * FAB_NN_BLOCK;
-    const float *from = r->result + index * fab_train_volume(n) * FAB_NN_BLOCK;
+    const float *from = r->result + index * fab_nn_volume(n) * FAB_NN_BLOCK;
     double sums[FAB_NN_BLOCK] = {0};
     (void)worker;
-    for (int64_t v = 0; v < fab_train_volume(n) * FAB_NN_BLOCK; v += FAB_NN_BLOCK)
+    for (int64_t v = 0; v < fab_nn_volume(n) * FAB_NN_BLOCK; v += FAB_NN_BLOCK)
         for (int c = 0; c < FAB_NN_BLOCK; c++) sums[c] += (double)from[v + c];
     for (int c = 0; c < FAB_NN_BLOCK; c++) to[c] += (float)sums[c];
 }
@@ -236,8 +227,8 @@ static bool run_winograd(fab_trainer *t, int index)
     const fab_net_op *op = &t->net->ops[index];
     if (!fab_winograd_gradient_plan(op, fab_train_plan(t, index), &g.p)) return false;
     g.forward = (fab_run_op){t->session, op, &g.p, index};
-    g.tiles = (int)fab_train_volume(g.p.tiles);
-    g.lanes = least(FAB_TRAIN_LANES, g.tiles);
+    g.tiles = (int)fab_nn_volume(g.p.tiles);
+    g.lanes = fab_nn_least(FAB_TRAIN_LANES, g.tiles);
     g.count = fab_winograd_gradient_floats(op);
     memset(t->lanes, 0, (size_t)g.lanes * g.count * sizeof *t->lanes);
     fab_parallel_for(g.lanes, winograd_lane_task, &g);

@@ -19,20 +19,10 @@
 #define TILE_Y 12         /* with 16 along x: 48 tiles a layer, whole groups of the kernels' 12 */
 #define LINE 16           /* floats added to a point's stride, so that points differ in cache set */
 
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int ceil_div(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
 /* The parts of `whole` of at most `most` voxels each: their size, even. */
 static int even_part(int whole, int most)
 {
-    const int part = ceil_div(whole, ceil_div(whole, most));
+    const int part = fab_nn_ceil_div(whole, fab_nn_ceil_div(whole, most));
     return part + part % 2;
 }
 
@@ -65,13 +55,6 @@ static ptrdiff_t out_point(const fab_op_plan *p)
     return (ptrdiff_t)p->group * layer_tiles(p) * FAB_NN_BLOCK + LINE;
 }
 
-static int input_channels(const fab_net_op *op)
-{
-    int sum = 0;
-    for (int b = 0; b < op->blocks; b++) sum += op->channels[b];
-    return sum;
-}
-
 bool fab_winograd_plan(const fab_net_op *op, const int size[3], bool rows, fab_op_plan *p)
 {
     if (!applies(op, size)) return false;
@@ -79,16 +62,16 @@ bool fab_winograd_plan(const fab_net_op *op, const int size[3], bool rows, fab_o
     p->pitch = FAB_NN_BLOCK;
     p->tile[1] = even_part(size[1], TILE_Y);
     p->tile[2] = even_part(size[2], op->blocks <= 4 ? 16 : 32);
-    const int columns = ceil_div(size[1], p->tile[1]) * ceil_div(size[2], p->tile[2]);
-    const int deep = size[0] / ceil_div(TASKS_WANTED, columns);
+    const int columns = fab_nn_ceil_div(size[1], p->tile[1]) * fab_nn_ceil_div(size[2], p->tile[2]);
+    const int deep = size[0] / fab_nn_ceil_div(TASKS_WANTED, columns);
     p->tile[0] = even_part(size[0], deep < 4 ? 4 : deep);
-    for (int a = 0; a < 3; a++) p->tiles[a] = ceil_div(size[a], p->tile[a]);
+    for (int a = 0; a < 3; a++) p->tiles[a] = fab_nn_ceil_div(size[a], p->tile[a]);
     const int tiles = p->tiles[0] * p->tiles[1] * p->tiles[2];
-    p->group = ceil_div(op->out_blocks, ceil_div(TASKS_WANTED, tiles));
+    p->group = fab_nn_ceil_div(op->out_blocks, fab_nn_ceil_div(TASKS_WANTED, tiles));
     if (p->group < 4) p->group = 4;
     p->group += p->group % 2;
     if (p->group > op->out_blocks) p->group = op->out_blocks;
-    p->groups = ceil_div(op->out_blocks, p->group);
+    p->groups = fab_nn_ceil_div(op->out_blocks, p->group);
     p->halo[0] = 2; /* loaded at a time */
     p->halo[1] = p->tile[1] + 2;
     p->halo[2] = p->tile[2] + 2;
@@ -100,7 +83,7 @@ bool fab_winograd_plan(const fab_net_op *op, const int size[3], bool rows, fab_o
 
 size_t fab_winograd_weights(const fab_net_op *op)
 {
-    return (size_t)FAB_WINOGRAD_POINTS * (size_t)op->out_blocks * (size_t)input_channels(op) *
+    return (size_t)FAB_WINOGRAD_POINTS * (size_t)op->out_blocks * (size_t)fab_nn_inputs(op) *
            FAB_NN_BLOCK;
 }
 
@@ -131,11 +114,10 @@ void fab_winograd_weights_task(void *ctx, int64_t index, int worker)
     const fab_run_op *r = ctx;
     const fab_net_op *op = r->op;
     const int ob = (int)(index / op->blocks), block = (int)(index % op->blocks);
-    const int inputs = input_channels(op), channels = op->channels[block];
+    const int inputs = fab_nn_inputs(op), channels = op->channels[block];
     float a[64][FAB_NN_BLOCK], b[64][FAB_NN_BLOCK];
-    int before = 0;
+    const int before = fab_nn_channels_before(op, block);
     (void)worker;
-    for (int k = 0; k < block; k++) before += op->channels[k];
     const float *from = (const float *)op->weights + ob * op->weights_stride +
                         before * 27 * FAB_NN_BLOCK;
     float *to = r->s->winograd + ((ptrdiff_t)ob * inputs + before) * FAB_NN_BLOCK;
@@ -192,14 +174,14 @@ static void multiply(const column *c)
     static const int32_t tap = 0;
     const fab_net_op *op = c->r->op;
     const ptrdiff_t tiles = (ptrdiff_t)c->rows * c->along * FAB_NN_BLOCK;
-    const ptrdiff_t weights = (ptrdiff_t)input_channels(op) * FAB_NN_BLOCK;
+    const ptrdiff_t weights = (ptrdiff_t)fab_nn_inputs(op) * FAB_NN_BLOCK;
     const ptrdiff_t to = out_point(c->r->p), from = in_point(op, c->r->p);
     fab_conv_row row = {.in_block = tiles, .tap = &tap, .channels = op->channels, .taps = 1,
                         .blocks = op->blocks, .in_step = FAB_NN_BLOCK, .out_step = FAB_NN_BLOCK,
                         .count = c->rows * c->along, .pair_weights = weights, .pair_out = tiles};
     for (int k = 0; k < FAB_WINOGRAD_POINTS; k++)
         for (int ob = 0; ob < c->blocks; ob += 2) {
-            const int last = least(c->first + ob + 2, c->first + c->blocks);
+            const int last = fab_nn_least(c->first + ob + 2, c->first + c->blocks);
             row.pair = ob + 1 < c->blocks;
             row.half = op->outputs - (last - 1) * FAB_NN_BLOCK <= FAB_NN_BLOCK / 2;
             row.in = c->v + k * from;
@@ -252,7 +234,7 @@ static column column_of(const fab_run_op *r, const fab_task *t)
                 .v = t->scratch + 2 * pair, .rows = t->size[1] / 2, .along = t->size[2] / 2,
                 .first = t->group * p->group};
     c.m = c.v + FAB_WINOGRAD_POINTS * in_point(r->op, p);
-    c.blocks = least(p->group, r->op->out_blocks - c.first);
+    c.blocks = fab_nn_least(p->group, r->op->out_blocks - c.first);
     return c;
 }
 
@@ -356,8 +338,7 @@ void fab_winograd_gradient_finish(const fab_net_op *op, int ob, int block, const
 {
     const int channels = op->channels[block];
     float a[FAB_WINOGRAD_POINTS][FAB_NN_BLOCK], b[FAB_WINOGRAD_POINTS][FAB_NN_BLOCK];
-    int before = 0;
-    for (int k = 0; k < block; k++) before += op->channels[k];
+    const int before = fab_nn_channels_before(op, block);
     float *to = gradient + ob * op->weights_stride + before * 27 * FAB_NN_BLOCK;
     for (int c = 0; c < channels; c++) {
         for (int k = 0; k < FAB_WINOGRAD_POINTS; k++)

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fabrica/archive.h"
 #include "fabrica/brainchop.h"
@@ -176,6 +177,18 @@ static fab_status choose_task(adding *a, fab_error *err)
     return FAB_OK;
 }
 
+/* A model.json that cannot be read says why; it might have been brainchop's. */
+static fab_status nothing_found(const adding *a, fab_error *err)
+{
+    FAB_AUTO(fab_json_free) fab_json *model = NULL;
+    char path[FAB_MAX_PATH_BYTES];
+    FAB_TRY(fab_path_join(path, sizeof path, a->source, "model.json", err));
+    if (access(path, F_OK) == 0) FAB_TRY(fab_json_load_file(path, &model, err));
+    FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net result (plans.json, dataset.json and "
+             "fold_N/checkpoint_final.pth), no folder of such, and no network of brainchop's "
+             "(model.json)", a->o->path);
+}
+
 static fab_status find_source(adding *a, fab_error *err)
 {
     copy_path(a->o->path, a->source, sizeof a->source);
@@ -188,10 +201,7 @@ static fab_status find_source(adding *a, fab_error *err)
     FAB_TRY(find_brainchop(a, a->source, err));
     if (a->brainchop) return FAB_OK;
     FAB_TRY(find_datasets(a, a->source, 0, err));
-    if (a->count == 0)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: no nnU-Net result (plans.json, dataset.json and "
-                 "fold_N/checkpoint_final.pth), no folder of such, and no network of brainchop's "
-                 "(model.json)", a->o->path);
+    if (a->count == 0) return nothing_found(a, err);
     qsort(a->dataset, (size_t)a->count, sizeof *a->dataset, by_text);
     return choose_task(a, err);
 }
