@@ -76,8 +76,8 @@ expect "verify" 0 "three 1: ok" "$FABRICA" model verify --models own
 holds "only what is used is copied" sh -c '[ "$(ls own/three own/three/brainchop | tr "\n" " ")" = "own/three: brainchop model.json  own/three/brainchop: colormap.json model.bin model.json " ]'
 python3 -c 'import shutil; shutil.make_archive("zipped", "zip", ".", "three")'
 expect "add a zip" 0 "added zipped to own: 1 part(s), 2 structures" "$FABRICA" model add zipped.zip --models own
-cp -r three cut && chmod -R u+w cut && head -c 300 three/model.json >cut/model.json
-expect "a description cut short" 3 "model.json: not valid JSON" "$FABRICA" model add cut --models own
+cp -r three torn && head -c 300 three/model.json >torn/model.json
+expect "a description cut short" 3 "model.json: not valid JSON" "$FABRICA" model add torn --models own
 expect "names that nobody gave" 0 "called class_N" "$FABRICA" model add nameless --models own
 
 expect "segment a T1" 0 "brain_stem" "$FABRICA" segment t1.nii.gz --models own -m three -o labels.nii.gz
