@@ -103,6 +103,16 @@ void fab_tensor_to_f32(fab_tensor_dtype dtype, const void *from, float *to, size
  * the data is covered without holes or overlap, every value is finite. Messages name the file and
  * the tensor. */
 fab_status fab_tensors_read_safetensors(const fab_reader *r, fab_tensors **out, fab_error *err);
+/* Several sets in one file, F32, each name behind its set's prefix. Atomic. */
+typedef struct fab_tensors_named {
+    const char *prefix; /* "" or "average." */
+    const fab_tensors *tensors;
+} fab_tensors_named;
+fab_status fab_tensors_write_safetensors(const fab_tensors_named *sets, size_t count,
+                                         const char *path, fab_error *err);
+/* Those of t whose names begin with prefix, without it. Values are copied. */
+fab_status fab_tensors_take(const fab_tensors *t, const char *prefix, fab_tensors **out,
+                            fab_error *err);
 fab_tensors *fab_tensors_free(fab_tensors *t);
 FAB_DEFINE_AUTO(fab_tensors, fab_tensors_free)
 size_t fab_tensors_count(const fab_tensors *t);
@@ -156,6 +166,9 @@ fab_status fab_unet_config_from_json(const fab_json *architecture, fab_unet_conf
 void fab_unet_config_divisor(const fab_unet_config *c, int divisor[3]);
 
 typedef struct fab_net fab_net; /* immutable once built; shared by threads */
+/* Random weights, uniform in -0.5..0.5, for every tensor of such a network under nnU-Net's names.
+ * All share one block of values: the engine copies and repacks what it takes. */
+fab_status fab_unet_random_weights(const fab_unet_config *c, fab_tensors **out, fab_error *err);
 /* Takes the tensors it needs (names as nnU-Net writes them) and repacks them; `weights` may be
  * freed afterwards. `isa` must run here (FAB_ERR_UNSUPPORTED else); every field of `c` is checked
  * against what is stated above. */
@@ -298,14 +311,32 @@ fab_status fab_trainer_gradient(fab_trainer *t, const float *input, const uint16
 /* AdamW (Loshchilov and Hutter 2019). */
 typedef struct fab_adamw {
     double rate, beta1, beta2, eps, decay; /* decay: of weights only, not of bias, gamma, beta */
+    double clip;    /* largest norm of the whole gradient, which is scaled down to it; 0: any */
+    double average; /* what the average of the weights keeps of itself a step, less in the first
+                       hundred (Polyak and Juditsky 1992) */
 } fab_adamw;
-/* One step with the gradients added up, which are zero afterwards. */
-void fab_trainer_update(fab_trainer *t, const fab_adamw *o);
+/* One step with the gradients added up, which are zero afterwards. Returns their norm; where it is
+ * not finite nothing else happens. */
+double fab_trainer_update(fab_trainer *t, const fab_adamw *o);
+int64_t fab_trainer_steps(const fab_trainer *t);
 
-/* Weights as they are, or the gradients added up since the last update, under nnU-Net's names. A
- * convolution's bias is cancelled by its norm: 0. */
-fab_status fab_trainer_export(const fab_trainer *t, bool gradients, fab_tensors **out,
+/* What a trainer holds for every weight, under nnU-Net's names. A convolution's bias is cancelled
+ * by its norm: 0. */
+typedef enum fab_trainer_part {
+    FAB_TRAINER_WEIGHTS,
+    FAB_TRAINER_AVERAGE,
+    FAB_TRAINER_GRADIENTS, /* added up since the last update */
+    FAB_TRAINER_FIRST,     /* AdamW's moments */
+    FAB_TRAINER_SECOND
+} fab_trainer_part;
+fab_status fab_trainer_export(const fab_trainer *t, fab_trainer_part part, fab_tensors **out,
                               fab_error *err);
+/* The other way; to go on with a run, together with the steps made. FAB_ERR_NOTFOUND or
+ * FAB_ERR_FORMAT naming the tensor that is missing or of another shape; the part may be half
+ * filled then. */
+fab_status fab_trainer_import(fab_trainer *t, fab_trainer_part part, const fab_tensors *from,
+                              fab_error *err);
+void fab_trainer_set_steps(fab_trainer *t, int64_t steps);
 
 #ifdef __cplusplus
 }

@@ -19,8 +19,11 @@ static bool add_param(fab_trainer *t, int op, fab_param_kind kind, void *value, 
 {
     fab_param *p = &t->params[op][kind];
     if (!value) return true;
-    *p = (fab_param){value, floats(t, count), floats(t, count), floats(t, count), count};
-    return p->gradient && p->first && p->second;
+    *p = (fab_param){.value = value, .gradient = floats(t, count), .first = floats(t, count),
+                     .second = floats(t, count), .average = floats(t, count), .count = count};
+    if (!p->gradient || !p->first || !p->second || !p->average) return false;
+    memcpy(p->average, p->value, count * sizeof *p->average);
+    return true;
 }
 
 static bool add_params(fab_trainer *t)
@@ -133,6 +136,7 @@ fab_trainer *fab_trainer_free(fab_trainer *t)
             fab_free(t->params[i][k].gradient);
             fab_free(t->params[i][k].first);
             fab_free(t->params[i][k].second);
+            fab_free(t->params[i][k].average);
         }
     fab_free(t->gradients);
     fab_free(t->flipped);
@@ -223,7 +227,8 @@ fab_status fab_trainer_gradient(fab_trainer *t, const float *input, const uint16
 
 typedef struct adam_run {
     const fab_param *p;
-    double rate, decay, beta1, beta2, eps, first, second;
+    double rate, decay, scale, first, second, average; /* first, second: bias corrections */
+    const fab_adamw *o;
 } adam_run;
 
 #define ADAM_PART 16384
@@ -231,145 +236,73 @@ typedef struct adam_run {
 static void adam_task(void *ctx, int64_t index, int worker)
 {
     const adam_run *a = ctx;
+    const fab_param *p = a->p;
     const size_t begin = (size_t)index * ADAM_PART;
-    const size_t end = begin + ADAM_PART < a->p->count ? begin + ADAM_PART : a->p->count;
-    const float b1 = (float)a->beta1, b2 = (float)a->beta2, keep = (float)(1 - a->rate * a->decay);
+    const size_t end = begin + ADAM_PART < p->count ? begin + ADAM_PART : p->count;
+    const float b1 = (float)a->o->beta1, b2 = (float)a->o->beta2, eps = (float)a->o->eps;
     const float rate = (float)(a->rate / a->first), second = (float)(1 / a->second);
+    const float keep = (float)(1 - a->rate * a->decay), scale = (float)a->scale;
+    const float slow = (float)a->average;
     (void)worker;
     for (size_t i = begin; i < end; i++) {
-        const float g = a->p->gradient[i];
-        const float m = a->p->first[i] = b1 * a->p->first[i] + (1 - b1) * g;
-        const float v = a->p->second[i] = b2 * a->p->second[i] + (1 - b2) * g * g;
-        a->p->value[i] = keep * a->p->value[i] - rate * m / (sqrtf(v * second) + (float)a->eps);
-        a->p->gradient[i] = 0;
+        const float g = p->gradient[i] * scale;
+        const float m = p->first[i] = b1 * p->first[i] + (1 - b1) * g;
+        const float v = p->second[i] = b2 * p->second[i] + (1 - b2) * g * g;
+        p->value[i] = keep * p->value[i] - rate * m / (sqrtf(v * second) + eps);
+        p->average[i] = slow * p->average[i] + (1 - slow) * p->value[i];
+        p->gradient[i] = 0;
     }
 }
 
-void fab_trainer_update(fab_trainer *t, const fab_adamw *o)
+static double gradient_norm(const fab_trainer *t)
 {
-    t->steps++;
+    double sum = 0;
     for (int i = 0; i < t->net->op_count; i++)
         for (int k = 0; k < FAB_PARAM_KINDS; k++) {
             const fab_param *p = &t->params[i][k];
-            adam_run a = {p, o->rate, k == FAB_PARAM_WEIGHTS ? o->decay : 0, o->beta1, o->beta2,
-                          o->eps, 1 - pow(o->beta1, (double)t->steps),
-                          1 - pow(o->beta2, (double)t->steps)};
+            for (size_t j = 0; j < p->count; j++) sum += (double)p->gradient[j] * p->gradient[j];
+        }
+    return sqrt(sum);
+}
+
+static void forget_gradients(fab_trainer *t)
+{
+    for (int i = 0; i < t->net->op_count; i++)
+        for (int k = 0; k < FAB_PARAM_KINDS; k++) {
+            const fab_param *p = &t->params[i][k];
+            if (p->count) memset(p->gradient, 0, p->count * sizeof *p->gradient);
+        }
+}
+
+double fab_trainer_update(fab_trainer *t, const fab_adamw *o)
+{
+    const double norm = gradient_norm(t);
+    if (!isfinite(norm)) {
+        forget_gradients(t);
+        return norm;
+    }
+    t->steps++;
+    const double early = (double)(t->steps + 1) / (double)(t->steps + 10);
+    for (int i = 0; i < t->net->op_count; i++)
+        for (int k = 0; k < FAB_PARAM_KINDS; k++) {
+            const fab_param *p = &t->params[i][k];
+            adam_run a = {p, o->rate, k == FAB_PARAM_WEIGHTS ? o->decay : 0,
+                          o->clip > 0 && norm > o->clip ? o->clip / norm : 1,
+                          1 - pow(o->beta1, (double)t->steps),
+                          1 - pow(o->beta2, (double)t->steps),
+                          o->average < early ? o->average : early, o};
             if (p->count)
                 fab_parallel_for((int64_t)((p->count + ADAM_PART - 1) / ADAM_PART), adam_task, &a);
         }
+    return norm;
 }
 
-/* ---- tensors out ----------------------------------------------------------------------------- */
-
-typedef struct tensor_list {
-    fab_tensor items[FAB_NN_MAX_OPS * 4];
-    char names[FAB_NN_MAX_OPS * 4][FAB_MAX_NAME_BYTES];
-    size_t count, used, room;
-    float *values;
-} tensor_list;
-
-static float *add_tensor(tensor_list *l, const char *name, const char *leaf, int rank,
-                         const int64_t *shape)
+int64_t fab_trainer_steps(const fab_trainer *t)
 {
-    fab_tensor *item = &l->items[l->count];
-    size_t n = 1;
-    snprintf(l->names[l->count], sizeof l->names[0], "%s.%s", name, leaf);
-    *item = (fab_tensor){.name = l->names[l->count], .rank = rank, .values = l->values + l->used};
-    for (int i = 0; i < rank; i++) {
-        item->shape[i] = shape[i];
-        n *= (size_t)shape[i];
-    }
-    l->count++;
-    l->used += n;
-    return l->values ? l->values + l->used - n : NULL;
+    return t->steps;
 }
 
-static void add_vector(tensor_list *l, const char *name, const char *leaf, int count,
-                       const float *from)
+void fab_trainer_set_steps(fab_trainer *t, int64_t steps)
 {
-    float *to = add_tensor(l, name, leaf, 1, (int64_t[]){count});
-    for (int i = 0; to && i < count; i++) to[i] = from ? from[i] : 0.0f;
-}
-
-/* The packed values of an operation's kernel to [out][in][tap], or [in][out][tap] of UP. */
-static void add_kernel(tensor_list *l, const fab_net_op *op, const char *name, const float *from)
-{
-    const int inputs = fab_nn_inputs(op), *k = op->kernel;
-    const int taps = k[0] * k[1] * k[2];
-    const bool up = op->kind == FAB_OP_UP;
-    const int64_t shape[5] = {up ? inputs : op->outputs, up ? op->outputs : inputs, k[0], k[1],
-                              k[2]};
-    float *to = add_tensor(l, name, "weight", 5, shape);
-    for (int64_t i = 0; to && i < (int64_t)inputs * op->outputs * taps; i++) {
-        const int tap = (int)(i % taps), second = (int)(i / taps % shape[1]);
-        const int first = (int)(i / taps / shape[1]), o = up ? second : first;
-        int c = up ? first : second, block = 0;
-        while (c >= op->channels[block]) c -= op->channels[block++];
-        const int inner = up ? 1 : taps, ob = o / FAB_NN_BLOCK;
-        const ptrdiff_t row = (ptrdiff_t)fab_nn_channels_before(op, block) * inner +
-                              (up ? 0 : tap * op->channels[block]) + c;
-        to[i] = from[(up ? tap * op->out_blocks + ob : ob) * op->weights_stride +
-                     row * FAB_NN_BLOCK + o % FAB_NN_BLOCK];
-    }
-}
-
-static const float *param_of(const fab_trainer *t, int op, fab_param_kind kind, bool gradients)
-{
-    const fab_param *p = &t->params[op][kind];
-    return gradients ? p->gradient : p->value;
-}
-
-static void list_op(const fab_trainer *t, int i, const char *name, bool gradients, tensor_list *l)
-{
-    const fab_net_op *op = &t->net->ops[i];
-    char inner[FAB_MAX_NAME_BYTES - 16];
-    snprintf(inner, sizeof inner, "%s%s", name, op->kind == FAB_OP_CONV ? ".conv" : "");
-    add_kernel(l, op, inner, param_of(t, i, FAB_PARAM_WEIGHTS, gradients));
-    if (t->net->config.conv_bias || op->kind == FAB_OP_HEAD)
-        add_vector(l, inner, "bias", op->outputs, param_of(t, i, FAB_PARAM_BIAS, gradients));
-    if (op->kind != FAB_OP_CONV) return;
-    snprintf(inner, sizeof inner, "%s.norm", name);
-    add_vector(l, inner, "weight", op->outputs, param_of(t, i, FAB_PARAM_GAMMA, gradients));
-    add_vector(l, inner, "bias", op->outputs, param_of(t, i, FAB_PARAM_BETA, gradients));
-}
-
-/* Once to count, once to fill. The order of operations is the builder's (net.c). */
-static void list_all(const fab_trainer *t, bool gradients, tensor_list *l)
-{
-    char name[FAB_MAX_NAME_BYTES - 32]; /* room for what is put behind it */
-    const fab_net *net = t->net;
-    int stage = -1, decoder = -1, index = 0;
-    l->count = l->used = 0;
-    for (int i = 0; i < net->op_count; i++) {
-        const fab_net_op *op = &net->ops[i];
-        if (op->kind == FAB_OP_UP) {
-            snprintf(name, sizeof name, "decoder.transpconvs.%d", ++decoder);
-            index = 0;
-        } else if (op->kind == FAB_OP_HEAD) {
-            snprintf(name, sizeof name, "decoder.seg_layers.%d", net->config.stage_count - 2);
-        } else if (decoder >= 0) {
-            snprintf(name, sizeof name, "decoder.stages.%d.convs.%d", decoder, index++);
-        } else {
-            if (op->level != stage) index = 0;
-            stage = op->level;
-            snprintf(name, sizeof name, "encoder.stages.%d.0.convs.%d", stage, index++);
-        }
-        list_op(t, i, name, gradients, l);
-    }
-}
-
-fab_status fab_trainer_export(const fab_trainer *t, bool gradients, fab_tensors **out,
-                              fab_error *err)
-{
-    FAB_AUTO_FREE tensor_list *l = fab_calloc(1, sizeof *l);
-    if (!l) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network's tensors");
-    list_all(t, gradients, l);
-    float *values = l->values = fab_alloc_array(l->used, sizeof *values);
-    if (!values) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a network's tensors");
-    const size_t count = l->used;
-    list_all(t, gradients, l);
-    const fab_status status = fab_tensors_make(gradients ? "gradients" : "weights", l->items,
-                                               l->count, &values, count, out, err);
-    fab_free(values);
-    return status;
+    t->steps = steps;
 }

@@ -16,6 +16,7 @@ typedef enum fab_param_kind {
 typedef struct fab_param {
     float *value; /* the net's own */
     float *gradient, *first, *second; /* first, second: AdamW's moments */
+    float *average;                   /* of the values, decaying */
     size_t count;
 } fab_param;
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench.h"
+#include "pipeline_internal.h"
 #include "fabrica/nnunet.h"
 #include "network.h"
 
@@ -201,7 +201,7 @@ static fab_status prepare(bench *b, fab_error *err)
     if (b->o->model) FAB_TRY(model_network(b, err));
     else usual_network(b);
     for (int a = 0; a < 3 && b->o->patch; a++) b->patch[a] = b->o->patch;
-    FAB_TRY(fab_bench_weights(&b->config, &weights, err));
+    FAB_TRY(fab_unet_random_weights(&b->config, &weights, err));
     FAB_TRY(fab_net_create_unet(&b->config, weights, b->isa, &b->net, err));
     FAB_TRY(fab_net_session_create(b->net, b->patch, &b->session, err));
     const size_t ops = (size_t)fab_net_operations(b->net);

@@ -33,7 +33,8 @@ static void fill(sample *s, uint64_t seed)
     s->labels[5] = FAB_TRAIN_IGNORE;
 }
 
-static const fab_adamw adam = {3e-3, 0.9, 0.999, 1e-8, 0.01};
+static const fab_adamw adam = {.rate = 3e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
+                              .decay = 0.01, .average = 0.9};
 
 /* A step on two patches; what it leaves. */
 static fab_tensors *train(fab_isa isa, const sample *s)
@@ -45,7 +46,7 @@ static fab_tensors *train(fab_isa isa, const sample *s)
     for (int i = 0; i < 2; i++)
         CHECK_OK(fab_trainer_gradient(trainer, s->input, s->labels, NULL, 0.5, &loss, &err));
     fab_trainer_update(trainer, &adam);
-    CHECK_OK(fab_trainer_export(trainer, false, &out, &err));
+    CHECK_OK(fab_trainer_export(trainer, FAB_TRAINER_WEIGHTS, &out, &err));
     CHECK(fab_trainer_bytes(trainer) > VOXELS * sizeof(float));
     fab_trainer_free(trainer);
     fab_tensors_free(t);
@@ -105,7 +106,7 @@ static void loss_falls_and_the_network_learns(void)
     printf("  cross-entropy %.3f to %.3f, Dice %.3f to %.3f\n", first.cross_entropy,
            last.cross_entropy, first.dice, last.dice);
     CHECK(last.cross_entropy < 0.3 * first.cross_entropy && last.dice > 0.9);
-    CHECK_OK(fab_trainer_export(trainer, false, &learnt, &err));
+    CHECK_OK(fab_trainer_export(trainer, FAB_TRAINER_WEIGHTS, &learnt, &err));
     fab_net *net = NULL;
     fab_net_session *session = NULL;
     CHECK_OK(fab_net_create_unet(&config, learnt, isa, &net, &err));

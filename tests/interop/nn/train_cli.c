@@ -37,7 +37,7 @@ static fab_status write_gradients(const fab_trainer *t, const char *path, fab_er
 {
     FAB_AUTO(fab_tensors_free) fab_tensors *g = NULL;
     fab_buf bytes = {0};
-    FAB_TRY(fab_trainer_export(t, true, &g, err));
+    FAB_TRY(fab_trainer_export(t, FAB_TRAINER_GRADIENTS, &g, err));
     for (size_t i = 0; i < fab_tensors_count(g); i++) {
         const fab_tensor *one = fab_tensors_at(g, i);
         size_t n = 1;
@@ -71,7 +71,7 @@ static fab_status run(char **argv, fab_error *err)
                                      (const float *)(const void *)weights, 1, &loss, err));
         printf("%.9f %.9f %.4f\n", loss.cross_entropy, loss.dice, fab_time_cpu_s() - cpu_s);
         if (i == 0) FAB_TRY(write_gradients(t, argv[6], err));
-        fab_trainer_update(t, &(fab_adamw){0.01, 0.9, 0.999, 1e-8, 0.1});
+        fab_trainer_update(t, &(fab_adamw){0.01, 0.9, 0.999, 1e-8, 0.1, 0, 0});
     }
     return FAB_OK;
 }

@@ -1,8 +1,9 @@
-/* bench_weights.c - random weights in memory for a U-Net of any shape, to measure its speed. */
+/* unet_random.c - random weights in memory for a U-Net of any shape: to measure its speed, to begin
+ * training. */
 #include <stdio.h>
 #include <string.h>
 
-#include "bench.h"
+#include "nn_internal.h"
 
 enum {
     CONV_TENSORS = 4, /* weight, bias, norm.weight, norm.bias */
@@ -105,7 +106,7 @@ static void add_decoder(weights *w)
     add(w, name, "bias", 1, &classes);
 }
 
-fab_status fab_bench_weights(const fab_unet_config *c, fab_tensors **out, fab_error *err)
+fab_status fab_unet_random_weights(const fab_unet_config *c, fab_tensors **out, fab_error *err)
 {
     FAB_AUTO_FREE fab_tensor *items = fab_alloc_array(TENSORS_MAX, sizeof *items);
     FAB_AUTO_FREE tensor_name *names = fab_alloc_array(TENSORS_MAX, sizeof *names);
