@@ -123,6 +123,8 @@ fab_totalseg_quality cli_quality(const cli_call *call);
  * within 0.2 s is left where it is, its temporary folders are removed and the process exits. A
  * second signal kills. */
 void cli_signals_start(void);
+/* Before cli_begin: how long a command may take to save its work once it is asked to stop. */
+void cli_signals_patience(double seconds);
 /* The job came to an end: the watchdog no longer acts. */
 void cli_signals_done(void);
 bool cli_signals_cancelled(void);
@@ -149,6 +151,6 @@ void cli_print_man(FILE *to);
 void cli_print_completion(FILE *to);
 
 extern const cli_command cli_twin, cli_info, cli_segment, cli_mesh, cli_export, cli_evaluate,
-    cli_phantom, cli_model, cli_bench, cli_verify, cli_help, cli_completion, cli_version;
+    cli_phantom, cli_model, cli_bench, cli_train, cli_verify, cli_help, cli_completion, cli_version;
 
 #endif

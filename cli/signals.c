@@ -20,7 +20,7 @@
 
 enum { MAX_SCRATCH = 8, REMOVE_TRIES = 20 };
 
-static const double patience_s = 0.2;
+static double patience_s = 0.2; /* set before the watchdog starts */
 
 static atomic_int signal_number;
 static atomic_bool finished;
@@ -101,6 +101,8 @@ void cli_signals_start(void)
     action.sa_flags = (int)SA_RESTART; /* every further line of progress raises it again */
     sigaction(SIGPIPE, &action, NULL);
 }
+
+void cli_signals_patience(double seconds) { patience_s = seconds; }
 
 void cli_signals_done(void) { atomic_store(&finished, true); }
 

@@ -187,6 +187,17 @@ typedef struct fab_phantom_job {
 /* output/dicom/, output/truth/{labels.nii.gz,labels.json,truth.json} */
 fab_status fab_job_phantom(const fab_phantom_job *o, fab_json **summary, fab_error *err);
 
+typedef struct fab_train_job {
+    const char *recipe, *data, *run, *start_from; /* as fab_train_options */
+    int64_t iterations;
+    double minutes;
+    int64_t patch;       /* >= 0: no training; this patch to run/patch-N_{image,labels}.nii.gz */
+    const fab_job_watch *watch;
+} fab_train_job;
+/* {"iterations","rate","cross_entropy","dice","cpu_s"}, or {"image","labels"}: paths of a patch. A
+ * run that is stopped saves itself first. */
+fab_status fab_job_train(const fab_train_job *o, fab_json **summary, fab_error *err);
+
 typedef struct fab_bench_job {
     const char *const *model_folders; /* NULL-terminated; needed with `model` */
     const char *model; /* whose network's shape and patch; NULL: TotalSegmentator's widths */

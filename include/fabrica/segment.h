@@ -83,6 +83,17 @@ void fab_segment_result_free(fab_segment_result *r);
 fab_status fab_segment(const fab_model *m, const fab_volume *image,
                        const fab_segment_options *options, fab_segment_result *out,
                        fab_error *err);
+/* What the network itself sees and says, before any post-processing, on its own grid: for training
+ * on scans that nobody labelled. Owned; freed by fab_segment_view_free. */
+typedef struct fab_segment_view {
+    fab_volume *hu;          /* F32, clipped as the card says */
+    fab_volume *classes;     /* U16, the network's class of highest probability */
+    fab_volume *probability; /* F32, of that class */
+} fab_segment_view;
+fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
+                               const fab_segment_options *options, fab_segment_view *out,
+                               fab_error *err);
+void fab_segment_view_free(fab_segment_view *v);
 /* What fab_segment would plan for an image on this grid: bytes at the peak. */
 fab_status fab_segment_plan_bytes(const fab_model *m, const fab_volume *image, double step,
                                   size_t *bytes, fab_error *err);

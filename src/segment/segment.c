@@ -315,3 +315,81 @@ fab_status fab_segment_plan_bytes(const fab_model *m, const fab_volume *image, d
     *bytes = j.planned;
     return FAB_OK;
 }
+
+/* ---- the network's own view ---------------------------------------------------------------- */
+
+/* The network's voxels as a grid, sharing the image's centre. */
+static fab_grid network_grid(const job *j)
+{
+    fab_mat34 view_from_network = {0};
+    fab_grid g;
+    for (int w = 0; w < 3; w++) {
+        const int a = 2 - w;
+        const double scale = j->model->spacing_mm[a] / j->view.spacing_mm[a];
+        view_from_network.m[w][w] = scale;
+        view_from_network.m[w][3] =
+            (j->view.size[a] - 1) / 2.0 - scale * (j->slide.size[a] - 1) / 2.0;
+        g.size[w] = j->slide.size[a];
+    }
+    g.world_from_voxel = fab_mat34_multiply(&j->view.grid.world_from_voxel, &view_from_network);
+    return g;
+}
+
+static fab_status fill_view(const job *j, fab_segment_view *v, fab_error *err)
+{
+    const fab_grid g = network_grid(j);
+    const fab_slide *s = &j->slide;
+    FAB_TRY(fab_volume_create(&g, FAB_F32, &v->hu, err));
+    FAB_TRY(fab_volume_create(&g, FAB_U16, &v->classes, err));
+    FAB_TRY(fab_volume_create(&g, FAB_F32, &v->probability, err));
+    const size_t n = voxels_of(s->size);
+    memcpy(fab_volume_data_mut(v->classes), s->winner, n * sizeof *s->winner);
+    memcpy(fab_volume_data_mut(v->probability), s->probability, n * sizeof *s->probability);
+    float *hu = fab_volume_data_mut(v->hu);
+    for (int z = 0; z < s->size[0]; z++)
+        for (int y = 0; y < s->size[1]; y++) {
+            const float *from = s->image + (((ptrdiff_t)z + s->low[0]) * s->padded[1] + y +
+                                            s->low[1]) * s->padded[2] + s->low[2];
+            for (int x = 0; x < s->size[2]; x++)
+                *hu++ = from[x] * (float)j->model->std + (float)j->model->mean;
+        }
+    return FAB_OK;
+}
+
+void fab_segment_view_free(fab_segment_view *v)
+{
+    fab_volume_unref(v->hu);
+    fab_volume_unref(v->classes);
+    fab_volume_unref(v->probability);
+    memset(v, 0, sizeof *v);
+}
+
+static fab_status run_view(job *j, double step, fab_segment_view *v, fab_error *err)
+{
+    int patches = 0;
+    FAB_TRY(plan(j, step, err));
+    FAB_TRY(prepare_windows(j, step, err));
+    FAB_TRY(prepare_slide(j, err));
+    j->slide.target_count = 0;
+    FAB_TRY(fab_slide_run(&j->slide, &patches, err));
+    return fill_view(j, v, err);
+}
+
+fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
+                               const fab_segment_options *options, fab_segment_view *out,
+                               fab_error *err)
+{
+    double step = options ? options->step : 0;
+    FAB_TRY(check_step(m, &step, err));
+    job j = {.model = m, .image = image, .slide = {.model = m}};
+    fab_segment_view v = {0};
+    j.slide.progress = options ? options->progress : NULL;
+    const fab_status status = run_view(&j, step, &v, err);
+    free_job(&j);
+    if (status < 0) {
+        fab_segment_view_free(&v);
+        return status;
+    }
+    *out = v;
+    return FAB_OK;
+}

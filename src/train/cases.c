@@ -168,6 +168,55 @@ static fab_status read_pair(const loader *l, const char *image_path, const char 
     return FAB_OK;
 }
 
+/* ---- a scan that another network labels ----------------------------------------------------- */
+
+/* The class of `r` by name that class k of the package's network is; the head's order may differ.*/
+static int class_of_package(const fab_recipe *r, const fab_model *m, int k)
+{
+    const fab_json *classes = fab_json_find(fab_model_card(m), "classes");
+    const char *name = fab_json_text(fab_json_at(classes, (size_t)k));
+    return name ? fab_recipe_class(r, name) : FAB_CASE_IGNORE;
+}
+
+/* Classes the network is sure of (probability at least `sure`); the others are not counted. */
+static void take_view(const fab_recipe *r, const fab_model *m, const fab_segment_view *v,
+                      double sure, fab_case *c)
+{
+    uint8_t table[FAB_UNET_MAX_CLASSES];
+    const uint16_t *winner = fab_volume_data(v->classes);
+    const float *probability = fab_volume_data(v->probability);
+    const int64_t n = fab_grid_voxels(fab_volume_grid(v->classes));
+    for (int k = 0; k < FAB_UNET_MAX_CLASSES; k++)
+        table[k] = (uint8_t)class_of_package(r, m, k);
+    for (int64_t i = 0; i < n; i++)
+        c->classes[i] = probability[i] >= (float)sure ? table[winner[i]] : FAB_CASE_IGNORE;
+    fill_hu(v->hu, c->hu);
+}
+
+static fab_status label_scan(const loader *l, const char *image_path, const char *package,
+                             double sure, double weight, fab_error *err)
+{
+    FAB_AUTO(fab_volume_unref) fab_volume *image = NULL;
+    FAB_AUTO(fab_model_free) fab_model *m = NULL;
+    __attribute__((cleanup(fab_segment_view_free))) fab_segment_view v = {0};
+    fab_case *c = NULL;
+    FAB_TRY(fab_model_load(package, FAB_PRECISION_AUTO, &m, err));
+    if (!fab_json_find(fab_model_card(m), "classes"))
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: its card does not name the network's classes",
+                 package);
+    FAB_TRY(read_volume(image_path, &image, err));
+    FAB_TRY(fab_segment_classes(m, image, NULL, &v, err));
+    FAB_TRY(add_case(l->cases, weight, &c, err));
+    const fab_grid *g = fab_volume_grid(v.hu);
+    const size_t n = (size_t)fab_grid_voxels(g);
+    c->hu = fab_alloc_array(n, sizeof *c->hu);
+    c->classes = fab_alloc_array(n, 1);
+    if (!c->hu || !c->classes) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a case");
+    for (int a = 0; a < 3; a++) c->size[a] = g->size[2 - a];
+    take_view(l->recipe, m, &v, sure, c);
+    return draw_points(c, err);
+}
+
 /* ---- sources of a recipe -------------------------------------------------------------------- */
 
 /* The path at `key` below the data folder; FAB_ERR_FORMAT without the key. */
@@ -207,6 +256,17 @@ static fab_status add_synthetic(const loader *l, const fab_json *source, double 
         c->fine_class[v] = (uint8_t)(v ? class : 0);
     }
     return fab_synth_source_make(labels, &set, bone, &c->synth, err);
+}
+
+static fab_status add_self_labelled(const loader *l, const fab_json *source, double weight,
+                                    fab_error *err)
+{
+    char image[FAB_MAX_PATH_BYTES], package[FAB_MAX_PATH_BYTES];
+    double sure = 0;
+    FAB_TRY(path_at(l, source, "image", image, err));
+    FAB_TRY(path_at(l, source, "package", package, err));
+    FAB_TRY(fab_json_get_real(source, "sure", 0, 1, &sure, err));
+    return label_scan(l, image, package, sure, weight, err);
 }
 
 static int by_name(const void *a, const void *b)
@@ -280,6 +340,7 @@ static fab_status add_source(const loader *l, const fab_json *source, fab_error 
             FAB_FAIL(err, FAB_ERR_FORMAT, "\"background\" is neither \"outside\" nor \"unknown\"");
     }
     if (fab_json_find(source, "folder")) return add_folder(l, source, weight, zero, err);
+    if (fab_json_find(source, "package")) return add_self_labelled(l, source, weight, err);
     if (!fab_json_find(source, "image")) return add_synthetic(l, source, weight, err);
     FAB_TRY(path_at(l, source, "image", paths[0], err));
     FAB_TRY(path_at(l, source, "labels", paths[1], err));

@@ -57,44 +57,44 @@ static fab_status add_rule(fab_recipe *r, size_t *room, const char *name, int cl
     return FAB_OK;
 }
 
-static fab_status read_label(fab_recipe *r, const fab_json *label, size_t *room, fab_error *err)
-{
-    const fab_json *members = NULL;
-    const char *name = NULL;
-    int64_t value = 0;
-    FAB_TRY(fab_json_get_int(label, "value", 1, r->config.classes - 1, &value, err));
-    FAB_TRY(fab_json_get_string(label, "name", &name, err));
-    if (strlen(name) >= FAB_MAX_NAME_BYTES)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "the name \"%.60s...\" is too long", name);
-    snprintf(r->class_names[value], FAB_MAX_NAME_BYTES, "%s", name);
-    FAB_TRY(add_rule(r, room, name, (int)value, err));
-    if (!fab_json_find(label, "members")) return FAB_OK;
-    FAB_TRY(fab_json_get_array(label, "members", &members, err));
-    for (size_t i = 0; i < fab_json_count(members); i++)
-        FAB_TRY(add_rule(r, room, fab_json_text(fab_json_at(members, i)), (int)value, err));
-    return FAB_OK;
-}
-
 static int class_named(const fab_recipe *r, const char *name)
 {
-    for (int i = 1; i < r->config.classes; i++)
+    for (int i = 0; i < r->config.classes; i++)
         if (strcmp(r->class_names[i], name) == 0) return i;
     return -1;
 }
 
+/* {"class": ["name", "names_*"]}: what a class holds besides its own name. */
+static fab_status read_names(fab_recipe *r, size_t *room, fab_error *err)
+{
+    const fab_json *o = fab_json_find(r->json, "names"), *list = NULL;
+    const char *name = NULL;
+    void *cursor = NULL;
+    while (o && fab_json_next(o, &cursor, &name, &list)) {
+        const int class = class_named(r, name);
+        if (class < 0)
+            FAB_FAIL(err, FAB_ERR_FORMAT, "\"names\": \"%.60s\" is no class", name);
+        for (size_t i = 0; i < fab_json_count(list); i++)
+            FAB_TRY(add_rule(r, room, fab_json_text(fab_json_at(list, i)), class, err));
+    }
+    return FAB_OK;
+}
+
 static fab_status read_classes(fab_recipe *r, fab_error *err)
 {
-    const fab_json *labels = NULL, *unknown = fab_json_find(r->json, "unknown");
+    const fab_json *list = NULL, *unknown = fab_json_find(r->json, "unknown");
     const char *rest = NULL;
     size_t room = 0;
-    FAB_TRY(fab_json_get_array(r->card, "labels", &labels, err));
-    for (size_t i = 0; i < fab_json_count(labels); i++)
-        if (read_label(r, fab_json_at(labels, i), &room, err) < 0)
-            return fab_error_prefix(err, "card.labels[%zu]", i);
-    for (int i = 1; i < r->config.classes; i++)
-        if (!r->class_names[i][0])
-            FAB_FAIL(err, FAB_ERR_FORMAT, "the card's labels leave out class %d of %d", i,
-                     r->config.classes);
+    FAB_TRY(fab_json_get_array(r->json, "classes", &list, err));
+    if (fab_json_count(list) != (size_t)r->config.classes)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "\"classes\" has %zu names, the network %d classes",
+                 fab_json_count(list), r->config.classes);
+    for (int i = 0; i < r->config.classes; i++) {
+        const char *name = fab_json_text(fab_json_at(list, (size_t)i));
+        FAB_TRY(add_rule(r, &room, name, i, err));
+        snprintf(r->class_names[i], FAB_MAX_NAME_BYTES, "%s", name);
+    }
+    FAB_TRY(read_names(r, &room, err));
     for (size_t i = 0; i < fab_json_count(unknown); i++)
         FAB_TRY(add_rule(r, &room, fab_json_text(fab_json_at(unknown, i)), FAB_CASE_IGNORE, err));
     r->rest = FAB_CASE_IGNORE;
@@ -102,7 +102,7 @@ static fab_status read_classes(fab_recipe *r, fab_error *err)
     FAB_TRY(fab_json_get_string(r->json, "rest", &rest, err));
     r->rest = class_named(r, rest);
     if (r->rest < 0)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "\"rest\" is \"%.60s\", which is no label of the card", rest);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "\"rest\" is \"%.60s\", which is none of the classes", rest);
     return FAB_OK;
 }
 
@@ -113,10 +113,10 @@ static fab_status read_numbers(const fab_recipe *r, const char *key, double *out
     const char *name = NULL;
     void *cursor = NULL;
     while (o && fab_json_next(o, &cursor, &name, &value)) {
-        const int class = strcmp(name, "background") == 0 ? 0 : class_named(r, name);
+        const int class = class_named(r, name);
         const double n = fab_json_number(value);
         if (class < 0 || !fab_json_is_number(value) || !(n >= 0 && n <= 1e6))
-            FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\".\"%.60s\" is no label's number from 0 to 1e6",
+            FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\": \"%.60s\" is no class with a number of 0 to 1e6",
                      key, name);
         out[class] = n;
     }
@@ -167,7 +167,7 @@ static fab_status read_all(fab_recipe *r, fab_error *err)
     FAB_TRY(fab_json_get_object(r->card, "architecture", &architecture, err));
     FAB_TRY(fab_unet_config_from_json(architecture, &r->config, err));
     if (r->config.input_channels != 1 || r->config.classes >= FAB_CASE_IGNORE)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "training wants one input channel and at most %d classes",
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "training wants one input channel, at most %d classes",
                  FAB_CASE_IGNORE - 1);
     FAB_TRY(read_preprocessing(r, err));
     FAB_TRY(read_classes(r, err));

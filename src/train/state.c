@@ -258,6 +258,8 @@ static fab_status write_package(const char *run, const fab_recipe *r, const fab_
     FAB_TRY(fab_json_set(weights, "sha256", fab_json_string(sha256), err));
     while (fab_json_next(r->card, &cursor, &key, &value))
         FAB_TRY(fab_json_set(card, key, fab_json_retain((fab_json *)(uintptr_t)value), err));
+    value = fab_json_find(r->json, "classes");
+    FAB_TRY(fab_json_set(card, "classes", fab_json_retain((fab_json *)(uintptr_t)value), err));
     FAB_TRY(fab_json_set(card, "weights", weights, err));
     FAB_TRY(fab_path_join(path, sizeof path, folder, "model.json", err));
     return fab_json_save_file(card, path, err);

@@ -6,7 +6,7 @@
 #include "fabrica/train.h"
 
 #define FAB_CASE_IGNORE 255 /* class of a voxel nobody knows */
-enum { FAB_CASE_POINTS = 256, FAB_TRAIN_MAX_MEMBERS = 64, FAB_TRAIN_MAX_SOURCES = 4096 };
+enum { FAB_CASE_POINTS = 256, FAB_TRAIN_MAX_SOURCES = 4096 };
 
 /* A name, or what its names begin with before a final '*'. */
 typedef struct fab_name_rule {
@@ -27,7 +27,7 @@ typedef struct fab_recipe {
     const fab_json *card; /* borrowed from json */
     fab_unet_config config;
     double spacing_mm, clip_hu[2], mean, std;
-    char class_names[FAB_UNET_MAX_CLASSES][FAB_MAX_NAME_BYTES]; /* "" for the background */
+    char class_names[FAB_UNET_MAX_CLASSES][FAB_MAX_NAME_BYTES]; /* 0: outside */
     double weight[FAB_UNET_MAX_CLASSES], focus[FAB_UNET_MAX_CLASSES];
     fab_name_rule *rules;
     size_t rule_count;
