@@ -2,9 +2,9 @@
  *
  *   patch_cli LABELS.nii.gz SET.json BONE.nrrd|- FOLDER COUNT [FIRST_SEED [FOCUS [COBB]]]
  *
- * SET.json is a labels.json or {"1": "spleen", ...}. Writes FOLDER/SEED_hu.nii.gz and _fine, and
- * SET.json is a labels.json or {"1": "spleen", ...}. Writes FOLDER/SEED_hu.nii.gz, SEED_fine.nii.gz and
- * the map as FOLDER/map.nii.gz; prints the time a patch takes and the shares of the names. */
+ * SET.json is a labels.json or {"1": "spleen", ...}. Writes FOLDER/SEED_hu.nii.gz and
+ * SEED_fine.nii.gz of every patch, and the map as FOLDER/map.nii.gz; prints the time a patch takes
+ * and the shares of the names. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
