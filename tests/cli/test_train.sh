@@ -1,7 +1,7 @@
 #!/bin/sh
 # fabrica train: from a patient with labels to a package that segments, stopped and resumed on the way.
 . "$(dirname "$0")/lib.sh"
-phantom patient 5 --spacing 5
+"$FABRICA" phantom -q --spacing 5 --range 20,140 --seed 5 -o patient || bad phantom
 mkdir cases
 cp patient/truth/labels.nii.gz cases/p_seg.nii.gz
 cp patient/truth/labels.json cases/p_seg.json
@@ -39,7 +39,7 @@ card = {"format": "fabrica-model", "format_version": 1, "name": "small", "versio
 print(json.dumps({"format": "fabrica-training", "format_version": 1, "classes": ["outside", "vertebrae", "rest"],
     "names": {"vertebrae": ["vertebrae_*", "vertebral_arch_*"]}, "rest": "rest", "weights": {"vertebrae": 5},
     "sources": [{"folder": "cases", "weight": 3}, {"labels": "cases/p_seg.nii.gz", "names": "cases/p_seg.json"}],
-    "schedule": {"patch": [16, 32, 32], "batch": 2, "iterations": 200, "warmup": 10, "rate": 3e-3, "decay": 1e-4, "clip": 5,
+    "schedule": {"patch": [16, 32, 32], "batch": 2, "iterations": 400, "warmup": 10, "rate": 3e-3, "decay": 1e-4, "clip": 5,
                  "average": 0.95, "even_out": 0.5, "seed": 1}, "card": card}))
 PY
 /usr/bin/python3 recipe.py >recipe.json
@@ -56,18 +56,18 @@ import json, os, signal, subprocess, sys, time
 p = subprocess.Popen([sys.argv[1], "train", "recipe.json", "--run", "run", "--progress", "json"], stderr=subprocess.PIPE, text=True,
                      stdout=subprocess.DEVNULL, preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 for line in p.stderr:
-    if "iteration 40 of 200" in line:
+    if "iteration 40 of 400" in line:
         break
 p.send_signal(signal.SIGTERM)
 p.stderr.read()
 assert p.wait() == 143, p.returncode
 note = json.load(open("run/checkpoint.json"))
-assert 40 <= note["iterations"] < 200 and os.path.exists("run/" + note["file"]), note
+assert 40 <= note["iterations"] < 400 and os.path.exists("run/" + note["file"]), note
 assert not [n for n in os.listdir("run") if "tmp" in n], os.listdir("run")
 PY
 holds "SIGTERM saves the run" /usr/bin/python3 stop.py "$FABRICA"
-expect "it goes on" 0 "after 200 iterations" "$FABRICA" train recipe.json --run run --progress none
-[ "$(wc -l <run/log.jsonl)" -eq 10 ] && ok "a line every 20 iterations, none twice" || bad "log" "$(wc -l <run/log.jsonl) lines"
+expect "it goes on" 0 "after 400 iterations" "$FABRICA" train recipe.json --run run --progress none
+[ "$(wc -l <run/log.jsonl)" -eq 20 ] && ok "a line every 20 iterations, none twice" || bad "log" "$(wc -l <run/log.jsonl) lines"
 [ "$(find run -name 'state-*' | wc -l)" -eq 1 ] && ok "one checkpoint" || bad "one checkpoint"
 
 holds "the package segments" "$FABRICA" segment -q patient/dicom --models run -m small -o found.nii.gz
@@ -83,6 +83,6 @@ print(dice)
 assert dice > 0.5, dice  # of what it was trained on, at 6 mm: that it learnt, not how well
 PY
 holds "it learnt" /usr/bin/python3 dice.py "$FABRICA"
-cp run/state-200.safetensors damaged && head -c 1000 damaged >run/state-200.safetensors
+cp run/state-400.safetensors damaged && head -c 1000 damaged >run/state-400.safetensors
 expect "a damaged checkpoint" 4 "SHA-256" "$FABRICA" train recipe.json --run run
 finish

@@ -21,20 +21,23 @@ static const char recipe_text[] =
     " \"rest\": \"other\", \"unknown\": [\"metal_implant\"],"
     " \"weights\": {\"spine\": 4}, \"focus\": {\"other\": 0},"
     " \"sources\": [{\"folder\": \"cases\", \"weight\": 2}%s],"
-    " \"schedule\": {\"patch\": [16, 24, 32], \"batch\": 2, \"iterations\": 60, \"warmup\": 5,"
-    "  \"rate\": 4e-3, \"decay\": 1e-4, \"clip\": 5, \"average\": 0.9, \"even_out\": 0.5, \"seed\": 7},"
+    " \"schedule\": {\"patch\": [16, 24, 32], \"batch\": 2, \"iterations\": 300, \"warmup\": 5,"
+    "  \"rate\": 4e-3, \"decay\": 1e-4, \"clip\": 5, \"average\": 0.9, \"even_out\": 0.5,"
+    "  \"seed\": 7},"
     " \"card\": {\"format\": \"fabrica-model\", \"format_version\": 1, \"name\": \"tiny\","
     "  \"version\": \"0\", \"modality\": \"CT\", \"license\": \"none\","
     "  \"architecture\": {\"type\": \"PlainConvUNet\", \"input_channels\": 1, \"classes\": 4,"
     "   \"stages\": [{\"features\": 8, \"kernel\": [3,3,3], \"stride\": [1,1,1], \"convs\": 1},"
     "    {\"features\": 16, \"kernel\": [3,3,3], \"stride\": [2,2,2], \"convs\": 1}],"
-    "   \"decoder_convs\": [1], \"norm\": {\"type\": \"instance\", \"eps\": 1e-5, \"affine\": true},"
+    "   \"decoder_convs\": [1],"
+    "   \"norm\": {\"type\": \"instance\", \"eps\": 1e-5, \"affine\": true},"
     "   \"activation\": {\"type\": \"leaky_relu\", \"slope\": 0.01}, \"conv_bias\": true},"
     "  \"preprocessing\": {\"orientation\": \"LPS\", \"spacing_mm\": [6, 6, 6],"
     "   \"resampling\": \"fabrica-gauss-linear-1\", \"padding_value_hu\": -1024,"
-    "   \"normalization\": {\"type\": \"ct\", \"clip_hu\": [-1000, 600], \"mean\": -100, \"std\": 250}},"
-    "  \"inference\": {\"patch_size\": [16, 24, 32], \"step\": 0.5, \"gaussian_sigma_scale\": 0.125,"
-    "   \"mirror_axes\": []},"
+    "   \"normalization\": {\"type\": \"ct\", \"clip_hu\": [-1000, 600],"
+    "    \"mean\": -100, \"std\": 250}},"
+    "  \"inference\": {\"patch_size\": [16, 24, 32], \"step\": 0.5,"
+    "   \"gaussian_sigma_scale\": 0.125, \"mirror_axes\": []},"
     "  \"labels\": [{\"value\": 1, \"name\": \"spine\", \"split_left_right\": false},"
     "   {\"value\": 2, \"name\": \"lungs\", \"split_left_right\": false}]}}";
 
@@ -107,8 +110,8 @@ static double first_line(const char *run, const char *key)
 static void test_learns_and_loads(void)
 {
     fab_model *m = NULL;
-    FAB_AUTO(fab_json_free) fab_json *summary = train_until("straight", 60);
-    CHECK(fab_json_number(fab_json_find(summary, "iterations")) == 60);
+    FAB_AUTO(fab_json_free) fab_json *summary = train_until("straight", 300);
+    CHECK(fab_json_number(fab_json_find(summary, "iterations")) == 300);
     CHECK(fab_json_number(fab_json_find(summary, "cross_entropy")) <
           0.7 * first_line("straight", "cross_entropy"));
     CHECK(fab_json_number(fab_json_find(summary, "dice")) > first_line("straight", "dice"));
@@ -120,21 +123,21 @@ static void test_learns_and_loads(void)
 static void test_goes_on_with_the_same_bits(void)
 {
     char straight[65], broken[65];
-    fab_json_free(train_until("broken", 23));
+    fab_json_free(train_until("broken", 97));
     fab_threads_set(3);
-    fab_json_free(train_until("broken", 60));
+    fab_json_free(train_until("broken", 300));
     fab_threads_set(1);
-    CHECK_OK(fab_sha256_file(path_of("straight/state-60.safetensors"), straight, &err));
-    CHECK_OK(fab_sha256_file(path_of("broken/state-60.safetensors"), broken, &err));
+    CHECK_OK(fab_sha256_file(path_of("straight/state-300.safetensors"), straight, &err));
+    CHECK_OK(fab_sha256_file(path_of("broken/state-300.safetensors"), broken, &err));
     CHECK(strcmp(straight, broken) == 0);
-    CHECK(access(path_of("broken/state-23.safetensors"), F_OK) != 0);
+    CHECK(access(path_of("broken/state-97.safetensors"), F_OK) != 0);
 }
 
 static void test_damaged_checkpoint(void)
 {
     fab_train_options o = options("broken");
-    write_text("broken/state-60.safetensors", "not this");
-    CHECK_FAILS(FAB_ERR_INTEGRITY, "state-60.safetensors", fab_train_run(&o, NULL, &err));
+    write_text("broken/state-300.safetensors", "not this");
+    CHECK_FAILS(FAB_ERR_INTEGRITY, "state-300.safetensors", fab_train_run(&o, NULL, &err));
 }
 
 /* A new run that starts from another's package begins where that one ended. */
