@@ -172,7 +172,8 @@ static void frames(fab_sy_vertebra *v)
     }
 }
 
-/* Median distance from the canal's centre line forward to the body. */
+/* Distance from the canal's centre line forward to the body, near its least: bodies are hollow
+ * behind. */
 static float front_wall(const fab_sy_grid *g, const fab_sy_vertebra *v)
 {
     int hit[64] = {0}, hits = 0;
@@ -187,7 +188,7 @@ static float front_wall(const fab_sy_grid *g, const fab_sy_vertebra *v)
         }
     int seen = 0;
     for (int s = 0; s < 64; s++)
-        if (hits && (seen += hit[s]) * 2 >= hits) return (float)s * 0.25f;
+        if (hits && (seen += hit[s]) * 4 >= hits) return (float)s * 0.25f;
     return 7;
 }
 
