@@ -84,23 +84,28 @@ static bool is_vertebra(int value)
 
 /* ---- where the canal is ---- */
 
-/* Sums the unnamed voxels of a slice of the level's box that the vertebra encloses: reached from
- * neither side along x nor along y. */
+/* Whether a vertebra's wall (level: only that one's; -1: any) lies within reach of a voxel. */
+static bool wall_near(const fab_sy_grid *g, int x, int y, int z, const int way[2], int level)
+{
+    const int reach = (int)((level < 0 ? 22 : 15) / g->step);
+    for (int k = 1; k <= reach; k++) {
+        const uint8_t *v = at_voxel(g, x + k * way[0], y + k * way[1], z);
+        if (v && is_vertebra(*v) && (level < 0 || fab_sy_level_of(*v) == level)) return true;
+    }
+    return false;
+}
+
+/* Sums the voxels of a slice of the level's box that the vertebra encloses: it has walls at both
+ * sides and in front, and behind is its arch or, higher up, the arch of the next. */
 static void enclosed(const fab_sy_grid *g, const level_box *b, int level, int z, double sum[4])
 {
+    static const int left[2] = {1, 0}, right[2] = {-1, 0}, front[2] = {0, -1}, back[2] = {0, 1};
     for (int y = b->low[1] + 1; y < b->high[1]; y++)
         for (int x = b->low[0] + 1; x < b->high[0]; x++) {
             if (is_vertebra(*at_voxel(g, x, y, z))) continue;
-            static const int way[4][2] = {{1, 0}, {-1, 0}, {0, 1}, {0, -1}};
-            int walls = 0;
-            for (int d = 0; d < 4; d++)
-                for (int k = 1; k < (int)(14 / g->step); k++) {
-                    const uint8_t *v = at_voxel(g, x + k * way[d][0], y + k * way[d][1], z);
-                    if (!v || fab_sy_level_of(*v) != level) continue;
-                    walls++;
-                    break;
-                }
-            if (walls < 4) continue;
+            if (!wall_near(g, x, y, z, left, level) || !wall_near(g, x, y, z, right, level) ||
+                !wall_near(g, x, y, z, front, level) || !wall_near(g, x, y, z, back, -1))
+                continue;
             sum[0] += x, sum[1] += y, sum[2] += z, sum[3] += 1;
         }
 }
@@ -172,7 +177,8 @@ static void frames(fab_sy_vertebra *v)
     }
 }
 
-/* Median distance from the canal's centre line forward to the body. */
+/* Distance from the canal's centre line forward to the body, near its least: bodies are hollow
+ * behind. */
 static float front_wall(const fab_sy_grid *g, const fab_sy_vertebra *v)
 {
     int hit[64] = {0}, hits = 0;
@@ -187,7 +193,7 @@ static float front_wall(const fab_sy_grid *g, const fab_sy_vertebra *v)
         }
     int seen = 0;
     for (int s = 0; s < 64; s++)
-        if (hits && (seen += hit[s]) * 2 >= hits) return (float)s * 0.25f;
+        if (hits && (seen += hit[s]) * 4 >= hits) return (float)s * 0.25f;
     return 7;
 }
 

@@ -19,6 +19,8 @@ void fab_sy_body_draw(fab_rng *rng, fab_sy_body *b)
     b->femur = fab_sy_range(rng, 28, 45);
     b->ribs = fab_sy_range(rng, 5, 12);
     b->mixed = fab_sy_range(rng, 0.3, 1.6);
+    b->cloth_from = fab_sy_range(rng, 0, 8);
+    b->cloth_to = b->cloth_from + (fab_rng_uniform(rng) < 0.25 ? fab_sy_range(rng, 1.5, 7) : -1);
 }
 
 enum { ROWS = SY_FIELDS + 5 }; /* fields, two noises, x, y, z */
@@ -30,6 +32,14 @@ typedef struct layout {
     float *row[ROWS], *scratch;
 } layout;
 
+/* Whether muscle lies on the wall of the trunk or on a bone near by. */
+static bool muscle_near(const fab_sy_body *b, const float f[SY_FIELDS], float n1)
+{
+    const bool wall = f[SY_CAVITY] < b->wall * (1 + 0.2f * n1) && f[SY_CAVITY] > -b->wall_in;
+    return wall || f[SY_SHOULDER] < b->shoulder + 4 * n1 || f[SY_PELVIS] < b->pelvis + 4 * n1 ||
+           f[SY_FEMUR] < b->femur + 6 * n1 || (f[SY_RIBS] < b->ribs && f[SY_CAVITY] > -4);
+}
+
 /* The name of an unnamed voxel from its distances. n1 broad, n2 fine noise; y in -1..1, front to
  * back of the map. */
 static uint8_t unnamed(const fab_sy_body *b, const float f[SY_FIELDS], float n1, float n2, float y)
@@ -37,14 +47,12 @@ static uint8_t unnamed(const fab_sy_body *b, const float f[SY_FIELDS], float n1,
     const float fat = b->fat * fab_sy_clamp(1 + 0.25f * n1 + b->fat_front * y, 0.2f, 2.5f);
     const float limb = fminf(45 + 6 * n1 - f[SY_FEMUR], 60 - f[SY_HULL]);
     const float inside = fmaxf(fat - f[SY_HULL], limb); /* mm below the skin */
-    if (inside <= 0) return SY_OUTSIDE;
-    if (inside < 1.8f) return SY_SKIN;
-    if (n2 < b->marbling) {
-        const bool wall = f[SY_CAVITY] < b->wall * (1 + 0.2f * n1) && f[SY_CAVITY] > -b->wall_in;
-        if (wall || f[SY_SHOULDER] < b->shoulder + 4 * n1 || f[SY_PELVIS] < b->pelvis + 4 * n1 ||
-            f[SY_FEMUR] < b->femur + 6 * n1 || (f[SY_RIBS] < b->ribs && f[SY_CAVITY] > -4))
-            return SY_MUSCLE;
+    if (inside <= 0) {
+        const float above = -inside + 3 * n1; /* in folds */
+        return above > b->cloth_from && above < b->cloth_to ? SY_CLOTH : SY_OUTSIDE;
     }
+    if (inside < 1.8f) return SY_SKIN;
+    if (n2 < b->marbling && muscle_near(b, f, n1)) return SY_MUSCLE;
     if (f[SY_CAVITY] < 0) return n2 > b->mixed ? SY_SOFT : SY_TORSO_FAT;
     return f[SY_CAVITY] < b->wall ? SY_TORSO_FAT : SY_SKIN_FAT;
 }
@@ -89,6 +97,18 @@ static void fill_row(layout *l, int64_t at, int y, int z)
     }
 }
 
+/* Scans end in a plane: a slice that lies beyond the map in part shows nothing. */
+static void end_flat(fab_sy_patch *p)
+{
+    const int64_t area = (int64_t)p->size[0] * p->size[1];
+    for (int z = 0; z < p->size[2]; z++) {
+        uint8_t *slice = p->label + z * area;
+        int64_t beyond = 0;
+        for (int64_t i = 0; i < area; i++) beyond += slice[i] == SY_BEYOND;
+        if (beyond > area / 16) memset(slice, SY_BEYOND, (size_t)area);
+    }
+}
+
 static fab_status lay_out(layout *l, fab_error *err)
 {
     fab_sy_patch *p = l->p;
@@ -106,6 +126,7 @@ static fab_status lay_out(layout *l, fab_error *err)
             const bool free = named_row(l, at);
             if (free && !p->source->complete) fill_row(l, at, y, z);
         }
+    end_flat(p);
     return FAB_OK;
 }
 
@@ -113,6 +134,7 @@ fab_status fab_sy_lay_out(fab_sy_patch *p, fab_error *err)
 {
     layout l = {.p = p};
     fab_sy_body_draw(&p->rng, &l.body);
+    if (!p->options->artefacts) l.body.cloth_to = 0;
     const fab_status status = lay_out(&l, err);
     fab_sy_noise_free(&l.broad);
     fab_sy_noise_free(&l.fine);

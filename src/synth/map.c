@@ -49,7 +49,7 @@ static uint32_t points_of(const fab_synth_source *s, const char *pattern, uint32
                           uint32_t *point)
 {
     uint32_t count = 0;
-    for (int v = 1; v < SY_BEYOND; v++) {
+    for (int v = 1; v < SY_CLOTH; v++) {
         const uint32_t here = s->first[v + 1] - s->first[v];
         const char *name = here ? fab_synth_name(v) : NULL;
         if (!name || !fab_sy_matches(name, pattern)) continue;
@@ -269,4 +269,53 @@ void fab_sy_map_row(const fab_sy_map *m, int channel, int y, int z, float *scrat
 void fab_sy_map_free(fab_sy_map *m)
 {
     m->store = fab_free(m->store);
+}
+
+static void source_at(const fab_sy_map *m, const float voxel[3], float out[3])
+{
+    int low[3];
+    float t[3];
+    for (int a = 0; a < 3; a++) {
+        const float at = fab_sy_clamp(voxel[a] / SY_LATTICE, 0, (float)m->n[a] - 1.001f);
+        low[a] = (int)at;
+        t[a] = at - (float)low[a];
+    }
+    const int64_t row = m->n[0], slice = row * m->n[1];
+    const int64_t first = low[2] * slice + low[1] * row + low[0];
+    for (int a = 0; a < 3; a++) {
+        out[a] = 0;
+        for (int c = 0; c < 8; c++) {
+            const float w = ((c & 1) ? t[0] : 1 - t[0]) * ((c & 2) ? t[1] : 1 - t[1]) *
+                            ((c & 4) ? t[2] : 1 - t[2]);
+            out[a] += w * m->channel[a][first + (c & 1) + (c & 2) / 2 * row + (c & 4) / 4 * slice];
+        }
+    }
+}
+
+bool fab_sy_find(const fab_sy_patch *p, const float source[3], float voxel[3])
+{
+    const fab_sy_map *m = &p->map;
+    const float step = p->source->step, ratio = step / p->step;
+    const float want[3] = {source[0] / step, source[1] / step, source[2] / step};
+    const int64_t nodes = fab_sy_count(m->n);
+    int64_t best = 0;
+    float least = 1e30f;
+    for (int64_t i = 0; i < nodes; i++) { /* the nearest node, then a few steps from there */
+        const float d[3] = {m->channel[0][i] - want[0], m->channel[1][i] - want[1],
+                            m->channel[2][i] - want[2]};
+        const float r = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+        if (r < least) least = r, best = i;
+    }
+    voxel[0] = (float)(best % m->n[0] * SY_LATTICE);
+    voxel[1] = (float)(best / m->n[0] % m->n[1] * SY_LATTICE);
+    voxel[2] = (float)(best / m->n[0] / m->n[1] * SY_LATTICE);
+    for (int k = 0; k < 8; k++) {
+        float here[3];
+        source_at(m, voxel, here);
+        for (int a = 0; a < 3; a++) {
+            voxel[a] += 0.8f * ratio * (want[a] - here[a]);
+            voxel[a] = fab_sy_clamp(voxel[a], 0, (float)((m->n[a] - 1) * SY_LATTICE));
+        }
+    }
+    return least < 9 * SY_LATTICE * SY_LATTICE / (ratio * ratio);
 }

@@ -105,16 +105,15 @@ static void paint_row(painter *a, int y, int z, float *hu)
     const int16_t *bone = p->bone ? p->bone + at : NULL;
     bool body = false, air = false;
     for (int i = 0; i < p->size[0]; i++) {
-        if (label[i] == SY_OUTSIDE || label[i] == SY_BEYOND) air = true;
+        if (fab_sy_is_air(label[i])) air = true;
         else body = true;
     }
     if (body)
         for (int k = 0; k < NOISES; k++) fab_sy_noise_row(&a->noise[k], y, z, a->row[k]);
-    const float back = 2 * (float)y / (float)p->size[1] - 1;
+    const float back = p->gravity * (2 * (float)y / (float)p->size[1] - 1);
     for (int i = 0; i < p->size[0]; i++) {
         const int v = label[i];
-        hu[i] = v == SY_OUTSIDE || v == SY_BEYOND
-                    ? a->t->mean[v]
+        hu[i] = fab_sy_is_air(v) ? a->t->mean[v]
                     : tissue_hu(a, i, v, depth[i], bone ? bone[i] : INT16_MIN, back);
     }
     if (air && a->couch.there) add_couch(a, y, label, hu);
@@ -178,7 +177,7 @@ static void halve_along(const blur *b, const float *in, int n, float *padded, fl
 static void draw_couch(fab_sy_patch *p, couch *c)
 {
     const float mm = 1 / p->step;
-    c->there = fab_rng_uniform(&p->rng) < 0.7 && p->options->artefacts;
+    c->there = fab_rng_uniform(&p->rng) < 0.7 && p->options->artefacts && p->gravity > 0;
     c->foam = fab_rng_uniform(&p->rng) < 0.5;
     c->x = (float)p->size[0] / 2 + fab_sy_range(&p->rng, -20, 20) * mm;
     c->bend = fab_sy_range(&p->rng, 0, 8e-4) * p->step;
@@ -196,7 +195,7 @@ static void draw_couch(fab_sy_patch *p, couch *c)
         for (int y = p->size[1] - 1; y > back; y--)
             for (int x = 0; x < p->size[0]; x += 4) {
                 const int v = p->label[((int64_t)z * p->size[1] + y) * p->size[0] + x];
-                if (v != SY_OUTSIDE && v != SY_BEYOND && y > back) back = y;
+                if (!fab_sy_is_air(v) && y > back) back = y;
             }
     c->y += (float)back + c->bend * 40 * 40 * mm * mm;
     if (back < 0) c->there = false;

@@ -43,7 +43,7 @@ static uint8_t most_common(const uint8_t v[8])
         for (int j = 0; j < 8; j++) same += v[j] == v[i];
         if (same > most) most = same, best = i;
     }
-    return v[best] == SY_BEYOND ? SY_OUTSIDE : v[best];
+    return fab_sy_is_air(v[best]) ? SY_OUTSIDE : v[best];
 }
 
 static void vote(const fab_sy_patch *p, uint8_t *fine)
@@ -68,6 +68,8 @@ static fab_status make(fab_sy_patch *p, float *hu, uint8_t *fine, fab_error *err
     fab_sy_pose_draw(p->source, p->options->cobb_deg, &p->rng, &p->pose);
     FAB_TRY(fab_sy_map_make(p, err));
     fab_sy_tissue_draw(&p->rng, p->options->contrast, &tissue);
+    p->free_contrast = tissue.free_contrast;
+    p->gravity = fab_rng_uniform(&p->rng) < 0.06 ? -1.0f : 1.0f;
     p->label = fab_malloc(2 * voxels);
     if (!p->label) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a patch");
     p->depth = p->label + voxels;
@@ -78,6 +80,7 @@ static fab_status make(fab_sy_patch *p, float *hu, uint8_t *fine, fab_error *err
     }
     FAB_TRY(fab_sy_lay_out(p, err));
     fab_sy_add_things(p);
+    fab_sy_add_metal(p);
     FAB_TRY(fab_sy_paint(p, &tissue, hu, err));
     FAB_TRY(fab_sy_scan(p, hu, err));
     vote(p, fine);

@@ -30,21 +30,31 @@ static fab_status own_grid(const fab_volume *labels, bool complete, fab_grid *ou
     return FAB_OK;
 }
 
-static fab_status names_of(const fab_label_set *set, uint8_t value[65536], bool *complete,
-                           fab_error *err)
+static fab_status names_of(const fab_label_set *set, uint8_t value[65536], fab_error *err)
 {
     memset(value, SY_UNKNOWN, 65536);
     value[0] = SY_OUTSIDE;
-    *complete = false;
     for (size_t i = 0; i < set->count; i++) {
         const fab_label *l = &set->items[i];
         if (l->value < 1 || l->value > 65535)
             FAB_FAIL(err, FAB_ERR_ARG, "label %s has value %d", l->name, l->value);
         const int v = fab_synth_value(l->name);
         if (v >= 0) value[l->value] = (uint8_t)(v == SY_S1 ? SY_SACRUM : v);
-        if (v == SY_SKIN || v == SY_SKIN_FAT) *complete = true;
     }
     return FAB_OK;
+}
+
+/* Whether the map itself says where skin or the fat under it is. */
+static bool has_skin(const fab_volume *labels, const uint8_t value[65536])
+{
+    const int64_t count = fab_grid_voxels(fab_volume_grid(labels));
+    const uint8_t *narrow = fab_volume_data(labels);
+    const uint16_t *wide = fab_volume_data(labels);
+    for (int64_t i = 0; i < count; i++) {
+        const int v = value[fab_volume_dtype(labels) == FAB_U8 ? narrow[i] : wide[i]];
+        if (v == SY_SKIN || v == SY_SKIN_FAT) return true;
+    }
+    return false;
 }
 
 static fab_status read_labels(const fab_volume *labels, const uint8_t value[65536],
@@ -132,7 +142,8 @@ static fab_status prepare(const fab_volume *labels, const fab_label_set *set,
     if (!value) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for names");
     if (fab_volume_dtype(labels) != FAB_U8 && fab_volume_dtype(labels) != FAB_U16)
         FAB_FAIL(err, FAB_ERR_ARG, "labels must be U8 or U16");
-    FAB_TRY(names_of(set, value, &s->complete, err));
+    FAB_TRY(names_of(set, value, err));
+    s->complete = has_skin(labels, value);
     FAB_TRY(own_grid(labels, s->complete, &grid, err));
     const fab_status status = read_labels(labels, value, &grid, &g, err);
     s->label = g.label;

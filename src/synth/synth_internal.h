@@ -38,6 +38,7 @@ enum {
     SY_SOFT = 191,
     SY_MASS = 192,
     SY_FLUID = 193,
+    SY_CLOTH = 253 /* only while a patch is made: outside, with threads */,
     SY_BEYOND = 254 /* only while a patch is made: above or below the map */,
     SY_UNKNOWN = FAB_SYNTH_UNKNOWN
 };
@@ -90,6 +91,11 @@ struct fab_synth_source {
     uint32_t *point; /* voxel indices by value, every third voxel of each axis */
     uint32_t first[257];
 };
+
+static inline bool fab_sy_is_air(int value)
+{
+    return value == SY_OUTSIDE || value == SY_BEYOND || value == SY_CLOTH;
+}
 
 static inline int64_t fab_sy_count(const int size[3])
 {
@@ -163,6 +169,7 @@ typedef struct fab_sy_map { /* at every SY_LATTICE-th fine voxel */
 
 typedef struct fab_sy_body { /* how fat and muscle lie in one patient; mm */
     float fat, fat_front, wall, wall_in, marbling, shoulder, pelvis, femur, ribs, mixed;
+    float cloth_from, cloth_to; /* above the skin; none if to <= from */
 } fab_sy_body;
 
 typedef enum fab_sy_kind {
@@ -200,7 +207,7 @@ typedef struct fab_sy_tissue { /* one patient's CT numbers */
 typedef struct fab_sy_capsule { /* a rod of metal in fine voxels of the patch */
     float from[3], to[3], radius;
 } fab_sy_capsule;
-enum { SY_MAX_CAPSULES = 24 };
+enum { SY_MAX_CAPSULES = 40 };
 
 typedef struct fab_sy_patch { /* one patch in the making */
     const fab_synth_source *source;
@@ -214,6 +221,8 @@ typedef struct fab_sy_patch { /* one patch in the making */
     int16_t *bone;          /* NULL or HU inside bone */
     fab_sy_capsule metal[SY_MAX_CAPSULES];
     int metals;
+    bool free_contrast;
+    float gravity;            /* 1: on the back; -1: prone */
 } fab_sy_patch;
 
 fab_status fab_sy_map_make(fab_sy_patch *p, fab_error *err);
@@ -222,7 +231,10 @@ void fab_sy_map_row(const fab_sy_map *m, int channel, int y, int z, float *scrat
 void fab_sy_map_free(fab_sy_map *m);
 void fab_sy_body_draw(fab_rng *rng, fab_sy_body *b);
 fab_status fab_sy_lay_out(fab_sy_patch *p, fab_error *err);
-void fab_sy_add_things(fab_sy_patch *p); /* masses, fluid, metal: labels */
+void fab_sy_add_things(fab_sy_patch *p); /* masses and fluid: names */
+void fab_sy_add_metal(fab_sy_patch *p);  /* screws, hips: names and p->metal */
+/* The fine voxel that shows a source point (mm), near enough; false if the patch does not reach. */
+bool fab_sy_find(const fab_sy_patch *p, const float source[3], float voxel[3]);
 void fab_sy_tissue_draw(fab_rng *rng, int contrast, fab_sy_tissue *t);
 /* CT numbers of the fine voxels, scanned onto the patch's grid (without noise). */
 fab_status fab_sy_paint(fab_sy_patch *p, const fab_sy_tissue *t, float *hu, fab_error *err);

@@ -47,7 +47,8 @@ static void add_fluid(fab_sy_patch *p)
     const float slope = fab_sy_range(&p->rng, -0.15, 0.15);
     for (int z = 0; z < p->size[2]; z++)
         for (int y = 0; y < p->size[1]; y++) {
-            if ((float)y < level + slope * (float)z) continue;
+            const float down = p->gravity > 0 ? (float)y : (float)(p->size[1] - y);
+            if (down < level + slope * (float)z) continue;
             const int64_t row = ((int64_t)z * p->size[1] + y) * p->size[0];
             for (int x = 0; x < p->size[0]; x++) {
                 const int v = p->label[row + x];

@@ -138,7 +138,7 @@ static float within(fab_rng *rng, const float range[2])
 
 static void set(fab_sy_tissue *t, const char *pattern, float hu)
 {
-    for (int v = 0; v < SY_BEYOND; v++) {
+    for (int v = 0; v < SY_CLOTH; v++) {
         const char *name = fab_synth_name(v);
         if (name && fab_sy_matches(name, pattern)) t->mean[v] = hu;
     }
@@ -146,7 +146,7 @@ static void set(fab_sy_tissue *t, const char *pattern, float hu)
 
 static void set_kind(fab_sy_tissue *t, const char *pattern, fab_sy_kind kind)
 {
-    for (int v = 0; v < SY_BEYOND; v++) {
+    for (int v = 0; v < SY_CLOTH; v++) {
         const char *name = fab_synth_name(v);
         if (name && fab_sy_matches(name, pattern)) t->kind[v] = (uint8_t)kind;
     }
@@ -167,7 +167,7 @@ static void draw_means(fab_rng *rng, int phase, fab_sy_tissue *t)
                 within(rng, vessel_rows[i].plus));
     t->mean[SY_SKIN_FAT] = t->mean[SY_TORSO_FAT] + fab_sy_range(rng, -6, 4);
     const float muscle = fab_sy_range(rng, 25, 65) + (phase ? 10 : 0);
-    for (int v = 0; v < SY_BEYOND; v++)
+    for (int v = 0; v < SY_CLOTH; v++)
         if (t->kind[v] == SY_K_MUSCLE) t->mean[v] = muscle + fab_sy_range(rng, -14, 5);
     set(t, "autochthon_*", muscle + fab_sy_range(rng, -35, 5));
     set(t, "gluteus_*", muscle + fab_sy_range(rng, -35, 5));
@@ -175,6 +175,7 @@ static void draw_means(fab_rng *rng, int phase, fab_sy_tissue *t)
     if (phase == 3 && fab_rng_uniform(rng) < 0.5)
         set(t, "urinary_bladder", fab_sy_range(rng, 60, 400));
     t->mean[SY_OUTSIDE] = -1000, t->mean[SY_BEYOND] = -1024;
+    t->mean[SY_CLOTH] = fab_sy_range(rng, -960, -600);
     t->mean[SY_UNKNOWN] = fab_sy_range(rng, -20, 40);
     t->medulla = organ[MEDULLA];
     t->myocardium = phase ? fab_sy_range(rng, 0.5, 0.9) : 1;
@@ -183,7 +184,7 @@ static void draw_means(fab_rng *rng, int phase, fab_sy_tissue *t)
 static void draw_kinds(fab_sy_tissue *t)
 {
     memset(t->kind, SY_K_SOFT, sizeof t->kind);
-    t->kind[SY_OUTSIDE] = t->kind[SY_BEYOND] = SY_K_AIR;
+    t->kind[SY_OUTSIDE] = t->kind[SY_BEYOND] = t->kind[SY_CLOTH] = SY_K_AIR;
     for (size_t i = 0; i < sizeof kind_rows / sizeof *kind_rows; i++)
         set_kind(t, kind_rows[i].pattern, kind_rows[i].kind);
     for (size_t i = 0; i < sizeof bone_rows / sizeof *bone_rows; i++)
@@ -196,7 +197,7 @@ static void draw_bones(fab_rng *rng, fab_sy_tissue *t)
     for (size_t i = 0; i < sizeof bone_rows / sizeof *bone_rows; i++) {
         const float outer = within(rng, bone_rows[i].outer),
                     inner = bone_rows[i].inner * fab_sy_range(rng, 0.85, 1.15);
-        for (int v = 0; v < SY_BEYOND; v++) {
+        for (int v = 0; v < SY_CLOTH; v++) {
             const char *name = fab_synth_name(v);
             if (!name || !fab_sy_matches(name, bone_rows[i].pattern)) continue;
             t->outer[v] = outer * (0.55f + 0.45f * density);
@@ -223,7 +224,7 @@ static void draw_bowels(fab_rng *rng, fab_sy_tissue *t)
     memset(t->bowel_of, 0, sizeof t->bowel_of);
     for (int k = 0; k < 4; k++) {
         fab_sy_bowel *b = &t->bowel[k];
-        for (int v = 0; v < SY_BEYOND; v++)
+        for (int v = 0; v < SY_CLOTH; v++)
             if (fab_synth_name(v) && fab_sy_matches(fab_synth_name(v), rows[k].pattern))
                 t->bowel_of[v] = (uint8_t)k;
         b->gas = fab_rng_uniform(rng) < (double)rows[k].gas ? fab_sy_range(rng, 0.2, 1.5) : 99;
@@ -241,7 +242,7 @@ static void draw_bowels(fab_rng *rng, fab_sy_tissue *t)
 static void draw_free(fab_rng *rng, fab_sy_tissue *t)
 {
     const bool falling = fab_rng_uniform(rng) < 0.3;
-    for (int v = 1; v < SY_BEYOND; v++)
+    for (int v = 1; v < SY_CLOTH; v++)
         if (t->kind[v] != SY_K_AIR && t->kind[v] != SY_K_BONE && t->kind[v] != SY_K_LUNG)
             t->mean[v] += 90 * (float)fab_rng_normal(rng);
     float at = -1000;

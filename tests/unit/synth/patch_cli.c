@@ -1,6 +1,7 @@
 /* patch_cli.c - looks at synthetic patients: a developer's program, no part of the product.
  *
- *   patch_cli LABELS.nii.gz SET.json BONE.nrrd|- FOLDER COUNT [FIRST_SEED [FOCUS [COBB]]]
+ *   patch_cli LABELS SET.json BONE.nrrd|- FOLDER|- COUNT [SEED [FOCUS|- [COBB
+ *             [ARTEFACTS [CONTRAST]]]]]
  *
  * SET.json is a labels.json or {"1": "spleen", ...}. Writes FOLDER/SEED_hu.nii.gz and
  * SEED_fine.nii.gz of every patch, and the map as FOLDER/map.nii.gz; prints the time a patch takes
@@ -73,6 +74,8 @@ static fab_status patches(const fab_synth_source *s, char **argv, int argc, fab_
         o.seed = (uint64_t)(first + i);
         if (argc > 7 && strcmp(argv[7], "-") != 0) o.focus = argv[7];
         if (argc > 8) o.cobb_deg = strtod(argv[8], NULL);
+        if (argc > 9) o.artefacts = (int)strtol(argv[9], NULL, 10);
+        if (argc > 10) o.contrast = (int)strtol(argv[10], NULL, 10);
         const double start = fab_time_cpu_s();
         FAB_TRY(fab_synth_patch(s, &o, hu, fine, err));
         seconds += fab_time_cpu_s() - start;
@@ -110,8 +113,8 @@ int main(int argc, char **argv)
 {
     fab_error err;
     if (argc < 6) {
-        fprintf(stderr,
-                "patch_cli LABELS SET.json BONE|- FOLDER|- COUNT [FIRST_SEED [FOCUS|- [COBB]]]\n");
+        fprintf(stderr, "patch_cli LABELS SET.json BONE|- FOLDER|- COUNT [FIRST_SEED [FOCUS|- "
+                        "[COBB [ARTEFACTS [CONTRAST]]]]]\n");
         return 2;
     }
     if (look(argc, argv, &err) == FAB_OK) return 0;
