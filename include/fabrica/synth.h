@@ -40,6 +40,11 @@ fab_status fab_synth_source_make(const fab_volume *labels, const fab_label_set *
 fab_synth_source *fab_synth_source_free(fab_synth_source *s); /* NULL */
 FAB_DEFINE_AUTO(fab_synth_source, fab_synth_source_free)
 
+/* The label map of a scan in the fine vocabulary, on its own grid (1.2 to 2 mm): arches split from
+ * bodies, discs and canal named where they are not. U8; arguments and errors as above. */
+fab_status fab_synth_refine(const fab_volume *labels, const fab_label_set *set, fab_volume **out,
+                            fab_error *err);
+
 /* What a patch shows. NaN, NULL and -1: drawn from the seed. */
 typedef struct fab_synth_options {
     int size[3];         /* z, y, x; voxels, each 8..512 */

@@ -171,6 +171,36 @@ fab_status fab_synth_source_make(const fab_volume *labels, const fab_label_set *
     return FAB_OK;
 }
 
+static fab_status refine(const fab_volume *labels, const fab_label_set *set, fab_grid *grid,
+                         fab_sy_grid *g, fab_error *err)
+{
+    fab_sy_vertebra level[SY_LEVELS + 1];
+    FAB_AUTO_FREE uint8_t *value = fab_malloc(65536);
+    if (!value) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for names");
+    if (fab_volume_dtype(labels) != FAB_U8 && fab_volume_dtype(labels) != FAB_U16)
+        FAB_FAIL(err, FAB_ERR_ARG, "labels must be U8 or U16");
+    FAB_TRY(names_of(set, value, err));
+    FAB_TRY(own_grid(labels, true, grid, err));
+    FAB_TRY(read_labels(labels, value, grid, g, err));
+    return fab_sy_derive(g, level, err);
+}
+
+fab_status fab_synth_refine(const fab_volume *labels, const fab_label_set *set, fab_volume **out,
+                            fab_error *err)
+{
+    fab_grid grid;
+    fab_sy_grid g = {0};
+    FAB_AUTO(fab_volume_unref) fab_volume *v = NULL;
+    fab_status status = refine(labels, set, &grid, &g, err);
+    if (status == FAB_OK) status = fab_volume_create(&grid, FAB_U8, &v, err);
+    if (status == FAB_OK) memcpy(fab_volume_data_mut(v), g.label, fab_volume_bytes(v));
+    fab_free(g.label);
+    FAB_TRY(status);
+    *out = v;
+    v = NULL;
+    return FAB_OK;
+}
+
 fab_synth_source *fab_synth_source_free(fab_synth_source *s)
 {
     if (!s) return NULL;

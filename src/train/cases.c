@@ -60,6 +60,16 @@ static fab_status add_case(fab_cases *c, double weight, fab_case **out, fab_erro
     return FAB_OK;
 }
 
+/* Class of every value of the fine vocabulary. */
+static void fine_classes(const fab_recipe *r, uint8_t class[256])
+{
+    class[0] = 0;
+    for (int v = 1; v < 256; v++) {
+        const char *name = fab_synth_name(v);
+        class[v] = (uint8_t)(name ? fab_recipe_class(r, name) : FAB_CASE_IGNORE);
+    }
+}
+
 /* ---- a scan with labels --------------------------------------------------------------------- */
 
 /* Onto `to`; smoothed first where the scan is finer, as inference does. */
@@ -128,6 +138,33 @@ static fab_status classes_of(const fab_recipe *r, const fab_volume *labels,
     return FAB_OK;
 }
 
+/* Classes of the fine vocabulary, on the network's grid. */
+static fab_status refined(const fab_recipe *r, const fab_volume *labels, const fab_label_set *set,
+                          int background, const fab_grid *to, uint8_t *classes, fab_error *err)
+{
+    uint8_t table[256];
+    FAB_AUTO(fab_volume_unref) fab_volume *fine = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
+    FAB_TRY(fab_synth_refine(labels, set, &fine, err));
+    FAB_TRY(fab_volume_resample(fine, to, FAB_NEAREST, 0, &small, err));
+    fine_classes(r, table);
+    table[0] = (uint8_t)background;
+    const uint8_t *from = fab_volume_data(small);
+    const int64_t n = fab_grid_voxels(to);
+    for (int64_t i = 0; i < n; i++) classes[i] = table[from[i]];
+    return FAB_OK;
+}
+
+/* The recipe's classes of vertebrae are parts of what the map calls one. */
+static bool needs_parts(const fab_recipe *r, const fab_label_set *set)
+{
+    if (fab_recipe_class(r, "vertebral_arch_L3") == fab_recipe_class(r, "vertebrae_L3"))
+        return false;
+    for (size_t i = 0; i < set->count; i++)
+        if (strncmp(set->items[i].name, "vertebrae_", 10) == 0) return true;
+    return false;
+}
+
 static fab_status prepare(const fab_recipe *r, const fab_volume *image, const fab_volume *labels,
                           const fab_label_set *set, int background, fab_case *c, fab_error *err)
 {
@@ -141,14 +178,18 @@ static fab_status prepare(const fab_recipe *r, const fab_volume *image, const fa
     FAB_TRY(fab_grid_axis_aligned(fab_volume_grid(image), spacing, &to, err));
     FAB_TRY(shrink(image, &to, r->spacing_mm, &small, err));
     FAB_TRY(fab_volume_convert(labels, FAB_U16, &wide, err));
-    FAB_TRY(fab_volume_resample(wide, &to, FAB_NEAREST, 0, &small_labels, err));
     const size_t n = (size_t)fab_grid_voxels(&to);
     c->hu = fab_alloc_array(n, sizeof *c->hu);
     c->classes = fab_alloc_array(n, 1);
     if (!c->hu || !c->classes) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a case");
     for (int a = 0; a < 3; a++) c->size[a] = to.size[2 - a];
     fill_hu(small, c->hu);
-    FAB_TRY(classes_of(r, small_labels, set, background, c->classes, err));
+    if (needs_parts(r, set)) {
+        FAB_TRY(refined(r, wide, set, background, &to, c->classes, err));
+    } else {
+        FAB_TRY(fab_volume_resample(wide, &to, FAB_NEAREST, 0, &small_labels, err));
+        FAB_TRY(classes_of(r, small_labels, set, background, c->classes, err));
+    }
     return draw_points(c, err);
 }
 
@@ -250,11 +291,7 @@ static fab_status add_synthetic(const loader *l, const fab_json *source, double 
         FAB_TRY(read_volume(path, &bone, err));
     }
     FAB_TRY(add_case(l->cases, weight, &c, err));
-    for (int v = 0; v < 256; v++) {
-        const char *name = v ? fab_synth_name(v) : NULL;
-        const int class = name ? fab_recipe_class(l->recipe, name) : FAB_CASE_IGNORE;
-        c->fine_class[v] = (uint8_t)(v ? class : 0);
-    }
+    fine_classes(l->recipe, c->fine_class);
     return fab_synth_source_make(labels, &set, bone, &c->synth, err);
 }
 
