@@ -80,7 +80,7 @@ typedef struct fab_angle {
     char why[FAB_MEASURE_WHY_BYTES];
 } fab_angle;
 
-typedef struct fab_spine {
+typedef struct fab_spine_measures {
     int count;
     fab_vertebra vertebra[FAB_MEASURE_VERTEBRAE]; /* head first */
     int disc_count;
@@ -96,16 +96,16 @@ typedef struct fab_spine {
     double sagittal_vertical_axis_mm; /* C7 in front of S1's back corner; NaN */
     double coronal_balance_mm;     /* C7 to the left of the middle of S1; NaN */
     char balance_why[FAB_MEASURE_WHY_BYTES];
-} fab_spine;
+} fab_spine_measures;
 
 /* labels U8 or U16; image (HU, any grid over the same patient) and progress may be NULL. *out is
  * plain data. Without a vertebra out->count is 0, which is no error. */
 fab_status fab_measure_spine(const fab_volume *labels, const fab_label_set *set,
                              const fab_volume *image, const fab_progress *progress,
-                             fab_spine *out, fab_error *err);
+                             fab_spine_measures *out, fab_error *err);
 
 /* As docs/formats/measurements.md says; *out is owned by the caller. */
-fab_status fab_spine_json(const fab_spine *s, fab_json **out, fab_error *err);
+fab_status fab_measure_spine_json(const fab_spine_measures *s, fab_json **out, fab_error *err);
 
 #ifdef __cplusplus
 }

@@ -55,7 +55,7 @@ static void measure(const me_mask *m, station *s, me_vec axis)
     me_to(middle, s->out->centre);
 }
 
-static int stations(fab_spine *s, station *list)
+static int stations(fab_spine_measures *s, station *list)
 {
     int n = 0;
     for (int i = 0; i < s->count; i++) {
@@ -82,7 +82,7 @@ static double cut(const me_mask *canal, station *t)
     return section(canal, &t->f, 20, t->from, t->to, &t->centre);
 }
 
-void fab_me_canal(const me_mask *canal, fab_spine *s)
+void fab_me_canal(const me_mask *canal, fab_spine_measures *s)
 {
     station list[2 * FAB_MEASURE_VERTEBRAE], kept[2 * FAB_MEASURE_VERTEBRAE];
     if (!canal->voxels) return;

@@ -17,7 +17,7 @@ static double sagittal(const fab_endplate *e)
 }
 
 /* Cobb angles are read from T1 down. */
-static int trunk(const fab_spine *s, int *rows)
+static int trunk(const fab_spine_measures *s, int *rows)
 {
     int n = 0;
     for (int i = 0; i < s->count; i++)
@@ -27,7 +27,7 @@ static int trunk(const fab_spine *s, int *rows)
 }
 
 /* Signed angle between the upper endplate of a and the lower one of b: negative is convex left. */
-static double cobb(const fab_spine *s, int a, int b)
+static double cobb(const fab_spine_measures *s, int a, int b)
 {
     return coronal(&s->vertebra[a].upper) - coronal(&s->vertebra[b].lower);
 }
@@ -36,7 +36,7 @@ typedef struct pair { int a, b; double angle; } pair;
 
 /* Largest among rows[from..to] with a above b; sign 0: any, else of that sign; a_fixed, b_fixed:
  * index into rows or -1. */
-static pair largest(const fab_spine *s, const int *rows, int from, int to, int sign, int a_fixed,
+static pair largest(const fab_spine_measures *s, const int *rows, int from, int to, int sign, int a_fixed,
                     int b_fixed)
 {
     pair best = {-1, -1, 0};
@@ -51,7 +51,7 @@ static pair largest(const fab_spine *s, const int *rows, int from, int to, int s
 }
 
 /* The vertebra farthest to the convex side of the line between the end vertebrae. */
-static int apex(const fab_spine *s, const int *rows, const pair *p)
+static int apex(const fab_spine_measures *s, const int *rows, const pair *p)
 {
     const double *top = s->vertebra[rows[p->a]].centre, *low = s->vertebra[rows[p->b]].centre;
     double side = p->angle < 0 ? 1 : -1, far = -INFINITY;
@@ -65,7 +65,7 @@ static int apex(const fab_spine *s, const int *rows, const pair *p)
     return best;
 }
 
-static void add_curve(fab_spine *s, const int *rows, int n, const pair *p)
+static void add_curve(fab_spine_measures *s, const int *rows, int n, const pair *p)
 {
     if (fabs(p->angle) < 10 || s->curve_count == FAB_MEASURE_CURVES) return;
     const fab_vertebra *a = &s->vertebra[rows[p->a]], *b = &s->vertebra[rows[p->b]];
@@ -77,7 +77,7 @@ static void add_curve(fab_spine *s, const int *rows, int n, const pair *p)
 }
 
 /* The main curve, then, from its end vertebrae on, the ones that bend the other way. */
-void fab_me_curves(fab_spine *s)
+void fab_me_curves(fab_spine_measures *s)
 {
     int rows[FAB_MEASURE_VERTEBRAE], n = trunk(s, rows);
     s->curve_count = 0;
@@ -107,7 +107,7 @@ void fab_me_curves(fab_spine *s)
 
 /* ---- the side view ------------------------------------------------------------------------ */
 
-static const fab_vertebra *level(const fab_spine *s, const char *name)
+static const fab_vertebra *level(const fab_spine_measures *s, const char *name)
 {
     for (int i = 0; i < s->count; i++)
         if (!strcmp(s->vertebra[i].level, name) && s->vertebra[i].quality != FAB_MEASURE_NONE)
@@ -128,7 +128,7 @@ static void between(fab_angle *out, const fab_endplate *upper, const fab_endplat
     out->why[0] = '\0';
 }
 
-static void kyphosis(const fab_spine *s, const char *from, fab_angle *out)
+static void kyphosis(const fab_spine_measures *s, const char *from, fab_angle *out)
 {
     const fab_vertebra *top = level(s, from), *low = level(s, "T12");
     if (!top) absent(out, from);
@@ -136,7 +136,7 @@ static void kyphosis(const fab_spine *s, const char *from, fab_angle *out)
     else between(out, &top->upper, &low->lower);
 }
 
-static void balance(fab_spine *s)
+static void balance(fab_spine_measures *s)
 {
     const fab_vertebra *c7 = level(s, "C7");
     s->sagittal_vertical_axis_mm = s->coronal_balance_mm = NAN;
@@ -151,7 +151,7 @@ static void balance(fab_spine *s)
     s->coronal_balance_mm = c7->centre[0] - s->sacrum.centre[0];
 }
 
-void fab_me_angles(fab_spine *s)
+void fab_me_angles(fab_spine_measures *s)
 {
     const fab_vertebra *l1 = level(s, "L1");
     if (!l1) absent(&s->lordosis_l1_s1, "L1");

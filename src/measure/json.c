@@ -73,21 +73,21 @@ static fab_status put_canal(fab_json *o, const fab_canal_section *c, fab_error *
 
 /* ---- a vertebra --------------------------------------------------------------------------- */
 
-static double back_height(const fab_spine *s, int row)
+static double back_height(const fab_spine_measures *s, int row)
 {
     if (row < 0 || row >= s->count || s->vertebra[row].quality == FAB_MEASURE_NONE) return NAN;
     return s->vertebra[row].height_back_mm;
 }
 
 /* Against the neighbours' mean; NaN if neither was measured. */
-static double crush_ratio(const fab_spine *s, int row)
+static double crush_ratio(const fab_spine_measures *s, int row)
 {
     double above = back_height(s, row - 1), below = back_height(s, row + 1);
     double other = isnan(above) ? below : isnan(below) ? above : 0.5 * (above + below);
     return s->vertebra[row].height_back_mm / other;
 }
 
-static fab_status put_shape(fab_json *o, const fab_spine *s, int row, fab_error *err)
+static fab_status put_shape(fab_json *o, const fab_spine_measures *s, int row, fab_error *err)
 {
     const fab_vertebra *v = &s->vertebra[row];
     fab_json *h = NULL, *r = NULL;
@@ -114,7 +114,7 @@ static fab_status put_density(fab_json *o, const fab_vertebra *v, fab_error *err
     return fab_json_set(d, "voxels", fab_json_int(v->hu_voxels), err);
 }
 
-static fab_status put_vertebra(fab_json *list, const fab_spine *s, int row, fab_error *err)
+static fab_status put_vertebra(fab_json *list, const fab_spine_measures *s, int row, fab_error *err)
 {
     const fab_vertebra *v = &s->vertebra[row];
     fab_json *o = NULL, *axes = NULL;
@@ -162,7 +162,7 @@ static fab_status put_disc(fab_json *list, const fab_disc_level *d, fab_error *e
     return put_canal(o, &d->canal, err);
 }
 
-static fab_status put_curve(fab_json *list, const fab_spine *s, int index, fab_error *err)
+static fab_status put_curve(fab_json *list, const fab_spine_measures *s, int index, fab_error *err)
 {
     const fab_coronal_curve *c = &s->curve[index];
     fab_json *o = NULL;
@@ -188,7 +188,7 @@ static fab_status put_angle(fab_json *o, const char *key, const fab_angle *a, fa
     return text(p, "why", a->why, err);
 }
 
-static fab_status put_profile(fab_json *o, const fab_spine *s, fab_error *err)
+static fab_status put_profile(fab_json *o, const fab_spine_measures *s, fab_error *err)
 {
     FAB_TRY(put_angle(o, "largest_coronal_angle", &s->largest_coronal, err));
     FAB_TRY(put_angle(o, "lumbar_lordosis_L1_S1", &s->lordosis_l1_s1, err));
@@ -202,7 +202,7 @@ static fab_status put_profile(fab_json *o, const fab_spine *s, fab_error *err)
     return text(o, "balance_why", s->balance_why, err);
 }
 
-static fab_status put_all(fab_json *o, const fab_spine *s, fab_error *err)
+static fab_status put_all(fab_json *o, const fab_spine_measures *s, fab_error *err)
 {
     fab_json *list = NULL;
     FAB_TRY(fab_json_set(o, "format_version", fab_json_int(FORMAT_VERSION), err));
@@ -223,7 +223,7 @@ static fab_status put_all(fab_json *o, const fab_spine *s, fab_error *err)
     return put(o, "sacral_endplate_depth_mm", s->sacrum_depth_mm, 2, err);
 }
 
-fab_status fab_spine_json(const fab_spine *s, fab_json **out, fab_error *err)
+fab_status fab_measure_spine_json(const fab_spine_measures *s, fab_json **out, fab_error *err)
 {
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     if (!o) FAB_FAIL(err, FAB_ERR_NOMEM, "measure: out of memory");

@@ -117,11 +117,11 @@ double fab_me_rotation(me_vec up, me_vec back);
 bool fab_me_sacrum(const me_mask *sacrum, const fab_vertebra *lowest, fab_endplate *out,
                    double *depth_mm);
 fab_status fab_me_pelvis(const fab_volume *labels, const fab_label_set *set,
-                         const fab_label_stats *stats, size_t count, fab_spine *s,
+                         const fab_label_stats *stats, size_t count, fab_spine_measures *s,
                          fab_error *err);
-void fab_me_canal(const me_mask *canal, fab_spine *s);
+void fab_me_canal(const me_mask *canal, fab_spine_measures *s);
 void fab_me_density(const me_mask *m, const fab_volume *image, fab_vertebra *v);
-void fab_me_curves(fab_spine *s);
-void fab_me_angles(fab_spine *s);
+void fab_me_curves(fab_spine_measures *s);
+void fab_me_angles(fab_spine_measures *s);
 
 #endif

@@ -19,7 +19,7 @@ typedef struct work {
     me_vec thick[FAB_MEASURE_VERTEBRAE];
     double radius[FAB_MEASURE_VERTEBRAE];
     double (*arch)[3];
-    fab_spine *s;
+    fab_spine_measures *s;
 } work;
 
 const char *fab_measure_quality_name(fab_measure_quality q)
@@ -225,7 +225,7 @@ static fab_status disc_between(work *w, int above, int below, fab_disc_level *d,
 
 static fab_status discs(work *w, fab_error *err)
 {
-    fab_spine *s = w->s;
+    fab_spine_measures *s = w->s;
     for (int i = 0; i < s->count; i++) {
         bool last = i + 1 == s->count;
         int step = last ? 0 : rank_of(s->vertebra[i + 1].level) - rank_of(s->vertebra[i].level);
@@ -243,7 +243,7 @@ static fab_status discs(work *w, fab_error *err)
 static fab_status sacrum(work *w, fab_error *err)
 {
     static const char *const names[] = {"sacrum", "vertebrae_S1", NULL};
-    fab_spine *s = w->s;
+    fab_spine_measures *s = w->s;
     me_mask m;
     if (!s->count || s->vertebra[s->count - 1].level[0] != 'L') return FAB_OK;
     FAB_TRY(mask_of(w, names, true, &m, err));
@@ -275,7 +275,7 @@ static fab_status canal(work *w, fab_error *err)
 static fab_status measure_all(work *w, const fab_volume *image, const fab_progress *progress,
                               fab_error *err)
 {
-    fab_spine *s = w->s;
+    fab_spine_measures *s = w->s;
     FAB_TRY(fab_labels_stats(w->labels, w->values, w->stats, err));
     FAB_TRY(find_vertebrae(w, err));
     for (int i = 0; i < s->count; i++) {
@@ -294,7 +294,7 @@ static fab_status measure_all(work *w, const fab_volume *image, const fab_progre
 
 fab_status fab_measure_spine(const fab_volume *labels, const fab_label_set *set,
                              const fab_volume *image, const fab_progress *progress,
-                             fab_spine *out, fab_error *err)
+                             fab_spine_measures *out, fab_error *err)
 {
     fab_dtype type = fab_volume_dtype(labels);
     if (type != FAB_U8 && type != FAB_U16)
@@ -304,7 +304,7 @@ fab_status fab_measure_spine(const fab_volume *labels, const fab_label_set *set,
     FAB_AUTO_FREE fab_label_stats *stats = fab_calloc(w.values, sizeof *stats);
     FAB_AUTO_FREE bool *member = fab_calloc(w.values, sizeof *member);
     FAB_AUTO_FREE double(*arch)[3] = fab_alloc_array(ME_MAX_ARCH, sizeof *arch);
-    FAB_AUTO_FREE fab_spine *s = fab_calloc(1, sizeof *s);
+    FAB_AUTO_FREE fab_spine_measures *s = fab_calloc(1, sizeof *s);
     if (!stats || !member || !arch || !s) FAB_FAIL(err, FAB_ERR_NOMEM, "measure: out of memory");
     w.stats = stats, w.member = member, w.arch = arch, w.s = s;
     fab_status status = measure_all(&w, image, progress, err);

@@ -13,12 +13,12 @@ static fab_status measure(const fab_volume *labels, const fab_label_set *set,
                           const fab_volume *image, const fab_progress *progress, fab_json *into,
                           fab_error *err)
 {
-    FAB_AUTO_FREE fab_spine *s = fab_calloc(1, sizeof *s);
+    FAB_AUTO_FREE fab_spine_measures *s = fab_calloc(1, sizeof *s);
     fab_json *json = NULL;
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for measurements");
     FAB_TRY(fab_measure_spine(labels, set, image, progress, s, err));
     if (!s->count) return FAB_OK;
-    FAB_TRY(fab_spine_json(s, &json, err));
+    FAB_TRY(fab_measure_spine_json(s, &json, err));
     return fab_json_set(into, "spine", json, err);
 }
 

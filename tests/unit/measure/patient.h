@@ -36,16 +36,16 @@ static inline fab_phantom make_patient(const fab_phantom_options *o)
     return p;
 }
 
-static inline fab_spine measured_on(const fab_volume *labels, const fab_label_set *set,
+static inline fab_spine_measures measured_on(const fab_volume *labels, const fab_label_set *set,
                                     const fab_volume *image)
 {
-    fab_spine s;
+    fab_spine_measures s;
     fab_error err;
     CHECK_OK(fab_measure_spine(labels, set, image, NULL, &s, &err));
     return s;
 }
 
-static inline fab_spine measured(const fab_phantom *p)
+static inline fab_spine_measures measured(const fab_phantom *p)
 {
     return measured_on(p->labels, &p->set, p->image);
 }
@@ -81,14 +81,14 @@ static inline double tilt_of(const fab_endplate *e, bool coronal)
     return DEG * atan2(e->normal[coronal ? 0 : 1], e->normal[2]);
 }
 
-static inline int row_of_level(const fab_spine *s, const char *level)
+static inline int row_of_level(const fab_spine_measures *s, const char *level)
 {
     for (int i = 0; i < s->count; i++)
         if (!strcmp(s->vertebra[i].level, level)) return i;
     return -1;
 }
 
-static inline const fab_vertebra *vertebra_of(const fab_spine *s, const char *level)
+static inline const fab_vertebra *vertebra_of(const fab_spine_measures *s, const char *level)
 {
     int row = row_of_level(s, level);
     if (row < 0) fprintf(stderr, "no %s\n", level);
@@ -96,7 +96,7 @@ static inline const fab_vertebra *vertebra_of(const fab_spine *s, const char *le
     return &s->vertebra[row];
 }
 
-static inline const fab_disc_level *disc_of(const fab_spine *s, const char *name)
+static inline const fab_disc_level *disc_of(const fab_spine_measures *s, const char *name)
 {
     for (int i = 0; i < s->disc_count; i++)
         if (!strcmp(s->disc[i].name, name)) return &s->disc[i];
@@ -112,7 +112,7 @@ static inline void widen(double *most, double value)
 
 static inline double percent(double is, double should) { return 100 * fabs(is / should - 1); }
 
-static inline worst compare(const fab_spine *s, const fab_phantom *p)
+static inline worst compare(const fab_spine_measures *s, const fab_phantom *p)
 {
     static const char *const plates[] = {"endplate_upper", "endplate_lower"};
     worst w = {0};
@@ -146,14 +146,14 @@ static inline worst compare(const fab_spine *s, const fab_phantom *p)
     return w;
 }
 
-static inline void near_level(const fab_spine *s, int row, const char *level)
+static inline void near_level(const fab_spine_measures *s, int row, const char *level)
 {
     int should = row_of_level(s, level);
     CHECK(should >= 0);
     CHECK(abs(row - should) <= 1);
 }
 
-static inline void check_cobb(const fab_spine *s, const fab_phantom *p, double tolerance_deg)
+static inline void check_cobb(const fab_spine_measures *s, const fab_phantom *p, double tolerance_deg)
 {
     double truth = truth_of(p->truth, "cobb_deg");
     if (truth < 10) {

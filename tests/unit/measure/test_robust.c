@@ -30,7 +30,7 @@ static fab_volume *permuted(const fab_volume *v)
     return out;
 }
 
-static void close_to(const fab_spine *a, const fab_spine *b, double angle, double mm, double area)
+static void close_to(const fab_spine_measures *a, const fab_spine_measures *b, double angle, double mm, double area)
 {
     CHECK(a->count == b->count && a->curve_count >= 1 && b->curve_count >= 1);
     CHECK_NEAR(a->curve[0].cobb_deg, b->curve[0].cobb_deg, angle);
@@ -51,7 +51,7 @@ static void permuted_grids_give_the_same_numbers(void)
 {
     fab_phantom p = patient(2.5);
     fab_volume *turned = permuted(p.labels);
-    fab_spine a = measured(&p), b = measured_on(turned, &p.set, p.image);
+    fab_spine_measures a = measured(&p), b = measured_on(turned, &p.set, p.image);
     close_to(&a, &b, 0.01, 0.01, 1e-4);
     CHECK_NEAR(a.vertebra[8].hu_mean, b.vertebra[8].hu_mean, 0.1); /* image on its own grid */
     fab_volume_unref(turned);
@@ -75,7 +75,7 @@ static void oblique_grids_give_nearly_the_same(void)
         }
     }
     CHECK_OK(fab_volume_resample(p.labels, &g, FAB_NEAREST, 0, &turned, &err));
-    fab_spine first = measured(&p), second = measured_on(turned, &p.set, p.image);
+    fab_spine_measures first = measured(&p), second = measured_on(turned, &p.set, p.image);
     CHECK(first.count == second.count);
     CHECK(compare(&second, &p).rotation_deg < 3);
     check_cobb(&second, &p, 3);
@@ -145,10 +145,10 @@ static int jag(int here, const int beside[6], fab_rng *rng)
     return beside[fab_rng_u32(rng) % 6];
 }
 
-static fab_spine with(const fab_phantom *p, change_fn change)
+static fab_spine_measures with(const fab_phantom *p, change_fn change)
 {
     fab_volume *worse = changed(p->labels, change);
-    fab_spine s = measured_on(worse, &p->set, p->image);
+    fab_spine_measures s = measured_on(worse, &p->set, p->image);
     fab_volume_unref(worse);
     return s;
 }
@@ -156,7 +156,7 @@ static fab_spine with(const fab_phantom *p, change_fn change)
 static void eroded_and_dilated_labels_keep_their_angles(void)
 {
     fab_phantom p = patient(1.5);
-    fab_spine was = measured(&p), less = with(&p, erode), more = with(&p, dilate);
+    fab_spine_measures was = measured(&p), less = with(&p, erode), more = with(&p, dilate);
     check_cobb(&less, &p, 3);
     check_cobb(&more, &p, 3);
     CHECK(compare(&less, &p).rotation_deg < 3);
@@ -173,7 +173,7 @@ static void eroded_and_dilated_labels_keep_their_angles(void)
 static void jagged_labels(void)
 {
     fab_phantom p = patient(1.5);
-    fab_spine s = with(&p, jag);
+    fab_spine_measures s = with(&p, jag);
     worst w = compare(&s, &p);
     check_cobb(&s, &p, 3);
     CHECK(w.rotation_deg < 3);
@@ -186,7 +186,7 @@ static void jagged_labels(void)
 static void three_millimetre_voxels(void)
 {
     fab_phantom p = patient(3);
-    fab_spine s = measured(&p);
+    fab_spine_measures s = measured(&p);
     check_cobb(&s, &p, 3);
     CHECK(compare(&s, &p).rotation_deg < 3);
     for (int i = 0; i < s.count; i++) { /* what is wrong is at least admitted */
@@ -208,7 +208,7 @@ static void what_the_scan_cuts_is_not_measured(void)
     fab_phantom_options o = spine_options(0, 2.5);
     o.range_mm[0] = 55, o.range_mm[1] = 255; /* cuts L4 and T10 */
     fab_phantom p = make_patient(&o);
-    fab_spine s = measured(&p);
+    fab_spine_measures s = measured(&p);
     CHECK(s.count >= 5 && !s.has_sacrum);
     const fab_vertebra *low = &s.vertebra[s.count - 1], *top = &s.vertebra[0];
     CHECK(low->quality == FAB_MEASURE_NONE && strstr(low->why, "edge of the scan"));
@@ -229,7 +229,7 @@ static void without_canal_discs_and_image(void)
         if (!strncmp(p.set.items[i].name, "vertebrae_", 10) &&
             strcmp(p.set.items[i].name, "vertebrae_T12"))
             CHECK_OK(fab_label_set_add(&few, p.set.items[i].value, p.set.items[i].name, &err));
-    fab_spine s = measured_on(p.labels, &few, NULL);
+    fab_spine_measures s = measured_on(p.labels, &few, NULL);
     CHECK(row_of_level(&s, "T12") < 0 && row_of_level(&s, "L1") > 0);
     CHECK(isnan(vertebra_of(&s, "L1")->hu_mean) && !vertebra_of(&s, "L1")->canal.measured);
     CHECK(isnan(vertebra_of(&s, "L1")->rotation_canal_deg));
@@ -247,7 +247,7 @@ static void the_pelvis(void)
     o.fov_mm[0] = 320, o.fov_mm[1] = 260;
     o.range_mm[0] = -210, o.range_mm[1] = 180;
     fab_phantom p = make_patient(&o);
-    fab_spine s = measured(&p);
+    fab_spine_measures s = measured(&p);
     fprintf(stderr, "pelvic incidence %.1f, tilt %.1f, slope %.1f %s\n", s.pelvic_incidence.deg,
             s.pelvic_tilt.deg, s.sacral_slope.deg, s.pelvic_incidence.why);
     CHECK_NEAR(s.pelvic_incidence.deg, s.pelvic_tilt.deg + s.sacral_slope.deg, 1e-9);
@@ -262,7 +262,7 @@ static void nothing_to_measure(void)
     fab_volume *v = NULL, *wrong = NULL;
     fab_label_set set = {0};
     fab_error err;
-    fab_spine s;
+    fab_spine_measures s;
     CHECK_OK(fab_volume_create(&g, FAB_U8, &v, &err));
     memset(fab_volume_data_mut(v), 0, fab_volume_bytes(v));
     CHECK_OK(fab_label_set_add(&set, 7, "vertebrae_L3", &err));
@@ -286,10 +286,10 @@ static void nothing_to_measure(void)
 static void as_json(void)
 {
     fab_phantom p = patient(3);
-    fab_spine s = measured(&p);
+    fab_spine_measures s = measured(&p);
     fab_json *o = NULL;
     fab_error err;
-    CHECK_OK(fab_spine_json(&s, &o, &err));
+    CHECK_OK(fab_measure_spine_json(&s, &o, &err));
     CHECK(fab_json_count(fab_json_find(o, "vertebrae")) == (size_t)s.count);
     const fab_json *curve = fab_json_at(fab_json_find(o, "coronal_curves"), 0);
     CHECK_NEAR(fab_json_number(fab_json_find(curve, "cobb_deg")), s.curve[0].cobb_deg, 0.051);
@@ -305,10 +305,10 @@ static fab_status measure_and_write(void *ctx)
 {
     const fab_phantom *p = ctx;
     fab_error err;
-    fab_spine s;
+    fab_spine_measures s;
     fab_json *o = NULL;
     FAB_TRY(fab_measure_spine(p->labels, &p->set, p->image, NULL, &s, &err));
-    FAB_TRY(fab_spine_json(&s, &o, &err));
+    FAB_TRY(fab_measure_spine_json(&s, &o, &err));
     fab_json_free(o);
     return FAB_OK;
 }

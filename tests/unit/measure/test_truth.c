@@ -1,7 +1,7 @@
 /* test_truth.c - measurements against phantoms whose numbers are known from their formulas. */
 #include "patient.h"
 
-static void check_profile(const fab_spine *s, const fab_phantom *p)
+static void check_profile(const fab_spine_measures *s, const fab_phantom *p)
 {
     fprintf(stderr, "lordosis %.1f (%.1f), kyphosis %.1f (%.1f), slope %.1f (%.1f)\n",
             s->lordosis_l1_s1.deg, truth_of(p->truth, "lordosis_L1_S1_deg"),
@@ -13,7 +13,7 @@ static void check_profile(const fab_spine *s, const fab_phantom *p)
 }
 
 /* The phantom's bone is rough by 0.5 mm that its formulas do not have. */
-static void check_discs(const fab_spine *s, const fab_phantom *p, double tolerance_mm)
+static void check_discs(const fab_spine_measures *s, const fab_phantom *p, double tolerance_mm)
 {
     for (int i = 0; i < s->disc_count; i++) {
         const fab_disc_level *d = &s->disc[i];
@@ -38,7 +38,7 @@ static void a_curve(double cobb_deg, double apex, int side)
     fab_phantom_options o = spine_options(cobb_deg, 2);
     o.apex = apex, o.convex_side = side;
     fab_phantom p = make_patient(&o);
-    fab_spine s = measured(&p);
+    fab_spine_measures s = measured(&p);
     worst w = compare(&s, &p);
     check_cobb(&s, &p, 3);
     check_profile(&s, &p);
@@ -63,7 +63,7 @@ static void on_one_millimetre(void)
     o.apex = 0;
     o.range_mm[0] = -30, o.range_mm[1] = 360;
     fab_phantom p = make_patient(&o);
-    fab_spine s = measured(&p);
+    fab_spine_measures s = measured(&p);
     for (int i = 0; i < s.count; i++) /* the range cuts the uppermost */
         if (s.vertebra[i].quality == FAB_MEASURE_NONE) {
             CHECK(strstr(s.vertebra[i].why, "edge of the scan"));
@@ -91,7 +91,7 @@ static void other_profiles(void)
         fab_phantom_options o = spine_options(0, 2);
         o.lordosis_deg = ask[i][0], o.kyphosis_deg = ask[i][1], o.seed = 3 + (uint64_t)i;
         fab_phantom p = make_patient(&o);
-        fab_spine s = measured(&p);
+        fab_spine_measures s = measured(&p);
         check_profile(&s, &p);
         fab_phantom_free(&p);
     }
@@ -105,7 +105,7 @@ static void stenosis_narrows_its_level(void)
         o.stenosis = 0.5 * i, o.stenosis_level = 4;
         o.range_mm[0] = -30, o.range_mm[1] = 170;
         fab_phantom p = make_patient(&o);
-        fab_spine s = measured(&p);
+        fab_spine_measures s = measured(&p);
         const fab_vertebra *v = vertebra_of(&s, "L4");
         double area = truth_of(truth_level(&p, "L4"), "canal_area_mm2");
         fprintf(stderr, "canal at L4: %.0f mm2 (%.0f), at L2 %.0f\n", v->canal.area_mm2, area,
@@ -126,7 +126,7 @@ static void other_numbers_of_lumbar_vertebrae(void)
         o.lumbar_count = count;
         o.range_mm[1] = 420;
         fab_phantom p = make_patient(&o);
-        fab_spine s = measured(&p);
+        fab_spine_measures s = measured(&p);
         CHECK(row_of_level(&s, count == 4 ? "L5" : "L7") < 0);
         CHECK(disc_of(&s, count == 4 ? "L4_S1" : "L6_S1")->measured);
         CHECK_NEAR(s.lordosis_l1_s1.deg, truth_of(p.truth, "lordosis_L1_S1_deg"), 3);
