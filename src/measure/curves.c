@@ -36,8 +36,8 @@ typedef struct pair { int a, b; double angle; } pair;
 
 /* Largest among rows[from..to] with a above b; sign 0: any, else of that sign; a_fixed, b_fixed:
  * index into rows or -1. */
-static pair largest(const fab_spine_measures *s, const int *rows, int from, int to, int sign, int a_fixed,
-                    int b_fixed)
+static pair largest(const fab_spine_measures *s, const int *rows, int from, int to, int sign,
+                    int a_fixed, int b_fixed)
 {
     pair best = {-1, -1, 0};
     for (int a = from; a < to; a++)

@@ -120,7 +120,8 @@ static fab_status head_of(const fab_volume *labels, int value, const fab_label_s
 }
 
 fab_status fab_me_pelvis(const fab_volume *labels, const fab_label_set *set,
-                         const fab_label_stats *stats, size_t count, fab_spine_measures *s, fab_error *err)
+                         const fab_label_stats *stats, size_t count, fab_spine_measures *s,
+                         fab_error *err)
 {
     const fab_label *side[2] = {fab_label_set_by_name(set, "femur_left"),
                                 fab_label_set_by_name(set, "femur_right")};

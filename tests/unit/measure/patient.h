@@ -153,7 +153,8 @@ static inline void near_level(const fab_spine_measures *s, int row, const char *
     CHECK(abs(row - should) <= 1);
 }
 
-static inline void check_cobb(const fab_spine_measures *s, const fab_phantom *p, double tolerance_deg)
+static inline void check_cobb(const fab_spine_measures *s, const fab_phantom *p,
+                              double tolerance_deg)
 {
     double truth = truth_of(p->truth, "cobb_deg");
     if (truth < 10) {

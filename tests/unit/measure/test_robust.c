@@ -30,7 +30,8 @@ static fab_volume *permuted(const fab_volume *v)
     return out;
 }
 
-static void close_to(const fab_spine_measures *a, const fab_spine_measures *b, double angle, double mm, double area)
+static void close_to(const fab_spine_measures *a, const fab_spine_measures *b, double angle,
+                     double mm, double area)
 {
     CHECK(a->count == b->count && a->curve_count >= 1 && b->curve_count >= 1);
     CHECK_NEAR(a->curve[0].cobb_deg, b->curve[0].cobb_deg, angle);
