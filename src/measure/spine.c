@@ -126,7 +126,7 @@ static void judge(const me_mask *m, const me_body *b, fab_vertebra *v)
     if (fab_me_voxel_along(m, b->f.z) > 3.6) say(v, FAB_MEASURE_FAIR, "thick slices");
 }
 
-static void measure_one(work *w, int row)
+static void measure_one(work *w, int row, const fab_volume *image)
 {
     fab_vertebra *v = &w->s->vertebra[row];
     const me_mask *m = &w->mask[row];
@@ -150,6 +150,8 @@ static void measure_one(work *w, int row)
         return;
     }
     judge(m, &b, v);
+    if (image) fab_me_density(m, image, v);
+    if (v->hu_sd > 90) say(v, FAB_MEASURE_FAIR, "density is uneven: metal, cement or sclerosis");
     if (cut) say(v, FAB_MEASURE_FAIR, "the arch is cut by the edge of the scan");
 }
 
@@ -280,9 +282,7 @@ static fab_status measure_all(work *w, const fab_volume *image, const fab_progre
     FAB_TRY(find_vertebrae(w, err));
     for (int i = 0; i < s->count; i++) {
         FAB_TRY(fab_progress_step(progress, "measure spine", (double)i / s->count, err));
-        measure_one(w, i);
-        fab_vertebra *v = &s->vertebra[i];
-        if (image && v->quality != FAB_MEASURE_NONE) fab_me_density(&w->mask[i], image, v);
+        measure_one(w, i, image);
     }
     FAB_TRY(sacrum(w, err));
     FAB_TRY(discs(w, err));

@@ -233,8 +233,8 @@ static void extent(const fab_json *s, bool front, double low[2], double high[2])
 static void frame_marks(const view *w, const fab_json *s)
 {
     double y = w->height - 16;
-    words(w, (dot){12, 22}, "start", "side", w->front ? "R" : "front");
-    words(w, (dot){w->width - 12, 22}, "end", "side", w->front ? "L" : "back");
+    words(w, (dot){12, 22}, "start", "side", w->front ? "R" : "A");
+    words(w, (dot){w->width - 12, 22}, "end", "side", w->front ? "L" : "P");
     line(w, (dot){12, y}, (dot){12 + 50 * w->scale, y}, "ruler");
     words(w, (dot){12, y - 6}, "start", "small", "50 mm");
     const fab_json *plate = fab_json_find(fab_json_find(s, "sacral_endplate"), "centre_mm");
@@ -243,12 +243,19 @@ static void frame_marks(const view *w, const fab_json *s)
     line(w, (dot){p.x, 30}, (dot){p.x, p.y}, "plumb");
 }
 
+static double width_of(const fab_json *s, bool front, double scale)
+{
+    double low[2], high[2];
+    extent(s, front, low, high);
+    return 2 * SIDE + scale * (high[0] - low[0]);
+}
+
 static void draw(fab_html *h, const fab_json *s, bool front, double scale)
 {
     double low[2], high[2];
     extent(s, front, low, high);
     view w = {.h = h, .front = front, .scale = scale};
-    w.width = 2 * SIDE + scale * (high[0] - low[0]);
+    w.width = width_of(s, front, scale);
     w.height = TOP + FOOT + scale * (high[1] - low[1]);
     w.x0 = low[0] - SIDE / scale, w.z0 = high[1] + TOP / scale;
     fab_html_printf(h, "<figure class=\"drawing\"><svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
@@ -280,7 +287,9 @@ static void drawings(fab_html *h, const fab_json *s)
     extent(s, true, low, high);
     if (high[1] < low[1]) return; /* nothing was measured */
     double scale = fmin(1.9, fmax(1.05, 640 / (high[1] - low[1])));
-    fab_html_raw(h, "<div class=\"spineviews\">\n");
+    /* columns as wide as what they show: one scale for both */
+    fab_html_printf(h, "<div class=\"spineviews\" style=\"grid-template-columns:%.0ffr %.0ffr\">\n",
+                    width_of(s, true, scale), width_of(s, false, scale));
     draw(h, s, true, scale);
     draw(h, s, false, scale);
     fab_html_raw(h, "</div>\n");
@@ -410,7 +419,7 @@ static void quality_cell(fab_html *h, const fab_json *row)
     const char *q = fab_text_of(row, "quality"), *why = fab_text_of(row, "why");
     fab_html_printf(h, "<td><span class=\"chip %s\">",
                     !strcmp(q, "good") ? "good" : !strcmp(q, "fair") ? "info" : "warning");
-    fab_html_text(h, !strcmp(q, "none") ? "not measured" : q);
+    fab_html_text(h, q);
     fab_html_raw(h, "</span> ");
     if (why[0]) fab_html_element(h, "span class=\"soft\"", why);
     fab_html_raw(h, "</td></tr>\n");
@@ -433,8 +442,10 @@ static void level_row(fab_html *h, const fab_json *s, const fab_json *row)
     fab_html_raw(h, "<tr>");
     fab_html_element(h, "td", level);
     if (!measured(row)) {
-        fab_html_raw(h, "<td colspan=\"9\"></td>");
-        quality_cell(h, row);
+        fab_html_raw(h, "<td colspan=\"10\"><span class=\"chip warning\">not measured</span> "
+                        "<span class=\"soft\">");
+        fab_html_text(h, fab_text_of(row, "why"));
+        fab_html_raw(h, "</span></td></tr>\n");
         return;
     }
     const fab_json *disc = disc_below(s, level);
