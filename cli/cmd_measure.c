@@ -36,10 +36,11 @@ static void print_curves(const fab_json *s)
     const fab_json *curves = fab_json_find(s, "coronal_curves");
     for (size_t i = 0; i < fab_json_count(curves); i++) {
         const fab_json *c = fab_json_at(curves, i);
-        printf("Cobb, %-20s %5.1f +- %.1f deg  %s to %s, convex %s, apex %s\n",
+        const char *apex = text_of(c, "apex");
+        printf("Cobb, %-20s %5.1f +- %.1f deg  %s to %s, convex %s%s%s\n",
                text_of(c, "kind"), real_of(c, "cobb_deg"), real_of(c, "sigma_deg"),
                text_of(c, "upper_end_vertebra"), text_of(c, "lower_end_vertebra"),
-               text_of(c, "convex_side"), text_of(c, "apex"));
+               text_of(c, "convex_side"), apex[0] ? ", apex " : "", apex);
     }
     if (!fab_json_count(curves))
         print_angle(s, "largest_coronal_angle", "largest coronal angle");

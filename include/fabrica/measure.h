@@ -70,7 +70,7 @@ typedef struct fab_disc_level {
 } fab_disc_level;
 
 typedef struct fab_coronal_curve {
-    int upper, lower, apex;        /* rows of `vertebra` */
+    int upper, lower, apex;        /* rows of `vertebra`; apex -1: none between the ends */
     double cobb_deg, sigma_deg;
     bool convex_left, open_above, open_below; /* open: ends at the last vertebra measured */
 } fab_coronal_curve;

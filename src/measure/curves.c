@@ -50,13 +50,14 @@ static pair largest(const fab_spine_measures *s, const int *rows, int from, int 
     return best;
 }
 
-/* The vertebra farthest to the convex side of the line between the end vertebrae. */
+/* The vertebra between the end vertebrae farthest to the convex side of the line between them; -1
+ * if there is none. */
 static int apex(const fab_spine_measures *s, const int *rows, const pair *p)
 {
     const double *top = s->vertebra[rows[p->a]].centre, *low = s->vertebra[rows[p->b]].centre;
     double side = p->angle < 0 ? 1 : -1, far = -INFINITY;
-    int best = rows[p->a];
-    for (int i = p->a; i <= p->b; i++) {
+    int best = -1;
+    for (int i = p->a + 1; i < p->b; i++) {
         const double *c = s->vertebra[rows[i]].centre;
         double t = (c[2] - low[2]) / (top[2] - low[2] + 1e-9);
         double off = side * (c[0] - (low[0] + t * (top[0] - low[0])));

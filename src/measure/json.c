@@ -172,8 +172,9 @@ static fab_status put_curve(fab_json *list, const fab_spine_measures *s, int ind
     FAB_TRY(put(o, "sigma_deg", c->sigma_deg, 1, err));
     FAB_TRY(text(o, "upper_end_vertebra", s->vertebra[c->upper].level, err));
     FAB_TRY(text(o, "lower_end_vertebra", s->vertebra[c->lower].level, err));
-    FAB_TRY(text(o, "apex", s->vertebra[c->apex].level, err));
-    FAB_TRY(put(o, "apical_rotation_deg", s->vertebra[c->apex].rotation_deg, 1, err));
+    const fab_vertebra *apex = c->apex < 0 ? NULL : &s->vertebra[c->apex];
+    FAB_TRY(text(o, "apex", apex ? apex->level : "", err));
+    FAB_TRY(put(o, "apical_rotation_deg", apex ? apex->rotation_deg : NAN, 1, err));
     FAB_TRY(text(o, "convex_side", c->convex_left ? "left" : "right", err));
     FAB_TRY(flag(o, "may_continue_above", c->open_above, err));
     return flag(o, "may_continue_below", c->open_below, err);

@@ -311,20 +311,22 @@ static void angle_row(fab_html *h, const fab_json *s, const char *key, const cha
 
 static void curve_row(fab_html *h, const fab_json *c)
 {
-    char term[64], text[240], open[80] = "";
+    char term[64], text[240], open[80] = "", apex[64] = "";
+    double turn = fab_real_of(c, "apical_rotation_deg");
     bool above = fab_json_is_true(fab_json_find(c, "may_continue_above"));
     bool below = fab_json_is_true(fab_json_find(c, "may_continue_below"));
     if (above || below)
         snprintf(open, sizeof open, "; may continue %s what was measured",
                  above && below ? "above and below" : above ? "above" : "below");
+    if (!isnan(turn))
+        snprintf(apex, sizeof apex, ", apex %.6s (rotated %.0f\xc2\xb0)", fab_text_of(c, "apex"),
+                 fabs(turn));
     snprintf(term, sizeof term, "Cobb angle, %.12s curve", fab_text_of(c, "kind"));
     snprintf(text, sizeof text,
-             "%.0f\xc2\xb0 \xc2\xb1 %.0f\xc2\xb0, %.6s to %.6s, convex to the %.6s, apex %.6s "
-             "(rotated %.0f\xc2\xb0)%s",
+             "%.0f\xc2\xb0 \xc2\xb1 %.0f\xc2\xb0, %.6s to %.6s, convex to the %.6s%s%s",
              fab_real_of(c, "cobb_deg"), fmax(1, fab_real_of(c, "sigma_deg")),
              fab_text_of(c, "upper_end_vertebra"), fab_text_of(c, "lower_end_vertebra"),
-             fab_text_of(c, "convex_side"), fab_text_of(c, "apex"),
-             fabs(fab_real_of(c, "apical_rotation_deg")), open);
+             fab_text_of(c, "convex_side"), apex, open);
     fab_html_fact(h, term, text);
 }
 
