@@ -178,7 +178,6 @@ typedef struct fab_evaluate_job {
 /* {"tolerance_mm","resampled","structures":[{"name","dice",...}],"mean":{...},"unmatched":{...}} */
 fab_status fab_job_evaluate(const fab_evaluate_job *o, fab_json **out, fab_error *err);
 
-<<<<<<< HEAD
 typedef struct fab_measure_job {
     const char *input;  /* a case, or a label map */
     const char *table;  /* of a label map; NULL: beside it */
@@ -188,7 +187,7 @@ typedef struct fab_measure_job {
 } fab_measure_job;
 /* {"spine": as docs/formats/measurements.md says}; FAB_ERR_ARG if no label is a named vertebra. */
 fab_status fab_job_measure(const fab_measure_job *o, fab_json **out, fab_error *err);
-=======
+
 typedef struct fab_validate_job {
     const char *dataset, *output;     /* a folder of labelled cases; the folder to make */
     const char *cache;                /* folder of predictions, kept; NULL: output.cache */
@@ -211,7 +210,6 @@ typedef struct fab_validate_job {
  * (docs/formats/dossier.md). Cases that fail are listed in the dossier and do not stop the others;
  * FAB_OK then too: *dossier's "totals" has "failed". Fails if no case could be evaluated. */
 fab_status fab_job_validate(const fab_validate_job *o, fab_json **dossier, fab_error *err);
->>>>>>> main
 
 typedef struct fab_phantom_job {
     fab_phantom_options phantom;
