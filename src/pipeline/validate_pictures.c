@@ -281,8 +281,7 @@ static fab_status draw_rows(fab_validation *v, size_t index, const bool *wanted,
                             const fab_val_open *c, fab_error *err)
 {
     fab_pair_list pairs = {0};
-    const fab_json *card = v->network ? fab_network_card(v->network) : NULL;
-    FAB_TRY(fab_pairs_make(&v->data, &v->data.cases[index], card, &c->truth.set,
+    FAB_TRY(fab_pairs_make(&v->data, &v->data.cases[index], fab_val_card(v), &c->truth.set,
                            &c->predicted.set, &pairs, err));
     fab_status status = FAB_OK;
     for (size_t i = 0; i < v->row_count && status == FAB_OK; i++) {
