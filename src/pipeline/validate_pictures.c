@@ -150,7 +150,7 @@ static void choose_window(scene *s, const char *structure, bool ct)
     static const struct {
         fab_tissue tissue;
         double center, width;
-    } windows[] = {{FAB_TISSUE_BONE, 350, 1500}, {FAB_TISSUE_DISC, 350, 1500},
+    } windows[] = {{FAB_TISSUE_BONE, 300, 1200}, {FAB_TISSUE_DISC, 300, 1200},
                    {FAB_TISSUE_LUNG, -450, 1500}};
     const fab_anatomy *a = fab_anatomy_find(structure);
     s->center = 50;
