@@ -43,7 +43,15 @@ def spoil(labels, rng):
     return out
 
 
+def boxed(a, b):
+    """Both cut to the box around them: beyond it neither has a voxel."""
+    places = np.nonzero(a | b)
+    box = tuple(slice(p.min(), p.max() + 1) for p in places)
+    return a[box], b[box]
+
+
 def check(name, row, truth, predicted, spacing):
+    truth, predicted = boxed(truth, predicted)
     expected = measure(truth, predicted, spacing, TOLERANCE)
     voxel = measure(truth, predicted, spacing, max(spacing))
     pairs = [(row["dice"], expected["dice"], 1e-6), (row["hd95_mm"], expected["hd95"], 1e-3),
