@@ -1,0 +1,380 @@
+/* levels.c - what each vertebra is called.
+ *
+ * A naming is one number, the name of the lowest vertebra, and how many lumbar vertebrae there
+ * are; all other names follow, so none can be left out or occur twice, and every naming there is
+ * can be scored (25 x 3). The score is a sum of log-likelihoods: the sacrum right below, ribs at
+ * the sides of each body, sizes along the spine, the end of the cord, kidneys, lungs and hips.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "spine_internal.h"
+
+enum { C7 = 6, T1 = 7, T11 = 17, T12 = 18, L1 = 19, L4 = 22, L5 = 23 };
+
+#define REACH_MM 10.0      /* from body to rib head */
+#define RIB_ML 0.45        /* of rib within reach: certainly a rib */
+#define NO_SACRUM_BELOW -9.0
+#define UNCERTAIN_MARGIN 2.0
+#define SD_SIZE 0.07       /* log of width or pitch about the expected course */
+#define SD_PERSON 0.12     /* log of a person's size */
+#define NOT_SEEN 1e9
+
+/* Mean adult: root of the body's cross-section and pitch, mm, C1 to L6. */
+static const double width_of[FAB_SPINE_LEVELS] = {
+    14, 15, 15, 15.5, 16, 17, 18.5, 20, 20.5, 21, 22, 23, 24, 25, 26, 27, 28.5, 30, 31.5, 32.5,
+    33.5, 34.5, 35, 35, 35};
+static const double pitch_of[FAB_SPINE_LEVELS] = {
+    15, 20, 17, 17, 17, 17, 18, 20, 21, 21.5, 22, 22.5, 23, 23.5, 24, 25, 26.5, 28, 30, 33,
+    35, 36, 36.5, 36, 35};
+
+typedef struct evidence {
+    int count;
+    bool have_ribs;        /* the map knows ribs and some are in view */
+    double rib[FAB_SPINE_MAX]; /* 0..1: a rib is here */
+    double gap_mm;         /* from the last body to the sacrum, NOT_SEEN */
+    double conus, hip_top, kidneys, lung_base; /* vertebra index, fractional; NAN */
+} evidence;
+
+typedef struct naming {
+    int lowest, lumbar; /* level of the last vertebra */
+    double score;
+} naming;
+
+#define MAX_NAMINGS (3 * FAB_SPINE_LEVELS)
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+const char *fab_spine_level_name(int level)
+{
+    static const char names[FAB_SPINE_LEVELS][4] = {
+        "C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2", "T3", "T4", "T5", "T6",
+        "T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6"};
+    return level >= 0 && level < FAB_SPINE_LEVELS ? names[level] : NULL;
+}
+
+int fab_spine_level_of(const char *name)
+{
+    if (strncmp(name, "vertebrae_", 10) == 0) name += 10;
+    for (int k = 0; k < FAB_SPINE_LEVELS; k++)
+        if (strcmp(name, fab_spine_level_name(k)) == 0) return k;
+    return -1;
+}
+
+bool fab_spine_disc_name(int upper, int lower, char name[FAB_MAX_NAME_BYTES])
+{
+    const bool sacral = lower < 0 && upper >= L4 && upper < FAB_SPINE_LEVELS;
+    const bool pair = upper >= 1 && lower == upper + 1 && lower < FAB_SPINE_LEVELS;
+    name[0] = 0;
+    if (!sacral && !pair) return false;
+    snprintf(name, FAB_MAX_NAME_BYTES, "disc_%s_%s", fab_spine_level_name(upper),
+             sacral ? "S1" : fab_spine_level_name(lower));
+    return true;
+}
+
+/* ---- evidence ------------------------------------------------------------------------------- */
+
+/* The vertebra whose body is nearest to a point, within reach; -1: none. */
+static int body_near(const sp_work *w, const sp_point *p)
+{
+    int found = -1, reach[3];
+    double best = REACH_MM * REACH_MM, mm[3];
+    fab_grid_spacing(&w->grid, mm);
+    for (int a = 0; a < 3; a++) reach[a] = (int)(REACH_MM / mm[a]);
+    for (int z = -reach[2]; z <= reach[2]; z++)
+        for (int y = -reach[1]; y <= reach[1]; y++)
+            for (int x = -reach[0]; x <= reach[0]; x++) {
+                const double dx = x * mm[0], dy = y * mm[1], dz = z * mm[2];
+                const double d = dx * dx + dy * dy + dz * dz;
+                if (d >= best) continue;
+                const int32_t i = sp_neighbour(w, p, x, y, z);
+                if (i < 0 || w->points[i].role != SP_BODY || w->points[i].part == 0) continue;
+                best = d;
+                found = w->points[i].part - 1;
+            }
+    return found;
+}
+
+static void find_ribs(sp_work *w, evidence *e)
+{
+    double ml = 0;
+    for (int32_t i = 0; i < w->count; i++) {
+        const sp_point *p = &w->points[i];
+        if (p->role != SP_RIBS) continue;
+        ml += w->voxel_ml;
+        const int k = (double)p->off < 50 ? body_near(w, p) : -1;
+        if (k >= 0) w->out->items[k].ribs_ml += w->voxel_ml;
+    }
+    e->have_ribs = ml > 2;
+    for (int k = 0; k < e->count; k++)
+        e->rib[k] = sp_clamp(w->out->items[k].ribs_ml / RIB_ML, 0, 1);
+}
+
+static double index_at_s(const sp_work *w, double s)
+{
+    for (int k = 0; k < w->out->count; k++) {
+        const double low = k > 0 ? w->cut_s[k - 1] : w->data_s[0];
+        const double high = k < w->cuts ? w->cut_s[k] : w->data_s[1];
+        if (s < high || k == w->out->count - 1) return k + (s - low) / fmax(high - low, 5) - 0.5;
+    }
+    return NAN;
+}
+
+/* Where the curve is at a height. */
+static double index_at_z(const sp_work *w, double z)
+{
+    const int from = (int)w->data_s[0], to = (int)w->data_s[1];
+    if (z > w->curve[from].p.z || z < w->curve[to].p.z) return NAN;
+    for (int i = from; i < to; i++)
+        if (w->curve[i + 1].p.z <= z) return index_at_s(w, i);
+    return NAN;
+}
+
+static void find_sacrum(sp_work *w, evidence *e)
+{
+    double near_ml = 0, top = NOT_SEEN;
+    for (int32_t i = 0; i < w->count; i++) {
+        const sp_point *p = &w->points[i];
+        const double beyond = (double)p->s - w->data_s[1];
+        if (p->role != SP_SACRUM || (double)p->off > 45) continue;
+        if (beyond > -15 && beyond < 25 && (double)p->off < 38) near_ml += w->voxel_ml;
+        if (beyond > -5) top = fmin(top, beyond);
+    }
+    e->gap_mm = near_ml >= 2 ? 0 : top < NOT_SEEN ? fmax(top, 1) : NOT_SEEN;
+    w->out->sacrum_below = near_ml >= 2;
+}
+
+/* The cord's end, if the canal goes on for 20 mm. */
+static void find_conus(sp_work *w, evidence *e)
+{
+    double cord = -1, canal = -1;
+    for (int32_t i = 0; i < w->count; i++) {
+        const sp_point *p = &w->points[i];
+        if (p->role != SP_CANAL || (double)p->off > 50) continue;
+        if (p->cord) cord = fmax(cord, (double)p->s);
+        else canal = fmax(canal, (double)p->s);
+    }
+    e->conus = NAN;
+    if (cord > w->data_s[0] + 10 && canal > cord + 20 && cord < w->data_s[1])
+        e->conus = index_at_s(w, cord);
+}
+
+static bool whole(const sp_work *w, sp_role r)
+{
+    double z[2];
+    const double corner[2][3] = {{0, 0, 0},
+                                 {w->grid.size[0] - 1, w->grid.size[1] - 1, w->grid.size[2] - 1}};
+    for (int k = 0; k < 2; k++) {
+        double p[3];
+        fab_mat34_apply(&w->grid.world_from_voxel, corner[k], p);
+        z[k] = p[2];
+    }
+    const double low = fmin(z[0], z[1]) + 6, high = fmax(z[0], z[1]) - 6;
+    const sp_extent *e = &w->organ[r];
+    return (double)e->voxels * w->voxel_ml > 40 && (r == SP_HIPS || e->z_low > low) &&
+           (r == SP_LUNGS || e->z_high < high);
+}
+
+static void find_organs(sp_work *w, evidence *e)
+{
+    e->hip_top = whole(w, SP_HIPS) ? index_at_z(w, w->organ[SP_HIPS].z_high) : NAN;
+    e->kidneys = whole(w, SP_KIDNEYS) ? index_at_z(w, w->organ[SP_KIDNEYS].z_mean) : NAN;
+    e->lung_base = whole(w, SP_LUNGS) ? index_at_z(w, w->organ[SP_LUNGS].z_low) : NAN;
+}
+
+/* ---- scores --------------------------------------------------------------------------------- */
+
+/* Level of vertebra k in a naming; below the last lumbar it continues with -1. */
+static int level_in(const naming *n, int count, int k)
+{
+    const int level = n->lowest - (count - 1 - k);
+    return level;
+}
+
+static double rib_score(const evidence *e, const naming *n)
+{
+    double sum = 0;
+    if (!e->have_ribs) return 0;
+    for (int k = 0; k < e->count; k++) {
+        const int level = level_in(n, e->count, k);
+        const double there = e->rib[k], missing = 1 - there;
+        if (level < C7) sum -= 4.0 * there;
+        else if (level == C7) sum -= 0.7 * there; /* the first rib's head is close */
+        else if (level < T11) sum -= 3.0 * missing;
+        else if (level == T11) sum -= 5.0 * missing;
+        else if (level == T12) sum -= 4.5 * missing;
+        else if (level == L1) sum -= 5.0 * there;
+        else sum -= 6.0 * there;
+    }
+    return sum;
+}
+
+static double sacrum_score(const evidence *e, const naming *n, double pitch)
+{
+    const int last = L1 + n->lumbar - 1;
+    if (e->gap_mm >= NOT_SEEN) return 0;
+    const double levels = e->gap_mm > 12 ? e->gap_mm / fmax(pitch, 15) : 0;
+    const double off = fabs(last - n->lowest - levels);
+    return fmax(NO_SACRUM_BELOW, -4.5 * off);
+}
+
+/* Widths and pitches against the mean adult's, the person's size being free. Neighbours err
+ * together, so this counts half. */
+static double size_score(const sp_work *w, const naming *n)
+{
+    double sum = 0, square = 0;
+    int values = 0;
+    for (int k = 0; k < w->out->count; k++) {
+        const fab_spine_vertebra *v = &w->out->items[k];
+        const int level = level_in(n, w->out->count, k);
+        if (v->cut || (double)v->body_voxels * w->voxel_ml < 2) continue;
+        const double a = log(v->width_mm / width_of[level]);
+        const double b = log(v->pitch_mm / pitch_of[level]);
+        const bool inner = k > 0 && k < w->out->count - 1;
+        sum += a + (inner ? b : 0);
+        square += a * a + (inner ? b * b : 0);
+        values += 1 + inner;
+    }
+    if (values < 2) return 0;
+    const double mean = sum / values, spread = square - values * mean * mean;
+    return -0.25 * spread / (SD_SIZE * SD_SIZE) - 0.5 * mean * mean / (SD_PERSON * SD_PERSON);
+}
+
+static double landmark(double index, const naming *n, int count, double level, double sd)
+{
+    if (isnan(index)) return 0;
+    const double d = (n->lowest - (count - 1 - index) - level) / sd;
+    return -0.5 * fmin(d * d, 25);
+}
+
+static double score(const sp_work *w, const evidence *e, const naming *n)
+{
+    static const double lumbar[3] = {-3.2, -0.09, -3.0}; /* 4, 5, 6 (Tins and Balain 2016) */
+    const double pitch = w->out->items[w->out->count - 1].pitch_mm;
+    return lumbar[n->lumbar - 4] + rib_score(e, n) + sacrum_score(e, n, pitch) +
+           size_score(w, n) + landmark(e->conus, n, e->count, L1 + 0.2, 0.9) +
+           landmark(e->hip_top, n, e->count, L4 - 0.2, 0.8) +
+           landmark(e->kidneys, n, e->count, L1 + 0.8, 1.0) +
+           landmark(e->lung_base, n, e->count, L1, 1.3);
+}
+
+static int score_all(const sp_work *w, const evidence *e, naming *list)
+{
+    int n = 0;
+    for (int lumbar = 4; lumbar <= 6; lumbar++)
+        for (int lowest = e->count - 1; lowest <= L1 + lumbar - 1; lowest++) {
+            list[n] = (naming){lowest, lumbar, 0};
+            list[n].score = score(w, e, &list[n]);
+            n++;
+        }
+    return n;
+}
+
+/* ---- the answer ----------------------------------------------------------------------------- */
+
+static const naming *best_of(const naming *list, int n, int not_lowest)
+{
+    const naming *best = NULL;
+    for (int i = 0; i < n; i++)
+        if (list[i].lowest != not_lowest && (!best || list[i].score > best->score))
+            best = &list[i];
+    return best;
+}
+
+static FAB_PRINTF(3, 4) void say(char *text, size_t capacity, const char *format, ...)
+{
+    const size_t at = strlen(text);
+    va_list args;
+    if (at + 1 >= capacity) return;
+    va_start(args, format);
+    vsnprintf(text + at, capacity - at, format, args);
+    va_end(args);
+}
+
+static void explain_vertebra(const sp_work *w, const evidence *e, int k)
+{
+    fab_spine_vertebra *v = &w->out->items[k];
+    v->evidence[0] = 0;
+    say(v->evidence, sizeof v->evidence, "body %.0f mm wide, pitch %.0f mm", v->width_mm,
+        v->pitch_mm);
+    if (e->have_ribs) say(v->evidence, sizeof v->evidence, ", rib %.2f ml", v->ribs_ml);
+    if (k == w->out->count - 1 && w->out->sacrum_below)
+        say(v->evidence, sizeof v->evidence, ", sacrum below");
+    if (v->cut) say(v->evidence, sizeof v->evidence, ", cut by the scan's edge");
+    if (v->body_voxels == 0) say(v->evidence, sizeof v->evidence, ", body not seen");
+}
+
+static int lowest_rib(const evidence *e)
+{
+    for (int k = e->count - 1; k >= 0; k--)
+        if (e->rib[k] >= 0.5) return k;
+    return -1;
+}
+
+static void explain(const sp_work *w, const evidence *e, const naming *best, double margin)
+{
+    fab_spine *s = w->out;
+    const int rib = e->have_ribs ? lowest_rib(e) : -1;
+    s->ribs_end = rib >= 0 && rib < s->count - 1;
+    const int free_below = s->count - 1 - rib;
+    s->transitional = best->lumbar != 5 || (s->sacrum_below && s->ribs_end && free_below != 5) ||
+                      (s->sacrum_below && s->lumbar_confidence < 0.8);
+    s->uncertain = margin < UNCERTAIN_MARGIN;
+    s->note[0] = 0;
+    if (s->transitional)
+        say(s->note, sizeof s->note, "Transitional vertebra suspected: %d vertebrae without ribs "
+            "above the sacrum (named as %d lumbar). ", free_below, best->lumbar);
+    if (s->uncertain)
+        say(s->note, sizeof s->note, "Names uncertain: %s. ",
+            !s->sacrum_below && !s->ribs_end ? "no sacrum and no end of the ribs in view"
+            : "the evidence fits other names nearly as well");
+    say(s->note, sizeof s->note, "%s to %s", fab_spine_level_name(s->items[0].level),
+        fab_spine_level_name(s->items[s->count - 1].level));
+    if (s->sacrum_below) say(s->note, sizeof s->note, ", counted from the sacrum");
+    if (s->ribs_end) say(s->note, sizeof s->note, ", lowest rib at %s",
+                         fab_spine_level_name(s->items[rib].level));
+    say(s->note, sizeof s->note, ".");
+}
+
+/* Posterior probabilities over all namings; a vertebra's name follows from `lowest` alone. */
+static double choose(const sp_work *w, const naming *list, int n, naming *chosen)
+{
+    fab_spine *s = w->out;
+    const naming *best = best_of(list, n, -1), *second = best_of(list, n, best->lowest);
+    double all = 0, name = 0, lumbar = 0;
+    for (int i = 0; i < n; i++) {
+        const double p = exp(list[i].score - best->score);
+        all += p;
+        name += list[i].lowest == best->lowest ? p : 0;
+        lumbar += list[i].lumbar == best->lumbar ? p : 0;
+    }
+    s->lumbar = best->lumbar;
+    s->lumbar_confidence = lumbar / all;
+    const double margin = second ? best->score - second->score : 99;
+    for (int k = 0; k < s->count; k++) {
+        s->items[k].level = level_in(best, s->count, k);
+        s->items[k].second = second ? level_in(second, s->count, k) : s->items[k].level;
+        s->items[k].confidence = name / all;
+        s->items[k].margin = margin;
+    }
+    *chosen = *best;
+    return margin;
+}
+
+fab_status fab_spine_name(sp_work *w, fab_error *err)
+{
+    evidence e = {.count = w->out->count};
+    naming list[MAX_NAMINGS], best;
+    if (w->out->count > FAB_SPINE_LEVELS - 2)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%d vertebrae in a row: more than a spine has",
+                 w->out->count);
+    find_ribs(w, &e);
+    find_sacrum(w, &e);
+    find_conus(w, &e);
+    find_organs(w, &e);
+    const double margin = choose(w, list, score_all(w, &e, list), &best);
+    explain(w, &e, &best, margin);
+    for (int k = 0; k < w->out->count; k++) explain_vertebra(w, &e, k);
+    return FAB_OK;
+}
