@@ -26,13 +26,13 @@ void fab_lattice_rows(const fab_lattice *l, const fab_volume *labels, const uint
 typedef struct fab_section {
     double area_cm2, width_mm; /* of the largest piece, its holes filled */
     double second_cm2;         /* of the next one */
+    int32_t largest;           /* its label in the work's picture; 0: no body */
     bool inside;               /* the body fills the picture */
     bool skull;                /* a ring of bone close below the skin */
 } fab_section;
 typedef struct fab_section_work {
     uint8_t *mask;
-    int32_t *label, *queue;
-    int64_t *area;
+    int32_t *label, *queue; /* label: the piece a pixel belongs to, 0 outside */
 } fab_section_work;
 void fab_section_measure(const int16_t *hu, int nx, int ny, const double step_mm[2],
                          bool has_padding, int padding, fab_section_work *work,
@@ -72,6 +72,7 @@ void fab_check_box(const fab_lattice *l, const int low[3], const int high[3], do
 
 fab_status fab_check_structures(fab_check *c, fab_error *err); /* structures.c */
 fab_status fab_check_pieces(fab_check *c, fab_error *err);     /* pieces.c */
+fab_status fab_check_outside(fab_check *c, fab_error *err);    /* outside.c */
 fab_status fab_check_sides(fab_check *c, fab_error *err);      /* sides.c */
 fab_status fab_check_levels(fab_check *c, fab_error *err);     /* levels.c */
 fab_status fab_check_metal(fab_check *c, fab_error *err);      /* metal.c */

@@ -154,6 +154,7 @@ void fab_section_measure(const int16_t *hu, int nx, int ny, const double step_mm
     }
     if (!first.area) return;
     measure_piece(&p, &first);
+    out->largest = first.label;
     out->area_cm2 = (double)first.area * cell_cm2;
     out->second_cm2 = (double)second.area * cell_cm2;
     out->width_mm = (first.high_x - first.low_x + 1) * step_mm[0];

@@ -216,21 +216,33 @@ static fab_qa_structure *most_blamed(const fab_check *c, const disorder *d)
     return worst;
 }
 
+/* "kidney_left" as "left kidney". */
+static void readable(const fab_qa_structure *s, char into[FAB_MAX_NAME_BYTES])
+{
+    const fab_anatomy *a = s->label->anatomy;
+    snprintf(into, FAB_MAX_NAME_BYTES, "%s", a ? a->display : s->label->name);
+    if (a && into[0] >= 'A' && into[0] <= 'Z' && into[1] >= 'a') into[0] = (char)(into[0] + 32);
+}
+
 /* One finding for all pairs it spoils, which are then settled. */
 static fab_status accuse(fab_check *c, disorder *d, const fab_qa_structure *s, fab_error *err)
 {
     static const char *const words[3][2] = {{"", ""}, {"behind", "before"}, {"below", "above"}};
     const fab_qa_structure *other = NULL;
+    const char *last = NULL;
     char text[160] = "";
     for (int i = 0; i < ORDERS; i++) {
         const bool first = strcmp(orders[i].first, s->label->name) == 0;
         if (!d->bad[i] || (!first && strcmp(orders[i].second, s->label->name) != 0)) continue;
-        const char *name = first ? orders[i].second : orders[i].first;
+        const char *word = words[orders[i].axis][!first];
         const size_t used = strlen(text);
+        char name[FAB_MAX_NAME_BYTES];
         d->bad[i] = false;
-        other = fab_check_find(c, name);
-        snprintf(text + used, sizeof text - used, "%s%s %s", used ? ", " : "",
-                 words[orders[i].axis][!first], name);
+        other = fab_check_find(c, first ? orders[i].second : orders[i].first);
+        readable(other, name);
+        snprintf(text + used, sizeof text - used, "%s%s%s%s", used ? ", " : "",
+                 word == last ? "" : word, word == last ? "" : " ", name);
+        last = word;
     }
     return fab_check_add(c, "implausible-place", FAB_WARNING, s, other, s->centroid_mm, NULL, err,
                          "lies %s", text);

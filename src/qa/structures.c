@@ -10,7 +10,7 @@ enum { BINS = 512, BIN_HU = 8, LOWEST_HU = -1024 };
 static const double lattice_mm = 2.5;
 static const double low_confidence = 0.6; /* as our own networks' (fabrica/segment.h) */
 static const double cut_area_mm2 = 150;
-static const double margin_close = 0.6, uncertain_share = 0.25; /* logits; share of the voxels */
+static const double margin_close = 0.6, uncertain_share = 0.30; /* logits; share of the voxels */
 static const double scrap_ml = 5.0, scrap_bladder_ml = 1.0;
 static const double tiny_ml = 3.0; /* smaller ones are all border: their HU and margin say little */
 

@@ -103,6 +103,7 @@ static fab_status check_all(fab_check *c, fab_error *err)
     FAB_TRY(fab_check_structures(c, err));
     FAB_TRY(fab_check_verdict(c, err));
     FAB_TRY(fab_check_pieces(c, err));
+    FAB_TRY(fab_check_outside(c, err));
     FAB_TRY(fab_check_sides(c, err));
     FAB_TRY(fab_check_levels(c, err));
     return fab_check_metal(c, err);

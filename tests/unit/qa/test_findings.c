@@ -141,6 +141,20 @@ void finds_pieces_holes_and_tissue(void)
     done(&r);
 }
 
+void finds_what_lies_outside(void)
+{
+    blob wrong[PARTS + 1];
+    result r = {.image = torso()};
+    memcpy(wrong, patient, sizeof patient);
+    wrong[PARTS] = (blob){"liver", {-203, 0, 0}, {11, 11, 70}}; /* an arm beside the body */
+    draw(r.image, (const double[3]){-203, 0, 0}, (const double[3]){14, 14, 0}, true, 50);
+    check(&r, wrong, PARTS + 1, NULL);
+    const fab_qa_finding *f = finding(&r.qa, &r.set, "outside-body", "liver");
+    CHECK(f && f->high_mm[0] < -185 && f->low_mm[0] > -218);
+    for (int i = 2; i < PARTS; i++) CHECK(!says(&r, "outside-body", patient[i].name));
+    done(&r);
+}
+
 void finds_metal(void)
 {
     result r = {.image = torso()};

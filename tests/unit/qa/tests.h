@@ -31,6 +31,7 @@ void header_helps(void);
 void padding_is_found(void);
 void finds_mirrored_and_misplaced(void);
 void finds_pieces_holes_and_tissue(void);
+void finds_what_lies_outside(void);
 void finds_metal(void);
 void orders_the_review(void);
 void distrusts(void);
