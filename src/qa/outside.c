@@ -60,8 +60,8 @@ static fab_status report(fab_check *c, const stray *strays, fab_error *err)
         if (ml < least_ml || ml < least_share * s->volume_ml) continue;
         fab_check_box(&c->lattice, strays[i].low, strays[i].high, low, high);
         FAB_TRY(fab_check_add(c, "outside-body", FAB_WARNING, s, NULL, low, high, err,
-                              "%.0f ml of it (%.0f %%) lie outside the body: on the table, in clothes "
-                              "or in an arm", ml, 100 * ml / s->volume_ml));
+                              "%.0f ml of it (%.0f %%) lie outside the body: on the table, in "
+                              "clothes or in an arm", ml, 100 * ml / s->volume_ml));
     }
     return FAB_OK;
 }
