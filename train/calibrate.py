@@ -93,17 +93,17 @@ def mean(values):
 
 
 def choose(pairs, common, own, least):
-    """Structures whose own table is better on cases left out."""
-    chosen = set()
-    by_name = collections.defaultdict(list)
+    """Structures whose own table is better on cases left out, in every set by itself: many phantoms must not outvote one patient."""
+    by_name = collections.defaultdict(lambda: collections.defaultdict(list))
     for i, p in enumerate(pairs):
-        by_name[p["structure"]].append(i)
-    for name, rows in by_name.items():
-        if len(rows) < least or any(common[i] is None or own[i] is None for i in rows):
-            continue
-        if mean(abs(own[i] - pairs[i]["d"]) for i in rows) < mean(abs(common[i] - pairs[i]["d"]) for i in rows):
-            chosen.add(name)
-    return chosen
+        by_name[p["structure"]][p["set"]].append(i)
+
+    def better(rows):
+        if any(common[i] is None or own[i] is None for i in rows):
+            return False
+        return mean(abs(own[i] - pairs[i]["d"]) for i in rows) < mean(abs(common[i] - pairs[i]["d"]) for i in rows)
+
+    return {name for name, sets in by_name.items() if sum(map(len, sets.values())) >= least and all(map(better, sets.values()))}
 
 
 def table_json(name, pairs):
@@ -179,6 +179,10 @@ def main():
     common, own = left_out(pairs)
     chosen = choose(pairs, common, own, args.least)
     predicted = [own[i] if p["structure"] in chosen else common[i] for i, p in enumerate(pairs)]
+    for group in sorted({p["set"] for p in pairs}):
+        rows = [i for i, p in enumerate(pairs) if p["set"] == group and predicted[i] is not None]
+        print(f"  {group or 'all'}: {mean(abs(pairs[i]['c'] - pairs[i]['d']) for i in rows):.3f} as it is, "
+              f"{mean(abs(predicted[i] - pairs[i]['d']) for i in rows):.3f} calibrated ({len(rows)} pairs)", file=sys.stderr)
     errors = {"probability": mean(abs(p["c"] - p["d"]) for p in pairs),
               "expected_dice": mean(abs(e - p["d"]) for p, e in zip(pairs, predicted) if e is not None)}
     block = calibration(pairs, chosen, args.source, errors)
