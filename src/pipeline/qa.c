@@ -7,12 +7,6 @@
 
 /* ---- before the network -------------------------------------------------------------------- */
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static bool names_head(const fab_label_set *set)
 {
     return fab_label_set_by_name(set, "brain") || fab_label_set_by_name(set, "skull");
@@ -36,7 +30,7 @@ static fab_status card_set(const fab_json *card, fab_label_set *set, fab_error *
         const char *plain = fab_json_text(row);
         if (plain) (void)fab_label_set_add(set, ++value, plain, NULL);
         for (size_t k = 0; k < sizeof keys / sizeof *keys && !plain; k++) {
-            const char *name = text_of(row, keys[k]);
+            const char *name = fab_text_of(row, keys[k]);
             if (name[0] && fab_label_set_add(set, ++value, name, NULL) == FAB_ERR_NOMEM)
                 FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
         }
@@ -48,7 +42,8 @@ static fab_status judges_torso(const fab_network *n, bool *out, fab_error *err)
 {
     fab_label_set set = {0};
     *out = false;
-    if (strcmp(text_of(fab_network_card(n), "modality"), "CT") != 0 || fab_network_channels(n) > 1)
+    if (strcmp(fab_text_of(fab_network_card(n), "modality"), "CT") != 0 ||
+        fab_network_channels(n) > 1)
         return FAB_OK;
     fab_status status = card_set(fab_network_card(n), &set, err);
     if (status == FAB_OK) *out = is_for_torso(&set);
@@ -143,7 +138,7 @@ static fab_status calibrate(const fab_network *n, fab_qa *qa, fab_error *err)
 
 static bool judged_as_torso(const fab_review_input *in)
 {
-    const char *modality = in->network ? text_of(fab_network_card(in->network), "modality")
+    const char *modality = in->network ? fab_text_of(fab_network_card(in->network), "modality")
                                        : in->study->modality;
     return strcmp(modality, "CT") == 0 && is_for_torso(&in->found->set);
 }

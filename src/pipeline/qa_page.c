@@ -5,19 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pipeline_internal.h"
 #include "qa_page.h"
 
 enum { SHOWN = 24, LEAST_CERTAIN = 5 };
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static bool is(const fab_json *finding, const char *severity)
 {
-    return strcmp(text_of(finding, "severity"), severity) == 0;
+    return strcmp(fab_text_of(finding, "severity"), severity) == 0;
 }
 
 static bool true_of(const fab_json *o, const char *key)
@@ -44,11 +39,11 @@ void fab_page_banner(fab_html *h, const fab_json *m)
         const fab_json *f = fab_json_at(findings, i);
         if (!is(f, "error") || fab_json_count(fab_json_find(f, "structures"))) continue;
         fab_html_text(h, "The scan ");
-        fab_html_text(h, text_of(f, "text"));
+        fab_html_text(h, fab_text_of(f, "text"));
         fab_html_text(h, ". ");
         break;
     }
-    fab_html_text(h, text_of(scan, "reasons"));
+    fab_html_text(h, fab_text_of(scan, "reasons"));
     fab_html_raw(h, "</div>\n");
 }
 
@@ -87,7 +82,7 @@ static void finding_row(fab_html *h, const fab_json *m, const fab_json *f)
     if (!fab_json_count(names)) fab_html_text(h, "The whole scan");
     else fab_html_text(h, display(fab_json_text(fab_json_at(names, 0))));
     fab_html_raw(h, "</td><td>");
-    fab_html_text(h, text_of(f, "text"));
+    fab_html_text(h, fab_text_of(f, "text"));
     fab_html_raw(h, "</td><td class=\"n soft\">");
     if (image) fab_html_printf(h, "image %d of %d", image, of);
     fab_html_raw(h, "</td></tr>\n");
@@ -96,14 +91,15 @@ static void finding_row(fab_html *h, const fab_json *m, const fab_json *f)
 /* "not-trusted" stands at every structure; the banner says it once. */
 static bool worth_a_row(const fab_json *f)
 {
-    return !is(f, "info") && strcmp(text_of(f, "code"), "not-trusted") != 0;
+    return !is(f, "info") && strcmp(fab_text_of(f, "code"), "not-trusted") != 0;
 }
 
 static const fab_json *structure_named(const fab_json *m, const char *name)
 {
     const fab_json *rows = fab_json_find(m, "structures");
     for (size_t i = 0; i < fab_json_count(rows); i++)
-        if (strcmp(text_of(fab_json_at(rows, i), "name"), name) == 0) return fab_json_at(rows, i);
+        if (strcmp(fab_text_of(fab_json_at(rows, i), "name"), name) == 0)
+            return fab_json_at(rows, i);
     return NULL;
 }
 

@@ -5,12 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static fab_status put_finding(fab_json *list, const fab_qa_finding *f, fab_json **out,
                               fab_error *err)
 {
@@ -119,8 +113,8 @@ void fab_review_describe(const fab_json *row, char *into, size_t capacity)
     }
     for (size_t i = 0; i < fab_json_count(findings); i++) {
         const fab_json *f = fab_json_at(findings, i);
-        snprintf(text, sizeof text, "%s%s: %s.", into[0] ? " " : "", text_of(f, "severity"),
-                 text_of(f, "text"));
+        snprintf(text, sizeof text, "%s%s: %s.", into[0] ? " " : "", fab_text_of(f, "severity"),
+                 fab_text_of(f, "text"));
         append(into, capacity, text);
     }
 }
