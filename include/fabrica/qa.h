@@ -51,7 +51,7 @@ typedef struct fab_scan {
     double padding_hu;
     char body_part_note[96]; /* "" or how the image differs from what the file says */
 } fab_scan;
-/* `image` in HU if it is a CT. Takes about 0.05 s of CPU for 512 x 512 x 300. */
+/* `image` in HU if it is a CT. 0.07 s of CPU measured on 512 x 512 x 160. */
 fab_status fab_scan_look(const fab_volume *image, const fab_scan_facts *facts, fab_scan *out,
                          fab_error *err);
 
