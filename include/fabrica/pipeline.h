@@ -178,6 +178,16 @@ typedef struct fab_evaluate_job {
 /* {"tolerance_mm","resampled","structures":[{"name","dice",...}],"mean":{...},"unmatched":{...}} */
 fab_status fab_job_evaluate(const fab_evaluate_job *o, fab_json **out, fab_error *err);
 
+typedef struct fab_measure_job {
+    const char *input;  /* a case, or a label map */
+    const char *table;  /* of a label map; NULL: beside it */
+    const char *image;  /* CT of a label map, for HU; NULL: none. A case has its own. */
+    const char *output; /* JSON file, or NULL */
+    const fab_job_watch *watch;
+} fab_measure_job;
+/* {"spine": as docs/formats/measurements.md says}; FAB_ERR_ARG if no label is a named vertebra. */
+fab_status fab_job_measure(const fab_measure_job *o, fab_json **out, fab_error *err);
+
 typedef struct fab_validate_job {
     const char *dataset, *output;     /* a folder of labelled cases; the folder to make */
     const char *cache;                /* folder of predictions, kept; NULL: output.cache */

@@ -265,6 +265,8 @@ fab_status fab_twin_manifest(fab_twin *t, fab_error *err)
     FAB_TRY(put_segmentation(m, t, err));
     FAB_TRY(put_options(m, t, err));
     FAB_TRY(put_structures(m, t, err));
+    if (fab_json_count(t->measurements))
+        FAB_TRY(fab_json_set(m, "measurements", fab_json_retain(t->measurements), err));
     FAB_TRY(fab_json_set(m, "exports", fab_json_retain(t->exports), err));
     FAB_TRY(fab_case_list_files(fab_case_folder(t->writer), skip, &t->job.progress, &files, err));
     FAB_TRY(fab_json_set(m, "files", fab_json_retain(files), err));

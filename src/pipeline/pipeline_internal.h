@@ -77,6 +77,10 @@ fab_status fab_put_vector(fab_json *o, const char *key, const double *values, si
 /* Size, spacing, orientation and matrix of a grid. */
 fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_error *err);
 
+/* Of an object's key, wherever it may be missing: "" and NaN. */
+const char *fab_text_of(const fab_json *o, const char *key);
+double fab_real_of(const fab_json *o, const char *key);
+
 /* ---- findings (qa.c) -------------------------------------------------------------------- */
 
 typedef enum fab_severity { FAB_INFO, FAB_WARNING } fab_severity;
@@ -129,6 +133,7 @@ typedef struct fab_twin {
     fab_mesh_set meshes, lods[FAB_TWIN_LODS];
     fab_mesh_report *reports;     /* one per mesh */
     fab_case_writer *writer;
+    fab_json *measurements;       /* {"spine": ...} or {} */
     fab_json *exports;            /* [{"format","path"}...] */
     fab_json *manifest;
 } fab_twin;
@@ -150,6 +155,9 @@ fab_status fab_labels_load(const char *path, const char *table, fab_volume **lab
 
 /* segmentation.c */
 fab_status fab_twin_segment(fab_twin *t, fab_error *err);
+
+/* measuring.c: makes t->measurements of t->found; HU only of a CT. */
+fab_status fab_twin_measure(fab_twin *t, fab_error *err);
 
 /* meshes.c */
 fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,

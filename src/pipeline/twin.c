@@ -24,6 +24,7 @@ static void twin_free(fab_twin *t)
     t->writer = fab_job_abort_folder(t->o->watch, t->writer);
     fab_json_free(t->manifest);
     fab_json_free(t->exports);
+    fab_json_free(t->measurements);
     fab_free(t->reports);
     for (int i = 0; i < FAB_TWIN_LODS; i++) fab_mesh_set_free(&t->lods[i]);
     fab_mesh_set_free(&t->meshes);
@@ -64,7 +65,7 @@ static fab_status find_structures(fab_twin *t, fab_error *err)
     FAB_TRY(fab_qa_structures(&t->found, &t->job, &t->structures, &t->structure_count, err));
     if (!t->structure_count)
         fab_job_note(t->o->watch, "no structure was found in %s", t->study->name);
-    return FAB_OK;
+    return fab_twin_measure(t, err);
 }
 
 static void link_meshes(fab_twin *t)
