@@ -121,6 +121,7 @@ typedef struct fab_twin_options {
     const char *structures;           /* comma list for TotalSegmentator's networks; NULL: all */
     const char *const *channels;      /* "NAME=PATH", NULL-terminated: a network's other images */
     const char *modality;             /* of a file that does not say; NULL: unknown */
+    bool force;                       /* go on with a scan that surely is no CT of the torso */
     bool no_postprocessing;           /* leaves off what a nnU-Net folder asks for */
     fab_precision precision;          /* of the network's arithmetic */
     fab_mesh_choice mesh;
@@ -140,6 +141,7 @@ typedef struct fab_segment_job {
     const char *structures;
     const char *const *channels;
     const char *modality;
+    bool force;
     bool no_postprocessing;
     fab_precision precision;
     const fab_job_watch *watch;

@@ -7,6 +7,7 @@
 
 #include "html.h"
 #include "pipeline_internal.h"
+#include "qa_page.h"
 
 static const char *const style_lines[] = {
 #include "report_css.inc"
@@ -144,12 +145,12 @@ typedef struct totals {
 static totals count_totals(const fab_json *m)
 {
     const fab_json *rows = fab_json_find(m, "structures");
+    const fab_json *findings = fab_json_find(fab_json_find(m, "quality"), "findings");
     totals t = {.structures = fab_json_count(rows)};
+    for (size_t f = 0; f < fab_json_count(findings); f++)
+        if (strcmp(fab_text_of(fab_json_at(findings, f), "severity"), "info") != 0) t.warnings++;
     for (size_t i = 0; i < t.structures; i++) {
         const fab_json *row = fab_json_at(rows, i), *mesh = fab_json_find(row, "mesh");
-        const fab_json *findings = fab_json_find(row, "findings");
-        for (size_t f = 0; f < fab_json_count(findings); f++)
-            if (!strcmp(fab_text_of(fab_json_at(findings, f), "severity"), "warning")) t.warnings++;
         if (!fab_json_is_object(mesh)) continue;
         t.meshes++;
         if (!true_of(mesh, "closed")) t.open++;
@@ -181,8 +182,16 @@ static void cards(fab_html *h, const fab_json *m)
 
 /* ---- structures ------------------------------------------------------------------------- */
 
-static void confidence_cell(fab_html *h, double confidence)
+/* The Dice to expect where the model's card is calibrated, else the network's own probability. */
+static void confidence_cell(fab_html *h, double confidence, double expected)
 {
+    if (!isnan(expected)) {
+        fab_html_printf(h, "<td class=\"share\"><span class=\"bar\"><i class=\"%s\" "
+                           "style=\"width:%.0f%%\"></i></span>Dice %.2f<br><span class=\"soft\">"
+                           "probability %.0f %%</span></td>",
+                        expected < 0.7 ? "low" : "", 100 * expected, expected, 100 * confidence);
+        return;
+    }
     if (isnan(confidence)) {
         fab_html_raw(h, "<td class=\"soft\">none</td>");
         return;
@@ -218,7 +227,8 @@ static void volume_cell(fab_html *h, const fab_json *row)
     double ml = fab_real_of(row, "volume_ml");
     bool cut = false;
     for (size_t i = 0; i < fab_json_count(findings) && !cut; i++)
-        cut = strcmp(fab_text_of(fab_json_at(findings, i), "code"), "touches-scan-edge") == 0;
+        cut = strcmp(fab_text_of(fab_json_at(findings, i), "code"), "touches-scan-edge") == 0 ||
+              strcmp(fab_text_of(fab_json_at(findings, i), "code"), "cut-by-field-of-view") == 0;
     fab_html_printf(h, "<td class=\"n\">%s%.*f ml</td>", cut ? "&ge; " : "",
                     ml < 1 ? 2 : ml < 10 ? 1 : 0, ml);
 }
@@ -233,13 +243,15 @@ static void structure_row(fab_html *h, const fab_json *row)
     fab_html_element(h, "span class=\"code\"", fab_text_of(fab_json_find(row, "code"), "value"));
     fab_html_raw(h, "</td>");
     volume_cell(h, row);
-    confidence_cell(h, fab_real_of(row, "confidence"));
+    confidence_cell(h, fab_real_of(row, "confidence"), fab_real_of(row, "expected_dice"));
     mesh_cells(h, fab_json_find(row, "mesh"));
     fab_html_raw(h, "<td>");
     for (size_t i = 0; i < fab_json_count(findings); i++) {
         const fab_json *f = fab_json_at(findings, i);
-        bool warning = strcmp(fab_text_of(f, "severity"), "warning") == 0;
-        fab_html_printf(h, "<span class=\"chip %s\">", warning ? "warning" : "info");
+        const char *severity = fab_text_of(f, "severity");
+        fab_html_printf(h, "<span class=\"chip %s\">", !strcmp(severity, "error") ? "error"
+                                                       : !strcmp(severity, "warning") ? "warning"
+                                                                                      : "info");
         fab_html_text(h, fab_text_of(f, "text"));
         fab_html_raw(h, "</span> ");
     }
@@ -290,7 +302,9 @@ static void structures(fab_html *h, const fab_json *m)
     fab_html_raw(h, "</tbody></table></div>\n"
                     "<p class=\"soft\">The small number beside a name is its code (SNOMED CT). "
                     "&ge;: part of the structure lies outside the scan. Confidence is the "
-                    "network's own mean probability, not a measured accuracy; none: the "
+                    "network's own mean probability, not a measured accuracy; where the model is "
+                    "calibrated, the Dice seen at that probability on held-out cases stands "
+                    "before it; none: the "
                     "label map was given, or its network does not say. Surface error is the "
                     "distance between the surface and the label mask it was made from (95th "
                     "percentile) and the difference of their volumes; it says nothing about "
@@ -417,8 +431,10 @@ fab_status fab_report_write(const fab_twin *t, const fab_pictures *p, const char
     const fab_json *m = t->manifest;
     head(&h);
     who(&h, m);
+    fab_page_banner(&h, m);
     pictures(&h, p);
     cards(&h, m);
+    fab_page_review(&h, m);
     fab_report_spine(&h, m);
     structures(&h, m);
     missing(&h, m);
