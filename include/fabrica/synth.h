@@ -29,11 +29,11 @@ int fab_synth_value(const char *name);
 /* A prepared label map. Immutable; shared by threads. */
 typedef struct fab_synth_source fab_synth_source;
 
-/* labels: U8 or U16, any grid and orientation; set names its values (names the vocabulary lacks
- * become FAB_SYNTH_UNKNOWN). bone_hu: NULL, or CT numbers inside bones (a fill value elsewhere) on
- * any grid, used as the texture of bone. Neither is kept. Seconds, about 12 bytes a voxel of a
- * 1.5 mm grid while it runs. *out is freed by fab_synth_source_free. FAB_ERR_ARG if there is
- * nothing but air. */
+/* labels: U8 or U16, any grid and orientation; set names its values (vertebrae_S1 is taken as
+ * sacrum; names that the vocabulary lacks become FAB_SYNTH_UNKNOWN). bone_hu: NULL, or CT numbers
+ * inside bones (the lowest number elsewhere) on any grid, used as the texture of bone. None is
+ * kept. Seconds, about 12 bytes a voxel of a 1.5 mm grid while it runs. *out is freed by
+ * fab_synth_source_free. FAB_ERR_ARG if there is nothing with a name. */
 fab_status fab_synth_source_make(const fab_volume *labels, const fab_label_set *set,
                                  const fab_volume *bone_hu, fab_synth_source **out,
                                  fab_error *err);

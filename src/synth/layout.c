@@ -7,8 +7,8 @@
 void fab_sy_body_draw(fab_rng *rng, fab_sy_body *b)
 {
     const double build = fab_rng_uniform(rng);
-    b->fat = build < 0.35   ? fab_sy_range(rng, 4, 14)
-             : build < 0.8 ? fab_sy_range(rng, 10, 30)
+    b->fat = build < 0.25   ? fab_sy_range(rng, 4, 14)
+             : build < 0.7 ? fab_sy_range(rng, 10, 30)
                            : fab_sy_range(rng, 25, 50);
     b->fat_front = 0.25f * (float)fab_rng_normal(rng);
     b->wall = fab_sy_range(rng, 8, 20);

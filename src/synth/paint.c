@@ -114,7 +114,7 @@ static void paint_row(painter *a, int y, int z, float *hu)
     for (int i = 0; i < p->size[0]; i++) {
         const int v = label[i];
         hu[i] = fab_sy_is_air(v) ? a->t->mean[v]
-                    : tissue_hu(a, i, v, depth[i], bone ? bone[i] : INT16_MIN, back);
+                                 : tissue_hu(a, i, v, depth[i], bone ? bone[i] : INT16_MIN, back);
     }
     if (air && a->couch.there) add_couch(a, y, label, hu);
     if (a->t->free_contrast)
@@ -174,6 +174,53 @@ static void halve_along(const blur *b, const float *in, int n, float *padded, fl
     }
 }
 
+/* ---- slices ---- */
+
+typedef struct slices {        /* in fine voxels */
+    float sigma, apart, phase; /* apart: between slices that were scanned; 0: one for every ours */
+} slices;
+
+static slices draw_slices(fab_sy_patch *p)
+{
+    const bool thick = fab_rng_uniform(&p->rng) < 0.3;
+    const float mm = thick ? fab_sy_range(&p->rng, 3.2, 5.5) : fab_sy_range(&p->rng, 2.4, 6.5);
+    const float phase = (float)fab_rng_uniform(&p->rng);
+    return (slices){0.29f * mm / p->step, thick ? mm / p->step : 0, phase}; /* a box's sd */
+}
+
+static void add_slice(float *weight, int n, float centre, float sigma, float share)
+{
+    const int reach = (int)(2.5f * sigma + 1.5f), middle = (int)floorf(centre + 0.5f);
+    float sum = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int k = middle - reach; k <= middle + reach; k++) {
+            const float d = ((float)k - centre) / sigma, w = expf(-0.5f * d * d);
+            if (pass == 0) sum += w;
+            else weight[held(k, n)] += share * w / sum;
+        }
+}
+
+/* From n fine slices to n / 2: through the scanned slices, between which readers interpolate. */
+static void stack_slices(const slices *s, const float *in, int n, int area, float *weight,
+                         float *out)
+{
+    for (int i = 0; i < n / 2; i++, out += area) {
+        const float at = 2 * (float)i + 0.5f;
+        memset(weight, 0, (size_t)n * sizeof *weight);
+        memset(out, 0, (size_t)area * sizeof *out);
+        if (s->apart > 0) {
+            const float k = at / s->apart - s->phase, t = k - floorf(k);
+            const float below = (floorf(k) + s->phase) * s->apart;
+            add_slice(weight, n, below, s->sigma, 1 - t);
+            add_slice(weight, n, below + s->apart, s->sigma, t);
+        } else add_slice(weight, n, at, s->sigma, 1);
+        for (int z = 0; z < n; z++) {
+            const float w = weight[z], *slice = in + (int64_t)z * area;
+            for (int x = 0; x < area && w > 0; x++) out[x] += w * slice[x];
+        }
+    }
+}
+
 static void draw_couch(fab_sy_patch *p, couch *c)
 {
     const float mm = 1 / p->step;
@@ -206,11 +253,12 @@ static fab_status paint(painter *a, float *hu, fab_error *err)
     static const float cell_mm[NOISES] = {4, 5, 10, 20, 36};
     fab_sy_patch *p = a->p;
     const int nx = p->size[0], ny = p->size[1], nz = p->size[2], area = nx / 2 * (ny / 2);
-    const float inplane = fab_sy_range(&p->rng, 0.8, 1.3), along = fab_sy_range(&p->rng, 0.7, 1.9);
-    const blur across = blur_of(inplane / p->step), down = blur_of(along / p->step);
+    const float inplane = fab_sy_range(&p->rng, 0.8, 1.3);
+    const blur across = blur_of(inplane / p->step);
+    const slices down = draw_slices(p);
     const size_t slice = (size_t)nx * (size_t)ny;
-    FAB_AUTO_FREE float *store =
-        fab_alloc_array(slice + slice / 2 + (size_t)nx * (NOISES + 2) + TAPS, sizeof *store);
+    const size_t rest = (size_t)nx * (NOISES + 2) + TAPS + (size_t)nz;
+    FAB_AUTO_FREE float *store = fab_alloc_array(slice + slice / 2 + rest, sizeof *store);
     FAB_AUTO_FREE float *tall = fab_alloc_array((size_t)area * (size_t)nz, sizeof *tall);
     if (!store || !tall) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a slice");
     a->sharp = store, a->narrow = store + slice;
@@ -227,7 +275,7 @@ static fab_status paint(painter *a, float *hu, fab_error *err)
         }
         halve_rows(&across, a->narrow, ny, nx / 2, tall + (int64_t)z * area);
     }
-    halve_rows(&down, tall, nz, area, hu);
+    stack_slices(&down, tall, nz, area, padded + nx + TAPS, hu);
     return FAB_OK;
 }
 

@@ -90,20 +90,40 @@ static fab_status make(fab_sy_patch *p, float *hu, uint8_t *fine, fab_error *err
     return FAB_OK;
 }
 
-fab_status fab_synth_patch(const fab_synth_source *s, const fab_synth_options *o, float *hu,
-                           uint8_t *fine, fab_error *err)
+/* Whether enough of a patient is left: cuts and scan ends may leave next to nothing. */
+static bool shows_enough(const fab_synth_options *o, const uint8_t *fine)
 {
-    FAB_TRY(check(o, err));
+    const int64_t all = fab_sy_count(o->size);
+    int64_t body = 0;
+    for (int64_t i = 0; i < all; i++) body += fine[i] != SY_OUTSIDE;
+    return body * 30 > all;
+}
+
+static fab_status attempt(const fab_synth_source *s, const fab_synth_options *o, uint64_t stream,
+                          float *hu, uint8_t *fine, fab_error *err)
+{
     fab_sy_patch *p = fab_calloc(1, sizeof *p);
     if (!p) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a patch");
     p->source = s, p->options = o;
     p->step = (float)(o->spacing_mm / 2);
     for (int a = 0; a < 3; a++) p->size[a] = 2 * o->size[2 - a];
-    fab_rng_seed(&p->rng, o->seed, 91);
+    fab_rng_seed(&p->rng, o->seed, stream);
     const fab_status status = make(p, hu, fine, err);
     fab_sy_map_free(&p->map);
     fab_free(p->label);
     fab_free(p->bone);
     fab_free(p);
     return status;
+}
+
+fab_status fab_synth_patch(const fab_synth_source *s, const fab_synth_options *o, float *hu,
+                           uint8_t *fine, fab_error *err)
+{
+    enum { FIRST = 91, ATTEMPTS = 5 };
+    FAB_TRY(check(o, err));
+    for (uint64_t k = 0; k < ATTEMPTS; k++) {
+        FAB_TRY(attempt(s, o, FIRST + k, hu, fine, err));
+        if (shows_enough(o, fine)) break;
+    }
+    return FAB_OK;
 }

@@ -34,7 +34,7 @@ static grain draw_grain(fab_sy_patch *p)
 {
     grain g;
     const double wanted = p->options->noise_hu;
-    const float drawn = 2 * expf(fab_sy_range(&p->rng, 0, 3.1)); /* 2..44 HU */
+    const float drawn = 2 * expf(fab_sy_range(&p->rng, 0, 2.8)); /* 2..33 HU */
     g.sd = isnan(wanted) ? drawn : (float)wanted;
     g.plane = fab_sy_range(&p->rng, 0, 0.28);
     g.along = fab_rng_uniform(&p->rng) < 0.5 ? 0 : fab_sy_range(&p->rng, 0, 0.3);
@@ -229,7 +229,7 @@ static void cut_top(fab_sy_patch *p, float *hu, uint8_t *fine)
         }
     const int keep = lowest + (int)(fab_sy_range(&p->rng, 3, 30) / (float)p->options->spacing_mm);
     const int low[3] = {0, 0, 0}, high[3] = {n[0], n[1], keep};
-    if (lowest < n[2]) blank(p, hu, fine, low, high);
+    if (lowest < n[2] && 3 * keep > n[2]) blank(p, hu, fine, low, high);
 }
 
 void fab_sy_cut(fab_sy_patch *p, float *hu, uint8_t *fine)

@@ -201,7 +201,7 @@ static void draw_bones(fab_rng *rng, fab_sy_tissue *t)
             const char *name = fab_synth_name(v);
             if (!name || !fab_sy_matches(name, bone_rows[i].pattern)) continue;
             t->outer[v] = outer * (0.55f + 0.45f * density);
-            t->inner[v] = inner * density;
+            t->inner[v] = inner * density * fab_sy_range(rng, 0.92, 1.08);
         }
     }
     for (int v = SY_ARCH_C1; v <= SY_ARCH_L6; v++) /* arches are nearly all cortex */

@@ -396,6 +396,47 @@ static void patches_show_the_curve(void)
     }
 }
 
+static void metal_is_named_and_bright(void)
+{
+    static float hu[VOXELS];
+    static uint8_t fine[VOXELS];
+    const fab_synth_source *s = phantom_source();
+    fab_error err;
+    int metal = 0;
+    float brightest = 0;
+    for (uint64_t seed = 1; seed < 7; seed++) {
+        fab_synth_options o = plain(seed, "vertebrae_*");
+        o.artefacts = 1;
+        CHECK_OK(fab_synth_patch(s, &o, hu, fine, &err));
+        for (int i = 0; i < VOXELS; i++) {
+            if (fine[i] != SY_METAL) continue;
+            metal++;
+            brightest = fmaxf(brightest, hu[i]);
+        }
+    }
+    CHECK(metal > 60 && brightest > 1800);
+}
+
+/* Cuts, scan ends and fields of view leave something to learn from; numbers stay a scanner's. */
+static void every_patch_shows_something(void)
+{
+    static float hu[VOXELS];
+    static uint8_t fine[VOXELS];
+    const fab_synth_source *s = phantom_source();
+    fab_error err;
+    for (uint64_t seed = 100; seed < 160; seed++) {
+        const fab_synth_options o = small(seed);
+        int body = 0;
+        CHECK_OK(fab_synth_patch(s, &o, hu, fine, &err));
+        for (int i = 0; i < VOXELS; i++) {
+            CHECK(hu[i] >= -1024 && hu[i] <= 3071);
+            CHECK(fine[i] == FAB_SYNTH_UNKNOWN || fab_synth_name(fine[i]));
+            body += fine[i] != 0;
+        }
+        CHECK(body * 30 > VOXELS);
+    }
+}
+
 int main(void)
 {
     static const fab_test tests[] = {
@@ -410,6 +451,8 @@ int main(void)
         TEST(pose_has_the_cobb_angle_asked_for),
         TEST(pose_is_rigid_in_a_vertebra_and_can_be_undone),
         TEST(patches_show_the_curve),
+        TEST(metal_is_named_and_bright),
+        TEST(every_patch_shows_something),
     };
     const int result = fab_test_run(tests, sizeof tests / sizeof tests[0]);
     fab_synth_source_free(source);
