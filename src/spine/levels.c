@@ -362,13 +362,10 @@ static double choose(const sp_work *w, const naming *list, int n, naming *chosen
     return margin;
 }
 
-fab_status fab_spine_name(sp_work *w, fab_error *err)
+void fab_spine_name(sp_work *w)
 {
     evidence e = {.count = w->out->count};
     naming list[MAX_NAMINGS], best;
-    if (w->out->count > FAB_SPINE_LEVELS - 2)
-        FAB_FAIL(err, FAB_ERR_LIMIT, "%d vertebrae in a row: more than a spine has",
-                 w->out->count);
     find_ribs(w, &e);
     find_sacrum(w, &e);
     find_conus(w, &e);
@@ -376,5 +373,4 @@ fab_status fab_spine_name(sp_work *w, fab_error *err)
     const double margin = choose(w, list, score_all(w, &e, list), &best);
     explain(w, &e, &best, margin);
     for (int k = 0; k < w->out->count; k++) explain_vertebra(w, &e, k);
-    return FAB_OK;
 }

@@ -72,10 +72,14 @@ static fab_status decode(sp_work *w, const fab_spine_classes *c, const fab_volum
     bool found = false;
     FAB_TRY(fab_spine_gather(w, c, probability, err));
     FAB_TRY(fab_spine_curve(w, &found, err));
-    if (found) {
-        FAB_TRY(fab_spine_separate(w, err));
+    if (found) FAB_TRY(fab_spine_separate(w, err));
+    if (w->out->count > FAB_SPINE_LEVELS - 2) { /* more in a row than a spine has: it is none */
+        for (int32_t i = 0; i < w->count; i++) w->points[i].part = 0;
+        memset(w->out, 0, sizeof *w->out);
+    }
+    if (w->out->count > 0) {
         mark_cut(w);
-        FAB_TRY(fab_spine_name(w, err));
+        fab_spine_name(w);
         FAB_TRY(fab_spine_arches(w, err));
     }
     return write_instances(w, err);
