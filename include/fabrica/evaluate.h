@@ -29,6 +29,15 @@ fab_status fab_evaluate(const fab_volume *reference, const int *values_reference
                         const int *values_predicted, size_t count_predicted, double tolerance_mm,
                         fab_agreement *out, fab_error *err);
 
+enum { FAB_EVALUATE_TOLERANCES = 4 };
+/* The same with the surface Dice at several tolerances (1..FAB_EVALUATE_TOLERANCES of them) for the
+ * price of one: nsd[t] belongs to tolerances_mm[t]; out->nsd is nsd[0]. */
+fab_status fab_evaluate_within(const fab_volume *reference, const int *values_reference,
+                               size_t count_reference, const fab_volume *predicted,
+                               const int *values_predicted, size_t count_predicted,
+                               const double *tolerances_mm, size_t tolerance_count, double *nsd,
+                               fab_agreement *out, fab_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -26,6 +26,7 @@
 /* files */
 #define FAB_MAX_FILES 200000                    /* files in one input folder or archive */
 #define FAB_MAX_FOLDER_DEPTH 32
+#define FAB_MAX_CASES 20000                     /* of a labelled data set */
 #define FAB_MAX_ZIP_ENTRY_BYTES ((uint64_t)2 << 30)
 #define FAB_MAX_ZIP_TOTAL_BYTES ((uint64_t)64 << 30)
 #define FAB_MAX_ZIP_RATIO 400                   /* unpacked / packed, a bomb above it */

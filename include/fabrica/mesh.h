@@ -67,6 +67,16 @@ fab_status fab_mesh_extract(const fab_volume *labels, const fab_volume *margin,
 enum { FAB_MESH_OVER_BUDGET = 1 };
 fab_status fab_mesh_simplify(const fab_mesh_set *set, uint32_t max_triangles, double max_error_mm,
                              fab_mesh_set *out, fab_error *err);
+/* Several levels at once, finest first: each goes on collapsing where the one before stopped, with
+ * the errors summed up since the full set, so its error is against that one. On failure out is
+ * untouched. FAB_MESH_OVER_BUDGET if any level is. */
+enum { FAB_MESH_MAX_LEVELS = 8 };
+typedef struct fab_mesh_level {
+    uint32_t max_triangles; /* over the whole set; 0: no limit */
+    double max_error_mm;    /* 0: no limit */
+} fab_mesh_level;
+fab_status fab_mesh_simplify_levels(const fab_mesh_set *set, const fab_mesh_level *levels,
+                                    size_t count, fab_mesh_set *out, fab_error *err);
 /* Unit normals at the vertices, weighted by the angle of each triangle there. */
 fab_status fab_mesh_compute_normals(fab_mesh *mesh, fab_error *err);
 /* labels may be NULL: then the mask fields are NaN. */

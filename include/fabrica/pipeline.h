@@ -178,6 +178,29 @@ typedef struct fab_evaluate_job {
 /* {"tolerance_mm","resampled","structures":[{"name","dice",...}],"mean":{...},"unmatched":{...}} */
 fab_status fab_job_evaluate(const fab_evaluate_job *o, fab_json **out, fab_error *err);
 
+typedef struct fab_validate_job {
+    const char *dataset, *output;     /* a folder of labelled cases; the folder to make */
+    const char *cache;                /* folder of predictions, kept; NULL: output.cache */
+    const char *predictions;          /* folder of CASE.nii.gz made elsewhere; NULL: by a model */
+    bool replace;
+    const char *const *model_folders; /* NULL-terminated */
+    const char *model;                /* NULL: picked */
+    double tolerance_mm;              /* of the surface Dice */
+    double step;                      /* these as in fab_segment_job */
+    size_t max_memory_bytes;
+    fab_totalseg_quality quality;
+    const char *structures, *modality;
+    bool no_postprocessing;
+    fab_precision precision;
+    const char *program;              /* the executable, to hash; NULL: not known */
+    const char *commit;               /* it was built from; NULL or "": not known */
+    const fab_job_watch *watch;
+} fab_validate_job;
+/* A model against a labelled data set: output/dossier.html, dossier.json, confidence.jsonl
+ * (docs/formats/dossier.md). Cases that fail are listed in the dossier and do not stop the others;
+ * FAB_OK then too: *dossier's "totals" has "failed". Fails if no case could be evaluated. */
+fab_status fab_job_validate(const fab_validate_job *o, fab_json **dossier, fab_error *err);
+
 typedef struct fab_phantom_job {
     fab_phantom_options phantom;
     const char *output;

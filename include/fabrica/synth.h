@@ -50,7 +50,7 @@ typedef struct fab_synth_options {
     double deform;       /* 0..1: how much of the smooth deformation, rotation and scaling */
     double noise_hu;     /* sd in the patch; 0: none */
     int contrast;        /* 0 native, 1 arterial, 2 portal venous, 3 late; 4 free (not a CT's) */
-    int artefacts;       /* 0: no couch, metal, masses, fluid or streaks */
+    int artefacts;       /* 0: no couch, clothes, metal, masses, fluid or streaks; 1: metal too */
     int cut;             /* 0: no cut of the field of view but the map's own ends */
 } fab_synth_options;
 /* Everything drawn; 48 x 64 x 96 voxels of 3 mm. */

@@ -229,8 +229,14 @@ typedef struct element {
 typedef struct elements {
     element *items;
     size_t count;
-    double area, moment, near; /* sums: area, area x distance, area within the tolerance */
+    double area, moment;                   /* sums: area, area x distance */
+    double near[FAB_EVALUATE_TOLERANCES];  /* area within each tolerance */
 } elements;
+
+typedef struct tolerances {
+    const double *mm;
+    size_t count;
+} tolerances;
 
 static void elements_free(elements *e)
 {
@@ -245,7 +251,7 @@ static int by_distance(const void *a, const void *b)
 
 /* The elements of `from`, each with its distance to `to`. */
 static fab_status measure(const surface *from, const surface *to, const double area[256],
-                          double tolerance_mm, elements *out, fab_error *err)
+                          const tolerances *within, elements *out, fab_error *err)
 {
     FAB_AUTO(fab_volume_unref) fab_volume *distance = NULL;
     FAB_TRY(fab_labels_distance(to->border, 1, false, &distance, err));
@@ -255,15 +261,14 @@ static fab_status measure(const surface *from, const surface *to, const double a
     for (size_t i = 0; i < corners; i++) count += border[i];
     out->items = fab_alloc_array(count, sizeof *out->items);
     if (!out->items) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu surface elements", count);
-    /* distances are float: a tolerance met exactly must count */
-    double limit = tolerance_mm * (1 + 1e-6);
     for (size_t i = 0; i < corners; i++) {
         if (!border[i]) continue;
         double mm = (double)d[i], mm2 = area[from->code[i]];
         out->items[out->count++] = (element){d[i], (float)mm2};
         out->area += mm2;
         out->moment += mm2 * mm;
-        if (mm <= limit) out->near += mm2;
+        for (size_t t = 0; t < within->count; t++) /* in float: one met exactly must count */
+            if (mm <= within->mm[t] * (1 + 1e-6)) out->near[t] += mm2;
     }
     qsort(out->items, out->count, sizeof *out->items, by_distance);
     return FAB_OK;
@@ -280,8 +285,8 @@ static double percentile(const elements *e, double share)
     return e->count ? (double)e->items[e->count - 1].distance_mm : NAN;
 }
 
-static fab_status compare_surfaces(const comparison *c, const counts *n, double tolerance_mm,
-                                   fab_agreement *out, fab_error *err)
+static fab_status compare_surfaces(const comparison *c, const counts *n, const tolerances *within,
+                                   double *nsd, fab_agreement *out, fab_error *err)
 {
     surface s[SIDES] = {{0}};
     double area[256];
@@ -290,12 +295,12 @@ static fab_status compare_surfaces(const comparison *c, const counts *n, double 
     fab_status status = surface_make(c, &c->of[REFERENCE], n, &s[REFERENCE], err);
     if (status == FAB_OK) status = surface_make(c, &c->of[PREDICTED], n, &s[PREDICTED], err);
     for (int which = 0; which < SIDES && status == FAB_OK; which++)
-        status = measure(&s[which], &s[!which], area, tolerance_mm, &e[which], err);
+        status = measure(&s[which], &s[!which], area, within, &e[which], err);
     if (status == FAB_OK) {
         double total = e[0].area + e[1].area;
         out->hd95_mm = fmax(percentile(&e[0], 0.95), percentile(&e[1], 0.95));
         out->assd_mm = (e[0].moment + e[1].moment) / total;
-        out->nsd = (e[0].near + e[1].near) / total;
+        for (size_t t = 0; t < within->count; t++) nsd[t] = (e[0].near[t] + e[1].near[t]) / total;
     }
     for (int which = 0; which < SIDES; which++) {
         elements_free(&e[which]);
@@ -304,15 +309,28 @@ static fab_status compare_surfaces(const comparison *c, const counts *n, double 
     return status;
 }
 
-fab_status fab_evaluate(const fab_volume *reference, const int *values_reference,
-                        size_t count_reference, const fab_volume *predicted,
-                        const int *values_predicted, size_t count_predicted, double tolerance_mm,
-                        fab_agreement *out, fab_error *err)
+static fab_status check_tolerances(const tolerances *within, fab_error *err)
+{
+    if (within->count < 1 || within->count > FAB_EVALUATE_TOLERANCES)
+        FAB_FAIL(err, FAB_ERR_ARG, "%zu tolerances; 1 to %d can be asked for", within->count,
+                 FAB_EVALUATE_TOLERANCES);
+    for (size_t t = 0; t < within->count; t++)
+        if (!(within->mm[t] >= 0))
+            FAB_FAIL(err, FAB_ERR_ARG, "tolerance of %g mm makes no sense", within->mm[t]);
+    return FAB_OK;
+}
+
+fab_status fab_evaluate_within(const fab_volume *reference, const int *values_reference,
+                               size_t count_reference, const fab_volume *predicted,
+                               const int *values_predicted, size_t count_predicted,
+                               const double *tolerances_mm, size_t tolerance_count, double *nsd,
+                               fab_agreement *out, fab_error *err)
 {
     const fab_grid *g = fab_volume_grid(reference);
+    const tolerances within = {tolerances_mm, tolerance_count};
+    double shares[FAB_EVALUATE_TOLERANCES] = {0};
     counts n;
-    if (!(tolerance_mm >= 0))
-        FAB_FAIL(err, FAB_ERR_ARG, "tolerance of %g mm makes no sense", tolerance_mm);
+    FAB_TRY(check_tolerances(&within, err));
     if (!fab_grid_equal(g, fab_volume_grid(predicted), SAME_GRID_MM))
         FAB_FAIL(err, FAB_ERR_GEOMETRY, "the two label maps are not on the same grid: resample "
                  "one onto the other first");
@@ -326,13 +344,27 @@ fab_status fab_evaluate(const fab_volume *reference, const int *values_reference
     FAB_TRY(count_all(c, &n, err));
     double ml = fab_grid_voxel_volume_mm3(g) / 1000;
     fab_agreement a = {.reference_voxels = n.of[REFERENCE], .predicted_voxels = n.of[PREDICTED],
-                       .overlap_voxels = n.both, .hd95_mm = NAN, .assd_mm = NAN, .nsd = NAN,
+                       .overlap_voxels = n.both, .hd95_mm = NAN, .assd_mm = NAN,
                        .volume_reference_ml = (double)n.of[REFERENCE] * ml,
                        .volume_predicted_ml = (double)n.of[PREDICTED] * ml};
     int64_t sum = n.of[REFERENCE] + n.of[PREDICTED];
     a.dice = sum ? 2 * (double)n.both / (double)sum : NAN;
+    for (size_t t = 0; t < tolerance_count; t++) shares[t] = NAN;
     if (n.of[REFERENCE] && n.of[PREDICTED])
-        FAB_TRY(compare_surfaces(c, &n, tolerance_mm, &a, err));
+        FAB_TRY(compare_surfaces(c, &n, &within, shares, &a, err));
+    a.nsd = shares[0];
+    for (size_t t = 0; t < tolerance_count; t++) nsd[t] = shares[t];
     *out = a;
     return FAB_OK;
+}
+
+fab_status fab_evaluate(const fab_volume *reference, const int *values_reference,
+                        size_t count_reference, const fab_volume *predicted,
+                        const int *values_predicted, size_t count_predicted, double tolerance_mm,
+                        fab_agreement *out, fab_error *err)
+{
+    double nsd = 0;
+    return fab_evaluate_within(reference, values_reference, count_reference, predicted,
+                               values_predicted, count_predicted, &tolerance_mm, 1, &nsd, out,
+                               err);
 }

@@ -32,41 +32,39 @@ static bool same_patch(const fab_complex_triangle *a, const fab_complex_triangle
 }
 
 /* An edge lies inside a patch if just two triangles of one patch meet there. */
-static bool is_feature(const fab_complex *c, uint32_t u, uint32_t w)
-{
-    const fab_complex_triangle *first = NULL;
-    int n = 0;
-    bool same = true;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
-        if (!has_vertex(t, w)) continue;
-        if (first) same &= same_patch(first, t);
-        else first = t;
-        n++;
-    }
-    return n != 2 || !same;
-}
-
 bool fab_collapse_ring(const fab_complex *c, uint32_t u, fab_ring *out)
 {
-    out->count = out->features = 0;
+    const fab_complex_triangle *first[FAB_COLLAPSE_MAX_RING];
+    uint8_t uses[FAB_COLLAPSE_MAX_RING];
+    int n = 0;
     for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
         const fab_complex_triangle *t = &c->triangle[c->star[i]];
-        int at = corner_of(t, u);
-        for (int step = 1; step < 3; step++) {
-            uint32_t w = t->v[(at + step) % 3];
+        for (int k = 0; k < 3; k++) {
+            uint32_t w = t->v[k];
             int j = 0;
-            while (j < out->count && out->vertex[j] != w) j++;
-            if (j < out->count) continue;
-            if (j == FAB_COLLAPSE_MAX_RING) return false;
-            out->vertex[out->count++] = w;
+            if (w == u) continue;
+            while (j < n && out->vertex[j] != w) j++;
+            if (j < n) {
+                uses[j] = (uint8_t)(uses[j] == 1 && same_patch(first[j], t) ? 2 : 3);
+                continue;
+            }
+            if (n == FAB_COLLAPSE_MAX_RING) return false;
+            out->vertex[n] = w;
+            first[n] = t;
+            uses[n++] = 1;
         }
     }
-    for (int j = 0; j < out->count; j++) {
-        out->feature[j] = is_feature(c, u, out->vertex[j]);
-        out->features += out->feature[j];
-    }
+    out->count = n;
+    out->features = 0;
+    for (int j = 0; j < n; j++) out->features += out->feature[j] = uses[j] != 2;
     return true;
+}
+
+/* The vertex after u in the triangle, as this mesh goes round it. */
+static uint32_t next_vertex(const fab_complex_triangle *t, uint32_t u, uint32_t mesh)
+{
+    static const uint8_t after[2][3] = {{2, 0, 1}, {1, 2, 0}};
+    return t->v[after[t->front == mesh][corner_of(t, u)]];
 }
 
 /* Neighbours of u in one mesh, each once; -1 if too many. */
@@ -77,7 +75,7 @@ static int mesh_ring(const fab_complex *c, uint32_t u, uint32_t mesh, uint32_t *
         const fab_complex_triangle *t = &c->triangle[c->star[i]];
         if (!of_mesh(t, mesh)) continue;
         if (n == FAB_COLLAPSE_MAX_RING) return -1;
-        out[n++] = t->v[(corner_of(t, u) + (t->front == mesh ? 1 : 2)) % 3];
+        out[n++] = next_vertex(t, u, mesh);
     }
     return n;
 }
@@ -92,60 +90,70 @@ static int degree_in(const fab_complex *c, uint32_t u, uint32_t mesh)
 
 static bool keeps_manifold(const fab_complex *c, uint32_t u, uint32_t v, uint32_t mesh)
 {
-    uint32_t around_u[FAB_COLLAPSE_MAX_RING], around_v[FAB_COLLAPSE_MAX_RING];
-    int n = mesh_ring(c, u, mesh, around_u), m = mesh_ring(c, v, mesh, around_v), common = 0;
+    uint32_t around[FAB_COLLAPSE_MAX_RING], common[2];
+    int n = mesh_ring(c, u, mesh, around), m = 0, shared = 0;
     bool edge = false;
-    if (n < 3 || m < 3) return false;
-    for (int i = 0; i < n; i++) {
-        edge |= around_u[i] == v;
-        for (int j = 0; j < m; j++) {
-            if (around_u[i] != around_v[j]) continue;
-            if (++common > 2 || degree_in(c, around_u[i], mesh) < 4) return false;
-        }
+    for (int i = 0; i < n; i++) edge |= around[i] == v;
+    if (n < 3 || !edge) return false;
+    for (uint32_t i = c->star_start[v]; i < c->star_start[v + 1]; i++) {
+        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+        if (!of_mesh(t, mesh)) continue;
+        uint32_t w = next_vertex(t, v, mesh);
+        int j = 0;
+        while (j < n && around[j] != w) j++;
+        m++;
+        if (j == n) continue;
+        if (shared == 2) return false;
+        common[shared++] = w;
     }
-    return edge && common == 2;
+    return m >= 3 && m <= FAB_COLLAPSE_MAX_RING && shared == 2 && degree_in(c, common[0], mesh) > 3
+           && degree_in(c, common[1], mesh) > 3;
 }
 
-static void corner_points(const fab_complex *c, const fab_complex_triangle *t, uint32_t u,
-                          uint32_t now, double p[3][3])
+static void from_to(const fab_complex *c, uint32_t from, uint32_t to, double out[3])
 {
-    for (int i = 0; i < 3; i++)
-        for (int x = 0; x < 3; x++)
-            p[i][x] = (double)c->position[t->v[i] == u ? now : t->v[i]][x];
+    for (int x = 0; x < 3; x++)
+        out[x] = (double)c->position[to][x] - (double)c->position[from][x];
 }
 
-/* Twice the triangle's area vector; returns the sum of squared side lengths. */
-static double area_vector(double p[3][3], double n[3])
+static double dot(const double a[3], const double b[3])
 {
-    double a[3], b[3], sides = 0;
-    for (int x = 0; x < 3; x++) {
-        a[x] = p[1][x] - p[0][x];
-        b[x] = p[2][x] - p[0][x];
-        sides += a[x] * a[x] + b[x] * b[x] + (a[x] - b[x]) * (a[x] - b[x]);
-    }
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+/* Twice the area vector of the triangle with sides a and b from one corner. */
+static void area_vector(const double a[3], const double b[3], double n[3])
+{
     n[0] = a[1] * b[2] - a[2] * b[1];
     n[1] = a[2] * b[0] - a[0] * b[2];
     n[2] = a[0] * b[1] - a[1] * b[0];
-    return sides;
 }
 
-/* The triangle with u moved to v must face the same way and not become a needle. */
+/* The triangle with u moved to v must face the same way and not become a needle. Squared: a
+ * shape's quality is twice its area over its sides' squares, 0.29 for an equilateral triangle. */
 static bool keeps_shape(const fab_complex *c, const fab_complex_triangle *t, uint32_t u,
                         uint32_t v)
 {
-    double p[3][3], before[3], after[3];
-    corner_points(c, t, u, u, p);
-    double old_sides = area_vector(p, before);
-    corner_points(c, t, u, v, p);
-    double sides = area_vector(p, after), turn = 0, length[2] = {0, 0};
-    for (int x = 0; x < 3; x++) {
-        turn += before[x] * after[x];
-        length[0] += before[x] * before[x];
-        length[1] += after[x] * after[x];
+    enum { BEFORE, AFTER };
+    int at = corner_of(t, u);
+    uint32_t p = t->v[(at + 1) % 3], q = t->v[(at + 2) % 3];
+    double opposite[3], n[2][3], sides[2], area[2];
+    from_to(c, p, q, opposite);
+    for (int when = BEFORE; when <= AFTER; when++) {
+        double a[3], b[3];
+        from_to(c, when == BEFORE ? u : v, p, a);
+        from_to(c, when == BEFORE ? u : v, q, b);
+        area_vector(a, b, n[when]);
+        double sum = dot(a, a) + dot(b, b) + dot(opposite, opposite);
+        sides[when] = sum * sum;
+        area[when] = dot(n[when], n[when]);
     }
-    double quality = sqrt(length[1]) / sides, old_quality = sqrt(length[0]) / old_sides;
-    if (quality < 0.03 && quality < old_quality) return false; /* equilateral: 0.29 */
-    return quality > 1e-4 && turn > 0.5 * sqrt(length[0] * length[1]);
+    double turn = dot(n[BEFORE], n[AFTER]);
+    if (area[AFTER] < 0.03 * 0.03 * sides[AFTER]
+        && area[AFTER] * sides[BEFORE] < area[BEFORE] * sides[AFTER])
+        return false;
+    return area[AFTER] > 1e-8 * sides[AFTER] && turn > 0
+           && turn * turn > 0.25 * area[BEFORE] * area[AFTER];
 }
 
 bool fab_collapse_allowed(const fab_complex *c, uint32_t u, uint32_t v)

@@ -101,10 +101,11 @@ static double shortest_edge(const fab_complex *c, uint32_t u)
             double d[3];
             for (int x = 0; x < 3; x++)
                 d[x] = (double)c->position[w][x] - (double)c->position[u][x];
-            if (w != u && norm(d) < shortest) shortest = norm(d);
+            double squared = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+            if (w != u && squared < shortest) shortest = squared;
         }
     }
-    return shortest;
+    return sqrt(shortest);
 }
 
 /* Takes the part along the caps' normal out of the move; false where caps meet at an angle. */
@@ -134,6 +135,7 @@ static void find_move(const restoring *r, uint32_t u, float move[3])
                           (double)c->position[u][2]};
     double sum[3] = {0, 0, 0}, whole[3] = {0, 0, 0}, area = 0;
     memset(move, 0, 3 * sizeof *move);
+    if (c->star_start[u] == c->star_start[u + 1]) return;
     for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
         const fab_complex_triangle *t = &c->triangle[c->star[i]];
         double n[3], rise = pressure_of(r, t->front, at) - pressure_of(r, t->back, at);

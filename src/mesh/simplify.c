@@ -2,11 +2,12 @@
  *
  * Each pass finds for every vertex the neighbour it could move into at the least error, then
  * carries out the cheapest of these moves that do not touch each other, until the budget or the
- * error is reached. Finding is parallel and the order of moves is fixed, so results do not depend
- * on threads. Vertices inside a border move freely in it, vertices on the curve where borders
- * meet move along it, and vertices where curves meet stay. Moves end at
- * old positions, so vertices of one mesh stay distinct and a flat cap stays flat; restore.c then
- * shifts borders a little to give back the volume that cut corners cost.
+ * error is reached; a coarser level goes on from there, its quadrics knowing what they replaced
+ * since the full meshes. Finding is parallel and the order of moves is fixed, so results do not
+ * depend on threads. Vertices inside a border move freely in it, vertices on the curve where
+ * borders meet move along it, and vertices where curves meet stay. Moves end at old positions, so
+ * vertices of one mesh stay distinct and a flat cap stays flat; restore.c then shifts borders a
+ * little to give back the volume that cut corners cost.
  */
 #include <float.h>
 #include <math.h>
@@ -14,11 +15,15 @@
 
 #include "collapse.h"
 
-enum { MAX_PASSES = 200, VERTEX_CHUNK = 4096, BUCKETS = 65536 };
+enum { MAX_PASSES = 200, VERTEX_CHUNK = 4096, BUCKETS = 8192 };
 
 typedef struct quadric { /* weighted squared distance to planes, around the vertex's position */
     float a[6], b[3], c, weight; /* a: xx yy zz xy xz yz */
 } quadric;
+
+/* Whether a move is allowed costs more to find out than what it costs, so only moves that are about
+ * to be carried out are asked about; a vertex that was refused once asks before it offers again. */
+enum { UNTOUCHED, CHANGED, REFUSED };
 
 typedef struct candidate {
     uint32_t to;
@@ -29,8 +34,9 @@ typedef struct simplifier {
     fab_complex net;
     quadric *quadric;
     float *importance; /* per mesh: small structures weigh more */
+    float *urgency;    /* per vertex: the largest importance around it */
     candidate *best;
-    uint8_t *touched;
+    uint8_t *touched;  /* UNTOUCHED, CHANGED: its star is another one, REFUSED */
     uint32_t *sorted; /* vertices by cost */
     uint32_t *bucket; /* BUCKETS + 1 */
     double max_squared;
@@ -111,14 +117,14 @@ static void offset(const fab_complex *c, uint32_t from, uint32_t to, double d[3]
 
 /* ---- candidates ---- */
 
-static double importance_of(const simplifier *s, uint32_t u)
+static float importance_of(const simplifier *s, uint32_t u)
 {
-    double most = 1;
+    float most = 1;
     const fab_complex *c = &s->net;
     for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
         const fab_complex_triangle *t = &c->triangle[c->star[i]];
-        double a = (double)s->importance[t->front];
-        double b = t->back == FAB_COMPLEX_NONE ? a : (double)s->importance[t->back];
+        float a = s->importance[t->front];
+        float b = t->back == FAB_COMPLEX_NONE ? a : s->importance[t->back];
         most = a > most ? a : most;
         most = b > most ? b : most;
     }
@@ -143,9 +149,9 @@ static void find_best(const simplifier *s, uint32_t u, candidate *best)
         int pick = 0;
         for (int j = 1; j < ring.count; j++) pick = cost[j] < cost[pick] ? j : pick;
         if (!(cost[pick] <= s->max_squared)) return;
-        if (fab_collapse_allowed(c, u, ring.vertex[pick])) {
+        if (s->touched[u] == CHANGED || fab_collapse_allowed(c, u, ring.vertex[pick])) {
             best->to = ring.vertex[pick];
-            best->cost = (float)(cost[pick] * importance_of(s, u));
+            best->cost = (float)cost[pick] * s->urgency[u];
             return;
         }
         cost[pick] = DBL_MAX;
@@ -168,14 +174,19 @@ static void start_chunk(void *ctx, int64_t chunk, int worker)
     simplifier *s = ctx;
     uint32_t start = (uint32_t)chunk * VERTEX_CHUNK, n = s->net.vertices;
     uint32_t end = n - start < VERTEX_CHUNK ? n : start + VERTEX_CHUNK;
-    for (uint32_t u = start; u < end; u++) start_quadric(s, u, &s->quadric[u]);
+    for (uint32_t u = start; u < end; u++) {
+        start_quadric(s, u, &s->quadric[u]);
+        s->urgency[u] = importance_of(s, u);
+    }
 }
 
-static uint32_t bucket_of(float cost) /* cost >= 0: its bits grow with it */
+/* cost >= 0: its bits grow with it. In steps of 3 %, within which vertices stay in memory's order:
+ * walking them then meets neighbours that are in the cache. */
+static uint32_t bucket_of(float cost)
 {
     uint32_t bits;
     memcpy(&bits, &cost, sizeof bits);
-    return bits >> 16;
+    return bits >> 18;
 }
 
 /* Vertices that have a candidate, cheapest first. */
@@ -196,9 +207,10 @@ static uint32_t sort_candidates(simplifier *s)
 static bool star_untouched(const simplifier *s, uint32_t u)
 {
     const fab_complex *c = &s->net;
+    if (s->touched[u] == CHANGED) return false;
     for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++)
         for (int k = 0; k < 3; k++)
-            if (s->touched[c->triangle[c->star[i]].v[k]]) return false;
+            if (s->touched[c->triangle[c->star[i]].v[k]] == CHANGED) return false;
     return true;
 }
 
@@ -208,11 +220,12 @@ static void collapse(simplifier *s, uint32_t u, uint32_t v)
     double d[3];
     offset(c, u, v, d);
     move_quadric(&s->quadric[v], &s->quadric[u], d);
+    if (s->urgency[u] > s->urgency[v]) s->urgency[v] = s->urgency[u];
     for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
         fab_complex_triangle *t = &c->triangle[c->star[i]];
         bool gone = false;
         for (int k = 0; k < 3; k++) {
-            s->touched[t->v[k]] = 1;
+            s->touched[t->v[k]] = CHANGED;
             gone |= t->v[k] == v;
         }
         for (int k = 0; k < 3; k++)
@@ -223,27 +236,28 @@ static void collapse(simplifier *s, uint32_t u, uint32_t v)
     }
 }
 
-/* One pass; the number of moves made. Only the cheaper half of the candidates is looked at, so
- * that dear moves do not come before cheaper ones of the next pass. */
+/* One pass; the number of moves made or refused. Only the cheaper half of the candidates is looked
+ * at, so that dear moves do not come before cheaper ones of the next pass. */
 static uint32_t run_pass(simplifier *s)
 {
     fab_complex_find_stars(&s->net);
     fab_parallel_for(((int64_t)s->net.vertices + VERTEX_CHUNK - 1) / VERTEX_CHUNK, find_chunk, s);
-    memset(s->touched, 0, s->net.vertices);
-    uint32_t n = sort_candidates(s), moves = 0;
+    memset(s->touched, UNTOUCHED, s->net.vertices);
+    uint32_t n = sort_candidates(s), moves = 0, refused = 0;
     for (uint32_t i = 0; i < n && s->count > s->goal; i++) {
         uint32_t u = s->sorted[i];
         if (i > n / 2 && moves > 0) break;
         if (!star_untouched(s, u)) continue;
         if (!fab_collapse_allowed(&s->net, u, s->best[u].to)) {
-            s->touched[u] = 1; /* an earlier pass changed what lies beyond its star: look again */
+            s->touched[u] = REFUSED;
+            refused++;
             continue;
         }
         collapse(s, u, s->best[u].to);
         s->best[u].cost = FLT_MAX;
         moves++;
     }
-    return moves;
+    return moves + refused;
 }
 
 /* A structure of 20 cm or more weighs 1, one of 1 cm ten times as much (in squared error). */
@@ -271,13 +285,14 @@ static fab_status prepare(simplifier *s, fab_error *err)
     size_t n = (size_t)s->net.vertices + 1;
     s->quadric = fab_alloc_array(n, sizeof *s->quadric);
     s->best = fab_alloc_array(n, sizeof *s->best);
+    s->urgency = fab_alloc_array(n, sizeof *s->urgency);
     s->touched = fab_malloc(n);
     s->sorted = fab_alloc_array(n, sizeof *s->sorted);
     s->bucket = fab_alloc_array(BUCKETS + 1, sizeof *s->bucket);
     s->importance = fab_alloc_array(s->net.set->count + 1, sizeof *s->importance);
-    if (!s->quadric || !s->best || !s->touched || !s->sorted || !s->bucket || !s->importance)
+    if (!s->quadric || !s->best || !s->touched || !s->sorted || !s->bucket || !s->importance
+        || !s->urgency)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to simplify %u vertices", s->net.vertices);
-    memset(s->touched, 1, n);
     weigh_structures(s);
     fab_complex_find_stars(&s->net);
     fab_parallel_for(((int64_t)s->net.vertices + VERTEX_CHUNK - 1) / VERTEX_CHUNK, start_chunk, s);
@@ -287,28 +302,69 @@ static fab_status prepare(simplifier *s, fab_error *err)
 static void release(simplifier *s)
 {
     fab_complex_free(&s->net);
-    void *block[] = {s->quadric, s->best, s->touched, s->sorted, s->bucket, s->importance};
+    void *block[] = {s->quadric, s->best, s->touched, s->sorted, s->bucket, s->importance,
+                     s->urgency};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
+}
+
+/* Collapses go on from the level before; volumes are given back to a copy of the positions. */
+static fab_status make_level(simplifier *s, const fab_mesh_level *level, float (*kept)[3],
+                             fab_mesh_set *out, fab_error *err)
+{
+    size_t bytes = (size_t)s->net.vertices * sizeof *kept;
+    bool wanted = level->max_triangles > 0 || level->max_error_mm > 0;
+    double error = level->max_error_mm;
+    s->goal = level->max_triangles;
+    s->max_squared = error > 0 ? error * error : DBL_MAX / 4;
+    memset(s->touched, CHANGED, s->net.vertices); /* what was too dear may not be now */
+    for (int pass = 0; wanted && pass < MAX_PASSES && s->count > s->goal; pass++)
+        if (run_pass(s) == 0) break;
+    memcpy(kept, s->net.position, bytes);
+    if (wanted) FAB_TRY(fab_complex_restore(&s->net, err));
+    FAB_TRY(fab_complex_emit(&s->net, out, err));
+    memcpy(s->net.position, kept, bytes);
+    return level->max_triangles > 0 && s->count > s->goal ? FAB_MESH_OVER_BUDGET : FAB_OK;
+}
+
+static fab_status make_levels(simplifier *s, const fab_mesh_level *levels, size_t count,
+                              fab_mesh_set *out, fab_error *err)
+{
+    FAB_TRY(prepare(s, err));
+    FAB_AUTO_FREE float(*kept)[3] = fab_alloc_array((size_t)s->net.vertices + 1, sizeof *kept);
+    if (!kept) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to simplify %u vertices", s->net.vertices);
+    s->count = fab_complex_count(&s->net);
+    fab_status worst = FAB_OK;
+    for (size_t i = 0; i < count; i++) {
+        fab_status status = make_level(s, &levels[i], kept, &out[i], err);
+        if (status < 0) return status;
+        if (status > 0) worst = status;
+    }
+    return worst;
+}
+
+fab_status fab_mesh_simplify_levels(const fab_mesh_set *set, const fab_mesh_level *levels,
+                                    size_t count, fab_mesh_set *out, fab_error *err)
+{
+    simplifier s = {0};
+    if (count > FAB_MESH_MAX_LEVELS)
+        FAB_FAIL(err, FAB_ERR_LIMIT, "%zu levels of detail are too many", count);
+    for (size_t i = 0; i < count; i++)
+        if (!(levels[i].max_error_mm >= 0))
+            FAB_FAIL(err, FAB_ERR_ARG, "simplification error of %g mm", levels[i].max_error_mm);
+    fab_mesh_set made[FAB_MESH_MAX_LEVELS] = {{0}};
+    FAB_TRY(fab_complex_build(set, &s.net, err));
+    fab_status status = make_levels(&s, levels, count, made, err);
+    release(&s);
+    for (size_t i = 0; i < count; i++) {
+        if (status < 0) fab_mesh_set_free(&made[i]);
+        else out[i] = made[i];
+    }
+    return status;
 }
 
 fab_status fab_mesh_simplify(const fab_mesh_set *set, uint32_t max_triangles, double max_error_mm,
                              fab_mesh_set *out, fab_error *err)
 {
-    if (!(max_error_mm >= 0))
-        FAB_FAIL(err, FAB_ERR_ARG, "simplification error of %g mm", max_error_mm);
-    simplifier s = {.goal = max_triangles,
-                    .max_squared = max_error_mm > 0 ? max_error_mm * max_error_mm : DBL_MAX / 4};
-    FAB_TRY(fab_complex_build(set, &s.net, err));
-    fab_status status = prepare(&s, err);
-    if (status == FAB_OK) {
-        s.count = fab_complex_count(&s.net);
-        bool wanted = max_triangles > 0 || max_error_mm > 0;
-        for (int pass = 0; wanted && pass < MAX_PASSES && s.count > s.goal; pass++)
-            if (run_pass(&s) == 0) break;
-        if (wanted) status = fab_complex_restore(&s.net, err);
-        if (status == FAB_OK) status = fab_complex_emit(&s.net, out, err);
-    }
-    release(&s);
-    if (status == FAB_OK && max_triangles > 0 && s.count > s.goal) status = FAB_MESH_OVER_BUDGET;
-    return status;
+    const fab_mesh_level level = {max_triangles, max_error_mm};
+    return fab_mesh_simplify_levels(set, &level, 1, out, err);
 }

@@ -65,13 +65,15 @@ fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels,
 fab_status fab_meshes_detail(const fab_mesh_set *set, fab_job *job,
                              fab_mesh_set lods[FAB_TWIN_LODS], fab_error *err)
 {
-    for (int level = 0; level < FAB_TWIN_LODS; level++) {
-        FAB_TRY(fab_job_part(job, (size_t)level, FAB_TWIN_LODS, err));
-        FAB_TRY(fab_mesh_simplify(set, fab_export_headset_level_triangles((size_t)level),
-                                  lod_error_mm[level], &lods[level], err));
+    fab_mesh_level wanted[FAB_TWIN_LODS];
+    for (size_t l = 0; l < FAB_TWIN_LODS; l++)
+        wanted[l] = (fab_mesh_level){fab_export_headset_level_triangles(l), lod_error_mm[l]};
+    FAB_TRY(fab_job_part(job, 0, FAB_TWIN_LODS, err));
+    FAB_TRY(fab_mesh_simplify_levels(set, wanted, FAB_TWIN_LODS, lods, err));
+    FAB_TRY(fab_job_part(job, FAB_TWIN_LODS - 1, FAB_TWIN_LODS, err));
+    for (int level = 0; level < FAB_TWIN_LODS; level++)
         for (size_t i = 0; i < lods[level].count; i++)
             FAB_TRY(fab_mesh_compute_normals(&lods[level].items[i], err));
-    }
     return FAB_OK;
 }
 

@@ -41,3 +41,51 @@ int fab_synth_value(const char *name)
     const int value = fab_total_value(name);
     return value ? value : -1;
 }
+
+static const char *const level_names[SY_LEVELS] = {
+    "C1", "C2", "C3", "C4", "C5", "C6", "C7", "T1", "T2", "T3", "T4", "T5", "T6",
+    "T7", "T8", "T9", "T10", "T11", "T12", "L1", "L2", "L3", "L4", "L5", "L6",
+};
+
+int fab_sy_body_of(int level)
+{
+    return level == SY_LEVELS ? SY_SACRUM : level == SY_LEVELS - 1 ? SY_L6 : SY_C1 - level;
+}
+
+int fab_sy_arch_of(int level)
+{
+    return level == SY_LEVELS ? SY_SACRUM : SY_ARCH_C1 + level;
+}
+
+int fab_sy_level_of(int value)
+{
+    if (value >= SY_ARCH_C1 && value <= SY_ARCH_L6) return value - SY_ARCH_C1;
+    if (value >= SY_L5 && value <= SY_C1) return SY_C1 - value;
+    return value == SY_L6 ? SY_LEVELS - 1 : -1;
+}
+
+int fab_sy_disc(int above, int below)
+{
+    char name[32] = "disc_";
+    size_t at = 5;
+    const char *part[3] = {level_names[above], "_", below == SY_LEVELS ? "S1" : level_names[below]};
+    for (int i = 0; i < 3; i++)
+        for (const char *c = part[i]; *c; c++) name[at++] = *c;
+    name[at] = 0;
+    const int value = fab_synth_value(name);
+    return value > 0 ? value : 0;
+}
+
+bool fab_sy_matches(const char *name, const char *pattern)
+{
+    const size_t n = strlen(pattern);
+    if (n && pattern[n - 1] == '*') return !strncmp(name, pattern, n - 1);
+    return !strcmp(name, pattern);
+}
+
+bool fab_sy_matches_any(const char *name, const char *const *patterns)
+{
+    for (; name && *patterns; patterns++)
+        if (fab_sy_matches(name, *patterns)) return true;
+    return false;
+}

@@ -12,7 +12,11 @@ static fab_status whole_chain(void *ctx)
     o.max_volume_error_percent = 0.05; /* so that the borders are solved for */
     fab_mesh_set set = {0}, less = {0};
     fab_status s = fab_mesh_extract(ctx, NULL, &o, &set, &err);
-    if (s == FAB_OK) s = fab_mesh_simplify(&set, 1200, 0, &less, &err);
+    fab_mesh_set levels[2] = {{0}};
+    const fab_mesh_level wanted[2] = {{1200, 0}, {600, 0}};
+    if (s == FAB_OK) s = fab_mesh_simplify_levels(&set, wanted, 2, levels, &err);
+    less = levels[0];
+    fab_mesh_set_free(&levels[1]);
     fab_mesh_report report;
     if (s == FAB_OK) s = fab_mesh_measure(&less.items[0], ctx, &report, &err);
     if (s == FAB_OK) s = fab_mesh_compute_normals(&less.items[1], &err);

@@ -100,6 +100,50 @@ static void to_a_budget(void) { check_simplified(3000, 0, FAB_OK); }
 static void to_an_error(void) { check_simplified(0, 0.1, FAB_OK); }
 static void over_budget(void) { check_simplified(100, 0.05, FAB_MESH_OVER_BUDGET); }
 
+static size_t triangles_of(const fab_mesh_set *set)
+{
+    size_t n = 0;
+    for (size_t m = 0; m < set->count; m++) n += set->items[m].triangle_count;
+    return n;
+}
+
+/* The first of several levels is what simplifying to it alone gives; the others keep their promises
+ * against the full set; what cannot be reached is said, and the levels are there all the same. */
+static void levels_go_on(void)
+{
+    fab_error err;
+    fab_volume *v = body();
+    fab_mesh_set full = {0}, alone = {0}, level[3] = {{0}};
+    const fab_mesh_level wanted[3] = {{3000, 0}, {1200, 0}, {20, 0.5}};
+    CHECK_OK(fab_mesh_extract(v, NULL, NULL, &full, &err));
+    CHECK_OK(fab_mesh_simplify(&full, 3000, 0, &alone, &err));
+    CHECK(fab_mesh_simplify_levels(&full, wanted, 3, level, &err) == FAB_MESH_OVER_BUDGET);
+    CHECK(triangles_of(&level[0]) <= 3000 && triangles_of(&level[1]) <= 1200);
+    CHECK(triangles_of(&level[2]) > 20 && triangles_of(&level[2]) <= triangles_of(&level[1]));
+    for (size_t m = 0; m < full.count; m++) {
+        const fab_mesh *a = &alone.items[m], *b = &level[0].items[m];
+        CHECK(a->triangle_count == b->triangle_count && a->vertex_count == b->vertex_count);
+        CHECK(memcmp(a->position, b->position, a->vertex_count * 12) == 0);
+        CHECK(memcmp(a->index, b->index, a->triangle_count * 12) == 0);
+        for (int l = 0; l < 3; l++) {
+            fab_mesh_report r;
+            const fab_mesh *mesh = &level[l].items[m];
+            CHECK_OK(fab_mesh_measure(mesh, v, &r, &err));
+            CHECK(r.closed && r.manifold && r.degenerate == 0 && edges_closed(mesh));
+            CHECK_NEAR(r.volume_error_percent, 0, l == 2 ? 3 : 0.6);
+            CHECK(r.hd95_mm < (l == 2 ? 2 : 1.2));
+        }
+    }
+    const fab_mesh_level bad[2] = {{100, 0}, {50, -1}};
+    fab_mesh_set none[2] = {{0}};
+    CHECK(fab_mesh_simplify_levels(&full, bad, 2, none, &err) == FAB_ERR_ARG && !none[0].items);
+    CHECK(fab_mesh_simplify_levels(&full, bad, 99, none, &err) == FAB_ERR_LIMIT);
+    for (int l = 0; l < 3; l++) fab_mesh_set_free(&level[l]);
+    fab_mesh_set_free(&alone);
+    fab_mesh_set_free(&full);
+    fab_volume_unref(v);
+}
+
 /* Noise to the bone: nothing may break, however few triangles are asked for. */
 static void noise_stays_closed(void)
 {
@@ -161,7 +205,7 @@ static void faults_are_found(void)
 
 int main(void)
 {
-    fab_test tests[] = {TEST(to_a_budget), TEST(to_an_error), TEST(over_budget),
+    fab_test tests[] = {TEST(to_a_budget), TEST(to_an_error), TEST(over_budget), TEST(levels_go_on),
                         TEST(noise_stays_closed), TEST(faults_are_found)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }
