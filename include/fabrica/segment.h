@@ -61,6 +61,8 @@ typedef enum fab_finding_kind {
     FAB_FINDING_FRAGMENTS,      /* more than one big component where the card expects one */
     FAB_FINDING_SIDE_FALLBACK,  /* left and right split without a spine to go by */
     FAB_FINDING_LOW_CONFIDENCE, /* mean probability below 0.6 */
+    FAB_FINDING_TRANSITIONAL,   /* sacrum and ribs do not fit five lumbar vertebrae */
+    FAB_FINDING_NAMES_UNCERTAIN, /* the vertebrae may be named one level off */
     FAB_FINDING_KINDS
 } fab_finding_kind;
 const char *fab_finding_name(fab_finding_kind kind); /* "cut_by_edge", ... */
@@ -79,7 +81,8 @@ typedef struct fab_segment_result {
     fab_volume *fine_margin;  /* F32 on fine_labels' grid: logit of the winner minus the largest
                                  one that would give another label, >= 0 */
     double *confidence;       /* per set row: mean softmax probability of the winner over the
-                                 structure at the network's resolution, 0..1; 0 if not found */
+                                 structure at the network's resolution, 0..1; 0 if not found.
+                                 Vertebrae named by counting: times the name's probability */
     bool checked;             /* findings are complete: pieces, sides and confidences looked at */
     size_t finding_count;
     fab_finding *findings;

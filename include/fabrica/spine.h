@@ -66,9 +66,9 @@ typedef struct fab_spine {
 #define FAB_SPINE_DISC 64
 
 /* `map`: U8 or U16, spacing 0.5-6 mm, any orientation. `probability` (F32 on the same grid, may
- * be NULL): the network's, weighs the voxels. A map without vertebral bodies is no error: count is
- * 0. The caller frees *out with fab_spine_free. FAB_ERR_ARG: a dtype, spacing or class that makes
- * no sense. Results do not depend on threads. */
+ * be NULL): the network's, weighs the voxels. A map without vertebral bodies, or with more in a
+ * row than a person has, is no error: count is 0. The caller frees *out with fab_spine_free.
+ * FAB_ERR_ARG: a dtype, spacing or class that makes no sense. Results do not depend on threads. */
 fab_status fab_spine_decode(const fab_volume *map, const fab_spine_classes *classes,
                             const fab_volume *probability, fab_spine *out, fab_error *err);
 void fab_spine_free(fab_spine *s);

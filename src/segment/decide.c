@@ -20,8 +20,11 @@ static void number_values(fab_decision *d)
     for (int i = 0; i < d->model->label_count; i++) {
         d->row_of[d->model->labels[i].value] = i;
         d->value_of[i] = next;
-        next += d->model->labels[i].split ? 2 : 1;
+        next += fab_row_values(d->model, i);
     }
+    for (int i = 0; i < d->model->label_count; i++) /* an arch has its vertebra's values */
+        if (fab_row_kind_of(d->model, i) == FAB_ROW_ARCH)
+            d->value_of[i] = d->value_of[d->row_of[d->model->spine.body]];
     d->value_count = next;
 }
 
@@ -146,7 +149,8 @@ static fab_status decide(const fab_model *m, const fab_slide *s, fab_decision *d
     FAB_TRY(fab_midline_find(m, d->winner, d->size, &d->midline, err));
     count_left(d);
     count_dense(d, s);
-    return decide_regions(d, err);
+    FAB_TRY(decide_regions(d, err));
+    return m->counts_vertebrae ? fab_decide_spine(d, err) : FAB_OK;
 }
 
 void fab_decision_free(fab_decision *d)
@@ -154,6 +158,8 @@ void fab_decision_free(fab_decision *d)
     fab_free(d->component);
     fab_free(d->regions);
     fab_midline_free(&d->midline);
+    fab_spine_free(&d->spine);
+    fab_free(d->spine_value);
     memset(d, 0, sizeof *d);
 }
 
@@ -193,10 +199,10 @@ static void place_axis(const fab_axis *a, int i, place *p, int axis)
 
 /* The nearest network voxel that holds the class, among those from `before` voxels before the
  * place to `after` after it; -1 if none does. */
-static int32_t region_near(const fab_decision *d, const place *p, int class_value, int before,
-                           int after)
+static int64_t voxel_near(const fab_decision *d, const place *p, int class_value, int before,
+                          int after)
 {
-    int32_t found = -1;
+    int64_t found = -1;
     double best = 1e300;
     for (int z = p->at[0] - before; z <= p->at[0] + after; z++)
         for (int y = p->at[1] - before; y <= p->at[1] + after; y++)
@@ -209,7 +215,7 @@ static int32_t region_near(const fab_decision *d, const place *p, int class_valu
                 const double dx = p->at[2] + p->w[2] - x, far = dz * dz + dy * dy + dx * dx;
                 if (d->winner[i] != class_value || far >= best) continue;
                 best = far;
-                found = d->component[i];
+                found = i;
             }
     return found;
 }
@@ -224,12 +230,14 @@ static int final_label(const fab_decision *d, const place *p, int class_value)
     const double z = p->at[0] + p->w[0], y = p->at[1] + p->w[1], x = p->at[2] + p->w[2];
     const int64_t i = ((int64_t)(p->at[0] + (p->w[0] > 0.5)) * d->size[1] + p->at[1] +
                        (p->w[1] > 0.5)) * d->size[2] + p->at[2] + (p->w[2] > 0.5);
-    int32_t region = d->winner[i] == class_value ? d->component[i] : -1;
-    if (region < 0) region = region_near(d, p, class_value, 0, 1);
-    if (region < 0) region = region_near(d, p, class_value, 1, 2);
-    if (region < 0) return value_at(d, row, d->model->labels[row].min_component_ml > 0 ? 0 : -1,
-                                    z, y, x);
-    return value_at(d, row, d->regions[region].final, z, y, x);
+    int64_t voxel = d->winner[i] == class_value ? i : -1;
+    if (voxel < 0) voxel = voxel_near(d, p, class_value, 0, 1);
+    if (voxel < 0) voxel = voxel_near(d, p, class_value, 1, 2);
+    if (fab_row_kind_of(d->model, row) != FAB_ROW_PLAIN)
+        return voxel < 0 ? 0 : d->spine_value[voxel];
+    if (voxel < 0) return value_at(d, row, d->model->labels[row].min_component_ml > 0 ? 0 : -1,
+                                   z, y, x);
+    return value_at(d, row, d->regions[d->component[voxel]].final, z, y, x);
 }
 
 static void apply_plane(void *ctx, int64_t index, int worker)
@@ -266,9 +274,11 @@ void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxel
         for (int y = 0; y < d->size[1]; y++)
             for (int x = 0; x < d->size[2]; x++, at++) {
                 const int32_t region = d->component[at];
-                if (region < 0 || d->row_of[d->winner[at]] < 0) continue;
-                const int value = value_at(d, d->row_of[d->winner[at]], d->regions[region].final,
-                                           z, y, x);
+                const int row = region < 0 ? -1 : d->row_of[d->winner[at]];
+                if (row < 0) continue;
+                const int value = fab_row_kind_of(d->model, row) != FAB_ROW_PLAIN
+                                      ? d->spine_value[at]
+                                      : value_at(d, row, d->regions[region].final, z, y, x);
                 sums[value] += (double)d->probability[at];
                 voxels[value]++;
             }

@@ -123,13 +123,15 @@ typedef struct lead {
     int class_value;
 } lead;
 
-static void lead_add(lead *l, float v, int class_value)
+/* `same`: the class that gives the same label, which is no rival; -1: none. */
+static void lead_add(lead *l, float v, int class_value, int same)
 {
+    const bool rival = l->class_value != same;
     if (v > l->best) {
-        l->second = l->best;
+        if (rival) l->second = l->best;
         l->best = v;
         l->class_value = class_value;
-    } else if (v > l->second) {
+    } else if (v > l->second && rival) {
         l->second = v;
     }
 }
@@ -141,7 +143,7 @@ static int mixed_winner(const float *a, const float *b, float w, const fab_slide
 {
     lead group[2] = {{-INFINITY, -INFINITY, 0}, {-INFINITY, -INFINITY, 0}};
     for (int c = 0; c < s->model->config.classes; c++)
-        lead_add(&group[s->structure[c]], a[c] + (b[c] - a[c]) * w, c);
+        lead_add(&group[s->structure[c]], a[c] + (b[c] - a[c]) * w, c, s->same[c] - 1);
     const lead *none = &group[0], *some = &group[1];
     if (none->best > some->best ||
         (none->best == some->best && none->class_value < some->class_value)) {

@@ -10,7 +10,8 @@
 const char *fab_finding_name(fab_finding_kind kind)
 {
     static const char *const names[FAB_FINDING_KINDS] = {
-        "nothing_found", "cut_by_edge", "fragments", "side_fallback", "low_confidence"};
+        "nothing_found", "cut_by_edge", "fragments", "side_fallback", "low_confidence",
+        "transitional_vertebra", "names_uncertain"};
     return kind >= 0 && kind < FAB_FINDING_KINDS ? names[kind] : "unknown";
 }
 
@@ -50,6 +51,15 @@ static void about_fragments(const fab_decision *d, fab_segment_result *r)
             add(r, d->value_of[i], FAB_FINDING_FRAGMENTS,
                 "%.96s was in pieces: %d more big component(s).", d->model->labels[i].name,
                 d->fragments[i]);
+}
+
+static void about_spine(const fab_decision *d, fab_segment_result *r)
+{
+    if (d->spine.count == 0) return;
+    if (d->spine.transitional)
+        add(r, 0, FAB_FINDING_TRANSITIONAL, "%.156s", d->spine.note);
+    else if (d->spine.uncertain)
+        add(r, 0, FAB_FINDING_NAMES_UNCERTAIN, "%.156s", d->spine.note);
 }
 
 /* Appends to the notes if it fits; else dots, once. */
@@ -92,7 +102,7 @@ fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_e
     int64_t found = 0;
     bool split = false;
     FAB_AUTO_FREE fab_label_stats *stats = fab_calloc(values, sizeof *stats);
-    r->findings = fab_calloc(3 * values + 2, sizeof *r->findings);
+    r->findings = fab_calloc(3 * values + 4, sizeof *r->findings);
     if (!stats || !r->findings) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for findings");
     FAB_TRY(fab_labels_stats(r->labels, values, stats, err));
     for (size_t v = 1; v < values; v++) found += stats[v].voxels;
@@ -106,6 +116,7 @@ fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_e
     if (split && !d->midline.from_spine)
         add(r, 0, FAB_FINDING_SIDE_FALLBACK, "No spine was found: left and right were split at "
             "the middle of the body.");
+    about_spine(d, r);
     for (size_t i = 0; i < r->set.count; i++)
         about_label(r, i, &stats[r->set.items[i].value]);
     about_fragments(d, r);

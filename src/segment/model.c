@@ -112,14 +112,15 @@ static fab_status read_label(const fab_json *o, int classes, fab_model_label *l,
 static fab_status check_names(const fab_model *m, fab_error *err)
 {
     __attribute__((cleanup(fab_label_set_free))) fab_label_set set = {0};
+    int value = 0;
     for (int i = 0; i < m->label_count; i++) {
         const fab_model_label *l = &m->labels[i];
-        const char *names[2] = {l->split ? l->left : l->name, l->split ? l->right : NULL};
-        for (int k = 0; k < 2 && names[k]; k++) {
-            if (fab_label_set_by_name(&set, names[k]))
-                FAB_FAIL(err, FAB_ERR_FORMAT, "labels[%d]: the name \"%s\" occurs twice", i,
-                         names[k]);
-            if (fab_label_set_add(&set, 2 * i + k + 1, names[k], err) < 0)
+        for (int k = 0; k < fab_row_values(m, i); k++) {
+            char buffer[FAB_MAX_NAME_BYTES];
+            const char *name = fab_row_name(m, i, k, buffer);
+            if (fab_label_set_by_name(&set, name))
+                FAB_FAIL(err, FAB_ERR_FORMAT, "labels[%d]: the name \"%s\" occurs twice", i, name);
+            if (fab_label_set_add(&set, ++value, name, err) < 0)
                 return fab_error_prefix(err, "labels[%d]", i);
         }
         for (int j = 0; j < i; j++)
@@ -141,6 +142,7 @@ static fab_status read_labels(const fab_json *card, fab_model *m, fab_error *err
         if (read_label(fab_json_at(list, i), m->config.classes, &m->labels[i], err) < 0)
             return fab_error_prefix(err, "labels[%zu]", i);
     m->label_count = (int)count;
+    FAB_TRY(fab_model_read_spine(card, m, err));
     return check_names(m, err);
 }
 

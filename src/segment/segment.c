@@ -4,6 +4,7 @@
 
 #include "segment_internal.h"
 
+#define SPINE_BYTES 12  /* a network voxel, while vertebrae are counted */
 #define FINE_MIN_MM 2.0 /* networks finer than this are fine enough to mesh from */
 
 typedef struct job {
@@ -65,6 +66,7 @@ static void plan_bytes(job *j)
                  voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + sizeof(int32_t)) +
                  voxels_of(j->fine_size) * (label + sizeof(float)) +
                  (slices > ring + network ? slices : ring + network);
+    if (m->counts_vertebrae) j->planned += voxels_of(s->size) * SPINE_BYTES;
 }
 
 /* The meshing grid: network voxels halved (where they are), sharing the image's centre. */
@@ -85,6 +87,14 @@ static void place_fine_grid(job *j)
         fab_mat34_multiply(&j->view.grid.world_from_voxel, &view_from_fine);
 }
 
+/* Values of the label set, at most. */
+static int label_values(const fab_model *m)
+{
+    int n = 2 * m->label_count;
+    for (int i = 0; i < m->label_count && m->counts_vertebrae; i++) n += fab_row_values(m, i);
+    return n;
+}
+
 static fab_status plan(job *j, double step, fab_error *err)
 {
     const fab_model *m = j->model;
@@ -92,7 +102,7 @@ static fab_status plan(job *j, double step, fab_error *err)
     FAB_TRY(fab_grid_check(fab_volume_grid(j->image), err));
     j->view = fab_view_of(fab_volume_grid(j->image));
     FAB_TRY(plan_lattices(j, err));
-    j->wide = m->config.classes > 256 || 2 * m->label_count > 255;
+    j->wide = m->config.classes > 256 || label_values(m) > 255;
     for (int a = 0; a < 3; a++) {
         s->count[a] = fab_window_starts(s->padded[a], m->patch[a], step, NULL);
         if (s->count[a] > FAB_MAX_WINDOWS_PER_AXIS)
@@ -194,7 +204,11 @@ static fab_status prepare_slide(job *j, fab_error *err)
     if (!s->ring || !s->winner || !s->probability)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for logits (%zu MiB planned in all)",
                  j->planned >> 20);
-    for (int i = 0; i < j->model->label_count; i++) s->structure[j->model->labels[i].value] = 1;
+    for (int i = 0; i < j->model->label_count; i++) {
+        const int c = j->model->labels[i].value;
+        s->structure[c] = 1;
+        s->same[c] = (int16_t)(fab_same_label_class(j->model, c) + 1);
+    }
     s->targets = j->targets;
     s->target_count = 2;
     return FAB_OK;
@@ -205,10 +219,11 @@ static fab_status prepare_slide(job *j, fab_error *err)
 static fab_status make_set(const job *j, fab_segment_result *r, fab_error *err)
 {
     for (int i = 0; i < j->model->label_count; i++) {
-        const fab_model_label *l = &j->model->labels[i];
+        char name[FAB_MAX_NAME_BYTES];
         const int value = j->decision.value_of[i];
-        FAB_TRY(fab_label_set_add(&r->set, value, l->split ? l->left : l->name, err));
-        if (l->split) FAB_TRY(fab_label_set_add(&r->set, value + 1, l->right, err));
+        for (int k = 0; k < fab_row_values(j->model, i); k++)
+            FAB_TRY(fab_label_set_add(&r->set, value + k, fab_row_name(j->model, i, k, name),
+                                      err));
     }
     return FAB_OK;
 }
@@ -224,7 +239,9 @@ static fab_status make_confidence(const job *j, fab_segment_result *r, fab_error
     fab_decision_confidence(&j->decision, sums, voxels);
     for (size_t i = 0; i < r->set.count; i++) {
         const int value = r->set.items[i].value;
-        if (voxels[value] > 0) r->confidence[i] = sums[value] / (double)voxels[value];
+        if (voxels[value] > 0)
+            r->confidence[i] = sums[value] / (double)voxels[value] *
+                               fab_decision_name_confidence(&j->decision, value);
     }
     return FAB_OK;
 }

@@ -7,6 +7,7 @@
 #define FAB_SEGMENT_INTERNAL_H
 
 #include "fabrica/segment.h"
+#include "fabrica/spine.h"
 
 #define FAB_MODEL_MAX_TEXT 128
 
@@ -32,7 +33,12 @@ struct fab_model {
     bool outside_reaches_edge; /* class 0 is the air around the patient: never enclosed by others */
     int label_count;
     fab_model_label labels[FAB_UNET_MAX_CLASSES];
+    bool counts_vertebrae; /* body, arch and disc become vertebrae and discs by name */
+    fab_spine_classes spine;
 };
+
+/* What a card's label becomes in the label set. */
+typedef enum fab_row_kind { FAB_ROW_PLAIN, FAB_ROW_BODY, FAB_ROW_ARCH, FAB_ROW_DISC } fab_row_kind;
 
 /* ---- the image as the network's axes see it ----------------------------------------------- */
 
@@ -96,6 +102,7 @@ typedef struct fab_slide {
     int pitch;             /* floats per voxel: classes rounded up to 16 */
     float *ring;           /* [depth][size y][size x][pitch]; plane z is at z % depth */
     uint8_t structure[FAB_UNET_MAX_CLASSES]; /* 1: the class has a label, 0: background */
+    int16_t same[FAB_UNET_MAX_CLASSES]; /* another class that gives the same label + 1, or 0 */
     uint16_t *winner;      /* [z][y][x] of the network's grid: class */
     float *probability;    /* of the winner */
     fab_target *targets;
@@ -154,6 +161,8 @@ typedef struct fab_decision {
     int value_of[FAB_UNET_MAX_CLASSES]; /* row -> first value in the label set */
     int fragments[FAB_UNET_MAX_CLASSES]; /* row -> big components before any were dropped */
     int value_count;
+    fab_spine spine;       /* count 0: the model does not count vertebrae, or found none */
+    uint16_t *spine_value; /* of body, arch and disc voxels of the network's lattice; or NULL */
 } fab_decision;
 fab_status fab_decide(const fab_model *m, const fab_slide *s, fab_decision *out, fab_error *err);
 void fab_decision_free(fab_decision *d);
@@ -161,6 +170,22 @@ void fab_decision_free(fab_decision *d);
 void fab_decision_apply(const fab_decision *d, fab_target *t);
 /* sums[value] of the winner's probability and voxels[value] on the network's lattice. */
 void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxels);
+
+/* ---- vertebrae by name (vertebrae.c) ------------------------------------------------------ */
+
+fab_row_kind fab_row_kind_of(const fab_model *m, int row);
+/* How many values of the label set a row takes, and the name of the k-th of them. An arch takes
+ * none: it gets its vertebra's. */
+int fab_row_values(const fab_model *m, int row);
+const char *fab_row_name(const fab_model *m, int row, int k, char into[FAB_MAX_NAME_BYTES]);
+/* Class -> the other class that gives the same label (body and arch), or -1. */
+int fab_same_label_class(const fab_model *m, int class_value);
+/* After the regions are decided: d->spine and d->spine_value. */
+fab_status fab_decide_spine(fab_decision *d, fab_error *err);
+/* Probability of the name of a value; 1 for what is not named by counting. */
+double fab_decision_name_confidence(const fab_decision *d, int value);
+/* The card's optional block "spine". */
+fab_status fab_model_read_spine(const fab_json *card, fab_model *m, fab_error *err);
 
 /* Fills r->findings and r->notes from the finished labels. */
 fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_error *err);

@@ -188,7 +188,8 @@ static fab_status first_guess(sp_work *w, fab_error *err)
         }
     const double step = fmax(BIN_MM, w->voxel_mm * 1.5);
     const int count = (int)((high - low) / step) + 1;
-    if (count > SP_CURVE_MAX) FAB_FAIL(err, FAB_ERR_ARG, "a spine of %.0f mm", high - low);
+    w->nodes = 0;
+    if (high - low > SP_CURVE_MAX - 3 * STRAIGHT_MM) return FAB_OK; /* longer than a spine */
     FAB_AUTO_FREE bin *bins = fab_calloc((size_t)count, sizeof *bins);
     if (!bins) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the spine's curve");
     for (int32_t i = 0; i < w->count; i++)

@@ -13,7 +13,7 @@
 
 enum { C7 = 6, T1 = 7, T11 = 17, T12 = 18, L1 = 19, L4 = 22, L5 = 23 };
 
-#define REACH_MM 10.0      /* from body to rib head */
+#define REACH_MM 10.0      /* from vertebra to rib */
 #define RIB_ML 0.45        /* of rib within reach: certainly a rib */
 #define NO_SACRUM_BELOW -9.0
 #define UNCERTAIN_MARGIN 2.0
@@ -31,8 +31,9 @@ static const double pitch_of[FAB_SPINE_LEVELS] = {
 
 typedef struct evidence {
     int count;
-    bool have_ribs;        /* the map knows ribs and some are in view */
+    bool have_ribs;        /* some vertebra in view bears one */
     double rib[FAB_SPINE_MAX]; /* 0..1: a rib is here */
+    double seen[FAB_SPINE_MAX]; /* 0..1: one would have been seen */
     double gap_mm;         /* from the last body to the sacrum, NOT_SEEN */
     double conus, hip_top, kidneys, lung_base; /* vertebra index, fractional; NAN */
 } evidence;
@@ -75,8 +76,8 @@ bool fab_spine_disc_name(int upper, int lower, char name[FAB_MAX_NAME_BYTES])
 
 /* ---- evidence ------------------------------------------------------------------------------- */
 
-/* The vertebra whose body is nearest to a point, within reach; -1: none. */
-static int body_near(const sp_work *w, const sp_point *p)
+/* The vertebra with a voxel of these roles (body, or body and arch) nearest to a point. */
+static int vertebra_near(const sp_work *w, const sp_point *p, sp_role last)
 {
     int found = -1, reach[3];
     double best = REACH_MM * REACH_MM, mm[3];
@@ -89,26 +90,41 @@ static int body_near(const sp_work *w, const sp_point *p)
                 const double d = dx * dx + dy * dy + dz * dz;
                 if (d >= best) continue;
                 const int32_t i = sp_neighbour(w, p, x, y, z);
-                if (i < 0 || w->points[i].role != SP_BODY || w->points[i].part == 0) continue;
+                if (i < 0 || w->points[i].role > last || w->points[i].part == 0) continue;
                 best = d;
                 found = w->points[i].part - 1;
             }
     return found;
 }
 
-static void find_ribs(sp_work *w, evidence *e)
+/* Rib within reach of each vertebra; returns all of it, ml. */
+static double measure_ribs(sp_work *w, sp_role last)
 {
     double ml = 0;
+    for (int k = 0; k < w->out->count; k++) w->out->items[k].ribs_ml = 0;
     for (int32_t i = 0; i < w->count; i++) {
         const sp_point *p = &w->points[i];
-        if (p->role != SP_RIBS) continue;
+        if (p->role != SP_RIBS || (double)p->off > 70) continue;
+        const int k = vertebra_near(w, p, last);
+        if (k < 0) continue;
+        w->out->items[k].ribs_ml += w->voxel_ml;
         ml += w->voxel_ml;
-        const int k = (double)p->off < 50 ? body_near(w, p) : -1;
-        if (k >= 0) w->out->items[k].ribs_ml += w->voxel_ml;
     }
-    e->have_ribs = ml > 2;
-    for (int k = 0; k < e->count; k++)
+    return ml;
+}
+
+/* A rib's head lies at the body. Where no rib reaches any, as in label maps that give the heads to
+ * the vertebrae, those at the arches count: less sure, as the last rib may pass the first lumbar
+ * transverse process. */
+static void find_ribs(sp_work *w, evidence *e)
+{
+    double ml = measure_ribs(w, SP_BODY);
+    if (ml <= RIB_ML) ml = measure_ribs(w, SP_ARCH);
+    e->have_ribs = ml > RIB_ML;
+    for (int k = 0; k < e->count; k++) {
         e->rib[k] = sp_clamp(w->out->items[k].ribs_ml / RIB_ML, 0, 1);
+        e->seen[k] = w->out->items[k].cut ? 0.2 : 1; /* its rib may lie out of the scan */
+    }
 }
 
 static double index_at_s(const sp_work *w, double s)
@@ -121,7 +137,7 @@ static double index_at_s(const sp_work *w, double s)
     return NAN;
 }
 
-/* Where the curve is at a height. */
+/* Which vertebra is at a height; NAN beyond them. */
 static double index_at_z(const sp_work *w, double z)
 {
     const int from = (int)w->data_s[0], to = (int)w->data_s[1];
@@ -176,20 +192,20 @@ static bool whole(const sp_work *w, sp_role r)
            (r == SP_LUNGS || e->z_high < high);
 }
 
+/* The hips go with the sacrum: once that is in view they say nothing about the count. */
 static void find_organs(sp_work *w, evidence *e)
 {
-    e->hip_top = whole(w, SP_HIPS) ? index_at_z(w, w->organ[SP_HIPS].z_high) : NAN;
+    const bool hips = whole(w, SP_HIPS) && !w->out->sacrum_below;
+    e->hip_top = hips ? index_at_z(w, w->organ[SP_HIPS].z_high) : NAN;
     e->kidneys = whole(w, SP_KIDNEYS) ? index_at_z(w, w->organ[SP_KIDNEYS].z_mean) : NAN;
     e->lung_base = whole(w, SP_LUNGS) ? index_at_z(w, w->organ[SP_LUNGS].z_low) : NAN;
 }
 
 /* ---- scores --------------------------------------------------------------------------------- */
 
-/* Level of vertebra k in a naming; below the last lumbar it continues with -1. */
 static int level_in(const naming *n, int count, int k)
 {
-    const int level = n->lowest - (count - 1 - k);
-    return level;
+    return n->lowest - (count - 1 - k);
 }
 
 static double rib_score(const evidence *e, const naming *n)
@@ -198,7 +214,7 @@ static double rib_score(const evidence *e, const naming *n)
     if (!e->have_ribs) return 0;
     for (int k = 0; k < e->count; k++) {
         const int level = level_in(n, e->count, k);
-        const double there = e->rib[k], missing = 1 - there;
+        const double there = e->rib[k], missing = (1 - there) * e->seen[k];
         if (level < C7) sum -= 4.0 * there;
         else if (level == C7) sum -= 0.7 * there; /* the first rib's head is close */
         else if (level < T11) sum -= 3.0 * missing;
@@ -362,13 +378,10 @@ static double choose(const sp_work *w, const naming *list, int n, naming *chosen
     return margin;
 }
 
-fab_status fab_spine_name(sp_work *w, fab_error *err)
+void fab_spine_name(sp_work *w)
 {
     evidence e = {.count = w->out->count};
     naming list[MAX_NAMINGS], best;
-    if (w->out->count > FAB_SPINE_LEVELS - 2)
-        FAB_FAIL(err, FAB_ERR_LIMIT, "%d vertebrae in a row: more than a spine has",
-                 w->out->count);
     find_ribs(w, &e);
     find_sacrum(w, &e);
     find_conus(w, &e);
@@ -376,5 +389,4 @@ fab_status fab_spine_name(sp_work *w, fab_error *err)
     const double margin = choose(w, list, score_all(w, &e, list), &best);
     explain(w, &e, &best, margin);
     for (int k = 0; k < w->out->count; k++) explain_vertebra(w, &e, k);
-    return FAB_OK;
 }

@@ -120,6 +120,20 @@ static int32_t largest_component(const sp_work *w, cells *c, int64_t n, double *
     return best;
 }
 
+/* A point is of the spine if its cell or one beside it is: the fringe of a bone fills no cell. */
+static bool belongs(const cells *c, const sp_point *p, int32_t spine)
+{
+    const int32_t i = cell_of(c, p);
+    const int x = i % c->size[0], y = i / c->size[0] % c->size[1], z = i / c->size[0] / c->size[1];
+    for (int k = 0; spine > 0 && k < 27; k++) {
+        const int nx = x + k % 3 - 1, ny = y + k / 3 % 3 - 1, nz = z + k / 9 - 1;
+        if (nx >= 0 && ny >= 0 && nz >= 0 && nx < c->size[0] && ny < c->size[1] &&
+            nz < c->size[2] && c->id[nx + c->size[0] * (ny + c->size[1] * nz)] == spine)
+            return true;
+    }
+    return false;
+}
+
 /* Points of body, arch, disc and canal outside the spine lose their role. */
 static fab_status drop_islands(sp_work *w, fab_error *err)
 {
@@ -141,7 +155,7 @@ static fab_status drop_islands(sp_work *w, fab_error *err)
         if (w->points[i].role <= SP_CANAL) ml[cell_of(&c, &w->points[i])] += (float)w->voxel_ml;
     const int32_t best = largest_component(w, &c, n, body_ml);
     for (int32_t i = 0; i < w->count; i++)
-        if (w->points[i].role <= SP_CANAL && (best == 0 || id[cell_of(&c, &w->points[i])] != best))
+        if (w->points[i].role <= SP_CANAL && !belongs(&c, &w->points[i], best))
             w->points[i].role = SP_NONE;
     return FAB_OK;
 }

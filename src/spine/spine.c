@@ -66,17 +66,31 @@ static fab_status write_instances(const sp_work *w, fab_error *err)
     return FAB_OK;
 }
 
+/* Arches lie higher or lower by level, and ribs are told by the arches they touch: names first,
+ * then arches, then names again, and arches again if the names have moved. */
+static fab_status name_and_share(sp_work *w, fab_error *err)
+{
+    fab_spine_name(w);
+    const int first = w->out->items[0].level;
+    FAB_TRY(fab_spine_arches(w, err));
+    fab_spine_name(w);
+    return w->out->items[0].level == first ? FAB_OK : fab_spine_arches(w, err);
+}
+
 static fab_status decode(sp_work *w, const fab_spine_classes *c, const fab_volume *probability,
                          fab_error *err)
 {
     bool found = false;
     FAB_TRY(fab_spine_gather(w, c, probability, err));
     FAB_TRY(fab_spine_curve(w, &found, err));
-    if (found) {
-        FAB_TRY(fab_spine_separate(w, err));
+    if (found) FAB_TRY(fab_spine_separate(w, err));
+    if (w->out->count > FAB_SPINE_LEVELS - 2) { /* more in a row than a spine has: it is none */
+        for (int32_t i = 0; i < w->count; i++) w->points[i].part = 0;
+        memset(w->out, 0, sizeof *w->out);
+    }
+    if (w->out->count > 0) {
         mark_cut(w);
-        FAB_TRY(fab_spine_name(w, err));
-        FAB_TRY(fab_spine_arches(w, err));
+        FAB_TRY(name_and_share(w, err));
     }
     return write_instances(w, err);
 }

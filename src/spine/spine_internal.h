@@ -115,7 +115,7 @@ sp_node fab_spine_node(const sp_work *w, double s); /* interpolated, ends contin
 /* bodies.c: cuts between bodies; parts of body and disc points; frames of the vertebrae. */
 fab_status fab_spine_separate(sp_work *w, fab_error *err);
 /* levels.c: names. */
-fab_status fab_spine_name(sp_work *w, fab_error *err);
+void fab_spine_name(sp_work *w);
 /* arch.c: parts of arch points. */
 fab_status fab_spine_arches(sp_work *w, fab_error *err);
 

@@ -121,9 +121,11 @@ static int against_truth(int argc, char **argv)
         if (score.dice[k] >= 0)
             printf("  %-4s Dice %.3f, arch %.3f\n", fab_spine_level_name(k), score.dice[k],
                    score.arch[k]);
-    printf("%s: %d of %d named right, Dice mean %.3f, worst %.3f (%s), disc voxels wrong %d of "
-           "%d\n", fab_path_name(argv[2]), score.found, score.vertebrae, score.mean, score.worst,
-           fab_spine_level_name(score.worst_level), score.discs_wrong, score.disc_voxels);
+    printf("%s: %d of %d named right, Dice mean %.3f, worst %.3f (%s); ", fab_path_name(argv[2]),
+           score.found, score.vertebrae, score.mean, score.worst,
+           fab_spine_level_name(score.worst_level));
+    printf("wrong: %d of %d disc voxels, %d of %d body voxels (%d left out)\n", score.discs_wrong,
+           score.disc_voxels, score.body_other, score.body_voxels, score.body_none);
     fab_spine_free(&s);
     fab_label_set_free(&set);
     return 0;

@@ -312,7 +312,11 @@ void spine_truth_score(const fab_volume *truth, const fab_spine *s, spine_score 
         const int got = g[i] > 0 && g[i] < FAB_SPINE_DISC ? s->items[g[i] - 1].level : -1;
         count(whole, level, got);
         if (is_arch || (level < 0 && got >= 0)) count(arch, level, got);
-        if (is_level(t[i])) body[level]++, right[level] += got == level;
+        if (is_level(t[i])) {
+            body[level]++, right[level] += got == level;
+            out->body_voxels++, out->body_other += got >= 0 && got != level;
+            out->body_none += got < 0;
+        }
         if (t[i] >= TRUTH_DISC && t[i] < TRUTH_CANAL) count_disc(s, t[i], g[i], out);
     }
     out->worst = 1;

@@ -27,6 +27,7 @@ typedef struct spine_score {
     double arch[FAB_SPINE_LEVELS]; /* of its arch */
     double worst, mean;
     int worst_level;
+    int body_voxels, body_other, body_none; /* in the truth; given another name; given none */
     int discs_wrong;          /* voxels of discs with another name than the truth's */
     int disc_voxels;
 } spine_score;
