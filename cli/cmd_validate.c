@@ -9,7 +9,7 @@ static const cli_option options[] = {
     {"output", 'o', CLI_PATH, "DOSSIER", "the folder to make (required)"},
     {"model", 'm', CLI_TEXT, "NAME", "which network; default: the newest of ours for the modality"},
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
-    {"predictions", 0, CLI_PATH, "DIR", "label maps made elsewhere, CASE.nii.gz"},
+    {"predictions", 0, CLI_PATH, "DIR", "label maps made before, CASE.nii.gz"},
     {"tolerance", 0, CLI_REAL, "MM", "of the surface Dice (NSD); default 3", 0.0, 100.0},
     {"cache", 0, CLI_PATH, "DIR", "where predictions are kept; default: DOSSIER.cache"},
     {"fast", 0, CLI_FLAG, NULL, "TotalSegmentator: its 3 mm network"},

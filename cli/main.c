@@ -6,9 +6,9 @@
 #include "cli.h"
 
 static const cli_command *const commands[] = {
-    &cli_twin,     &cli_info,   &cli_segment, &cli_mesh,  &cli_export, &cli_evaluate,
-    &cli_validate, &cli_verify, &cli_phantom, &cli_model, &cli_bench,  &cli_help,
-    &cli_completion, &cli_version, NULL};
+    &cli_twin,    &cli_info,     &cli_segment, &cli_mesh,    &cli_export, &cli_evaluate,
+    &cli_measure, &cli_validate, &cli_verify,  &cli_phantom, &cli_model,  &cli_bench,
+    &cli_help,    &cli_completion, &cli_version, NULL};
 
 const cli_command *const *cli_commands(void) { return commands; }
 

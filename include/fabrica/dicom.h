@@ -122,12 +122,17 @@ fab_status fab_dicom_write_series(const fab_volume *v, const fab_series_write *h
 /* DICOM SEG (BINARY) of a label map on the series' own grid (PS3.3 A.51; interop.md lists what it
  * must honour). algorithm_name/version/weights go to Segmentation Algorithm Identification; without
  * a name the segments are MANUAL: drawn or brought along by a person. */
+#define FAB_SEG_DESCRIPTION_BYTES 1025
 typedef struct fab_seg_write {
     const char *algorithm_name, *algorithm_version; /* NULL: none */
     const char *series_description;
     const char *uid_seed;
     const char *content_label;        /* CS: capitals, digits, space, underscore; at most 16 */
     const char *algorithm_parameters; /* NULL or a line, such as the hash of the weights */
+    /* Segment Description of a label value (ST: UTF-8, at most FAB_SEG_DESCRIPTION_BYTES with the
+     * final zero, "" for none); NULL: none */
+    void (*describe)(const void *ctx, int value, char *into, size_t capacity);
+    const void *describe_ctx;
 } fab_seg_write;
 fab_status fab_dicom_write_seg(const fab_series *source, const fab_volume *labels,
                                const fab_label_set *set, const fab_seg_write *how,

@@ -42,6 +42,8 @@
 #define FAB_NNUNET_MAX_PATCH 1024               /* voxels of a patch along one axis */
 #define FAB_MAX_PATCH_VOXELS ((int64_t)1 << 26) /* of a network's patch */
 
+#define FAB_MAX_CALIBRATION_KNOTS 64            /* of one structure's table in a card */
+
 /* checkpoints */
 #define FAB_MAX_PICKLE_BYTES (64u << 20)        /* of data.pkl */
 #define FAB_MAX_PICKLE_STRING_BYTES (1u << 20)  /* one string or bytes value */

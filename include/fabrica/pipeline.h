@@ -121,6 +121,7 @@ typedef struct fab_twin_options {
     const char *structures;           /* comma list for TotalSegmentator's networks; NULL: all */
     const char *const *channels;      /* "NAME=PATH", NULL-terminated: a network's other images */
     const char *modality;             /* of a file that does not say; NULL: unknown */
+    bool force;                       /* go on with a scan that surely is no CT of the torso */
     bool no_postprocessing;           /* leaves off what a nnU-Net folder asks for */
     fab_precision precision;          /* of the network's arithmetic */
     fab_mesh_choice mesh;
@@ -140,6 +141,7 @@ typedef struct fab_segment_job {
     const char *structures;
     const char *const *channels;
     const char *modality;
+    bool force;
     bool no_postprocessing;
     fab_precision precision;
     const fab_job_watch *watch;
@@ -177,6 +179,16 @@ typedef struct fab_evaluate_job {
 } fab_evaluate_job;
 /* {"tolerance_mm","resampled","structures":[{"name","dice",...}],"mean":{...},"unmatched":{...}} */
 fab_status fab_job_evaluate(const fab_evaluate_job *o, fab_json **out, fab_error *err);
+
+typedef struct fab_measure_job {
+    const char *input;  /* a case, or a label map */
+    const char *table;  /* of a label map; NULL: beside it */
+    const char *image;  /* CT of a label map, for HU; NULL: none. A case has its own. */
+    const char *output; /* JSON file, or NULL */
+    const fab_job_watch *watch;
+} fab_measure_job;
+/* {"spine": as docs/formats/measurements.md says}; FAB_ERR_ARG if no label is a named vertebra. */
+fab_status fab_job_measure(const fab_measure_job *o, fab_json **out, fab_error *err);
 
 typedef struct fab_validate_job {
     const char *dataset, *output;     /* a folder of labelled cases; the folder to make */

@@ -32,6 +32,20 @@ const fab_json *fab_model_card(const fab_model *m); /* borrowed */
 /* Re-hashes the weights against the card: FAB_ERR_INTEGRITY if they differ. */
 fab_status fab_model_verify(const char *folder, fab_error *err);
 
+/* ---- calibration ------------------------------------------------------------------------ */
+
+/* What a card's optional "calibration" knows: the Dice to expect of a mean probability, measured on
+ * held-out cases (docs/formats/model.md). */
+typedef struct fab_calibration fab_calibration;
+/* *out NULL if the card has none. FAB_ERR_FORMAT names what does not hold. */
+fab_status fab_calibration_read(const fab_json *card, fab_calibration **out, fab_error *err);
+fab_calibration *fab_calibration_free(fab_calibration *c);
+FAB_DEFINE_AUTO(fab_calibration, fab_calibration_free)
+/* 0..1 by the structure's own table, else that of all ("*"), linear between knots and constant
+ * beyond; NaN without a table or without a confidence. */
+double fab_calibration_expected(const fab_calibration *c, const char *structure,
+                                double confidence);
+
 /* ---- segmentation ----------------------------------------------------------------------- */
 
 typedef struct fab_segment_options {

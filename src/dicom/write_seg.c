@@ -244,6 +244,14 @@ static void put_algorithm(fab_dcm *d, fab_dcm_item *item, const fab_seg_write *h
         fab_dcm_text(d, algorithm, 0x00660032, how->algorithm_parameters);
 }
 
+static void put_description(fab_dcm *d, fab_dcm_item *item, const fab_seg_write *how,
+                            const fab_label *label)
+{
+    char text[FAB_SEG_DESCRIPTION_BYTES] = "";
+    if (how->describe) how->describe(how->describe_ctx, label->value, text, sizeof text);
+    if (text[0]) fab_dcm_text(d, item, 0x00620006, text);
+}
+
 static void put_segment(fab_dcm *d, const seg_job *job, uint32_t index)
 {
     const fab_label *label = job->segments[index];
@@ -253,6 +261,7 @@ static void put_segment(fab_dcm *d, const seg_job *job, uint32_t index)
     char uid[FAB_UID_BYTES], seed[FAB_MAX_NAME_BYTES + 512], tracking[FAB_MAX_NAME_BYTES + 16];
     fab_dcm_u16(d, item, 0x00620004, &number, 1);
     fab_dcm_text(d, item, 0x00620005, label->anatomy ? label->anatomy->display : label->name);
+    put_description(d, item, how, label);
     put_algorithm(d, item, how);
     put_type(d, item, label);
     fab_anatomy_dicom_cielab(label->rgb, lab);

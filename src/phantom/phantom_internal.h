@@ -110,6 +110,7 @@ typedef struct ph_shape {
 
 /* ---- the spine (curve.c) ----------------------------------------------------------------- */
 
+#define PH_DISC_BITE 3.5          /* arc mm a disc reaches past a plane; bodies win, S1 not */
 #define PH_MAX_VERTEBRAE 19      /* C7, T1..T12, L1..L6 */
 #define PH_CURVE_MAX 1400        /* rows of the centreline, 0.5 mm apart */
 
@@ -242,6 +243,7 @@ int fab_ph_thigh(ph_scene *s); /* loft of the thigh's muscle */
 void fab_ph_make_envelopes(ph_scene *s);
 double fab_ph_dome(const ph_scene *s, ph_vec p); /* height above the diaphragm, mm */
 double fab_ph_canal(const ph_scene *s, double z, double half[2], double *behind);
+double fab_ph_body_edge(const ph_scene *s, const ph_vertebra *v, ph_vec p, ph_vec d);
 double fab_ph_field_cavity(const ph_scene *s, const double *par, ph_vec p);
 
 /* tissue.c */

@@ -34,6 +34,27 @@ static double body_distance(const ph_scene *s, const double *par, ph_vec p)
     return ph_max(side, ends) + h * h * k * 0.25;
 }
 
+static void body_par(const ph_vertebra *v, double par[8])
+{
+    const ph_vertebra_size *z = &v->size;
+    const double all[8] = {z->height / 2, z->w_sup / 2, z->w_inf / 2, z->d_sup / 2, z->d_inf / 2,
+                           v->wedge_x, v->wedge_y};
+    for (int i = 0; i < 8; i++) par[i] = all[i];
+}
+
+/* How far from p (vertebra's frame, canonical mm, inside the body) along d the body ends. */
+double fab_ph_body_edge(const ph_scene *s, const ph_vertebra *v, ph_vec p, ph_vec d)
+{
+    double par[8], low = 0, high = 60;
+    body_par(v, par);
+    for (int i = 0; i < 50; i++) {
+        double mid = 0.5 * (low + high);
+        if (body_distance(s, par, ph_add(p, ph_mul(d, mid))) < 0) low = mid;
+        else high = mid;
+    }
+    return low;
+}
+
 static void add_pedicles(ph_scene *s, const ph_vertebra_size *z)
 {
     double cw = z->canal_w / 2, d = z->d_sup / 2, px = cw + z->ped_w / 2 - 0.5;
@@ -101,8 +122,8 @@ static void add_vertebra(ph_scene *s, const ph_vertebra *v)
     shape->wall = PH_CORTICAL;
     shape->wall_mm = ph_mix(0.9, 1.2, z->lumbar) - 0.003 * ph_clamp(s->age - 40, 0, 60);
     shape->wobble_mm = 0.5, shape->wobble_scale_mm = 9;
-    double par[8] = {z->height / 2, z->w_sup / 2, z->w_inf / 2, z->d_sup / 2, z->d_inf / 2,
-                     v->wedge_x, v->wedge_y};
+    double par[8];
+    body_par(v, par);
     fab_ph_field(s, body_distance, par, 7, V(0, 0, 0), 0.75 * (z->w_inf + z->height * 0.5));
     for (int side = -1; side <= 1; side += 2) {
         s->mirror = side;
@@ -282,7 +303,7 @@ static void add_discs(ph_scene *s)
         double d = below ? 0.5 * (v->size.d_inf + below->size.d_sup) : v->size.d_inf + 1;
         double high = v->s_low, low = below ? below->s_high : 0, gap = high - low;
         double core[4] = {w * 0.36, d * 0.34, low + 0.06 * gap, high - 0.06 * gap};
-        double ring[4] = {w / 2 + 0.6, d / 2 + 0.5, low - 3.5, high + 3.5};
+        double ring[4] = {w / 2 + 0.6, d / 2 + 0.5, low - PH_DISC_BITE, high + PH_DISC_BITE};
         disc_part(s, v, PH_NUCLEUS, core);
         disc_part(s, v, PH_ANNULUS, ring);
     }

@@ -96,6 +96,80 @@ static fab_status put_landmarks(const ph_scene *s, fab_json *o, const ph_vertebr
     return fab_json_set(o, "landmarks", given, err);
 }
 
+/* The body as drawn, in canonical mm of its own frame: half depth and width at mid height, and the
+ * endplates' surface at 1/8, 1/2 and 7/8 of that depth, endplates being hollow. */
+typedef struct drawn { double width, depth, y[3], top[3], low[3]; } drawn;
+
+static drawn body_drawn(const ph_scene *s, const ph_vertebra *v)
+{
+    const ph_vec o = V(0, 0, 0);
+    double front = fab_ph_body_edge(s, v, o, V(0, -1, 0));
+    double back = fab_ph_body_edge(s, v, o, V(0, 1, 0));
+    drawn d = {.depth = front + back, .width = fab_ph_body_edge(s, v, o, V(1, 0, 0)) +
+                                               fab_ph_body_edge(s, v, o, V(-1, 0, 0))};
+    for (int i = 0; i < 3; i++) {
+        d.y[i] = 0.5 * (back - front) + 0.375 * (i - 1) * d.depth;
+        d.top[i] = fab_ph_body_edge(s, v, V(0, d.y[i], 0), V(0, 0, 1));
+        d.low[i] = -fab_ph_body_edge(s, v, V(0, d.y[i], 0), V(0, 0, -1));
+    }
+    return d;
+}
+
+static fab_status put_body(const ph_scene *s, fab_json *o, const ph_vertebra *v, fab_error *err)
+{
+    static const char *const keys[] = {"height_front_mm", "height_mid_mm", "height_back_mm"};
+    drawn d = body_drawn(s, v);
+    fab_json *b = fab_json_object();
+    FAB_TRY(fab_json_set(o, "body", b, err));
+    FAB_TRY(put(b, "width_mm", s->scale * d.width, err));
+    FAB_TRY(put(b, "depth_mm", s->scale * d.depth, err));
+    for (int i = 0; i < 3; i++) FAB_TRY(put(b, keys[i], s->scale * (d.top[i] - d.low[i]), err));
+    return FAB_OK;
+}
+
+/* S1's endplate as it is in the labels: where the lowest disc, painted before it, ends. */
+static void sacral_endplate(const ph_scene *s, ph_vec *centre, ph_vec *normal)
+{
+    double slope = s->spine.slope_s1;
+    *normal = V(0, -sin(slope), cos(slope));
+    *centre = ph_mul(*normal, -PH_DISC_BITE);
+}
+
+/* Distances between the facing endplates at the same shares of the depth, along the mean of their
+ * normals; below the lowest vertebra to the plane of the sacral endplate. */
+static fab_status put_disc(const ph_scene *s, fab_json *o, int i, fab_error *err)
+{
+    static const char *const keys[] = {"front", "middle", "back"};
+    const ph_vertebra *v = &s->spine.v[i], *below = i ? v - 1 : NULL;
+    ph_vec c, na, nb, cs;
+    fab_ph_endplate(v, false, &c, &na);
+    sacral_endplate(s, &cs, &nb);
+    drawn a = body_drawn(s, v), b = {0};
+    if (below) fab_ph_endplate(below, true, &c, &nb), b = body_drawn(s, below);
+    ph_vec axis = ph_unit(ph_add(na, nb));
+    fab_json *d = fab_json_object();
+    FAB_TRY(fab_json_set(o, "disc_below_heights_mm", d, err));
+    for (int k = 0; k < 3; k++) {
+        ph_vec p = fab_ph_to_world(&v->frame, V(0, a.y[k], a.low[k]));
+        ph_vec q = below ? fab_ph_to_world(&below->frame, V(0, b.y[k], b.top[k])) : cs;
+        double gap = below ? ph_dot(ph_sub(p, q), axis)
+                           : ph_dot(ph_sub(p, q), nb) / ph_dot(axis, nb);
+        FAB_TRY(put(d, keys[k], gap, err));
+    }
+    return FAB_OK;
+}
+
+static fab_status put_canal_below(const ph_scene *s, fab_json *o, int i, fab_error *err)
+{
+    const ph_vertebra *v = &s->spine.v[i];
+    double half[2], behind, low = i ? (v - 1)->s_high : 0, g = s->scale;
+    (void)fab_ph_canal(s, 0.5 * (v->s_low + low), half, &behind);
+    FAB_TRY(put(o, "canal_area_disc_below_mm2", 3.14159265358979323846 * half[0] * half[1] * g * g,
+                err));
+    FAB_TRY(put(o, "canal_ap_disc_below_mm", 2 * half[1] * g, err));
+    return put(o, "canal_transverse_disc_below_mm", 2 * half[0] * g, err);
+}
+
 static fab_status put_sizes(const ph_scene *s, fab_json *o, int i, fab_error *err)
 {
     const ph_spine *sp = &s->spine;
@@ -130,6 +204,9 @@ static fab_status vertebra(const ph_scene *s, int i, fab_json **out, fab_error *
     FAB_TRY(put_vec(o, "axis_up", v->frame.az, err));
     FAB_TRY(put(o, "axial_rotation_deg", v->rotation_deg, err));
     FAB_TRY(put_sizes(s, o, i, err));
+    FAB_TRY(put_body(s, o, v, err));
+    FAB_TRY(put_disc(s, o, i, err));
+    FAB_TRY(put_canal_below(s, o, i, err));
     FAB_TRY(put_endplate(o, "endplate_upper", v, true, err));
     FAB_TRY(put_endplate(o, "endplate_lower", v, false, err));
     FAB_TRY(put_landmarks(s, o, v, err));

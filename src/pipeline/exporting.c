@@ -151,7 +151,10 @@ static fab_status write_all(const fab_export_job *o, export_work *w, uint32_t ma
                               .series = w->source ? w->source->series : NULL,
                               .algorithm_name = model_text(w, "name", NULL),
                               .algorithm_version = model_text(w, "version", NULL),
-                              .origin_sha256 = origin_sha256(w)};
+                              .origin_sha256 = origin_sha256(w),
+                              .structures = w->opened.manifest
+                                                ? fab_json_find(w->opened.manifest, "structures")
+                                                : NULL};
     FAB_TRY(fab_job_enter(&w->job, WRITE, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));
     FAB_TRY(fab_put_array(summary, "exports", &list, err));

@@ -3,6 +3,7 @@
 #define FAB_PIPELINE_HTML_H
 
 #include "fabrica/base.h"
+#include "fabrica/json.h"
 #include "fabrica/render.h"
 
 typedef struct fab_html {
@@ -17,6 +18,8 @@ void fab_html_printf(fab_html *h, const char *format, ...) FAB_PRINTF(2, 3);
 void fab_html_text(fab_html *h, const char *text);              /* escaped */
 void fab_html_element(fab_html *h, const char *tag, const char *text); /* <tag>text</tag> */
 void fab_html_fact(fab_html *h, const char *term, const char *text);   /* <dt><dd>, "" left out */
+/* spine_report.c: the part on the spine, if the manifest has measurements of it. */
+void fab_report_spine(fab_html *h, const fab_json *manifest);
 void fab_html_image(fab_html *h, const fab_image *image, const char *alt); /* data: URI */
 
 #endif

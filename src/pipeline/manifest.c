@@ -170,17 +170,14 @@ static fab_status put_code(fab_json *row, const fab_anatomy *a, fab_error *err)
     return fab_put_text(row, "laterality", sides[a->side], err);
 }
 
-static fab_status put_findings(fab_json *row, const fab_structure *s, fab_error *err)
+/* What the review says of it: expected_dice, review_score and findings. */
+static fab_status put_review(fab_json *row, const fab_twin *t, size_t index, fab_error *err)
 {
-    fab_json *list = NULL;
-    FAB_TRY(fab_put_array(row, "findings", &list, err));
-    for (size_t i = 0; i < s->finding_count; i++) {
-        fab_json *f = NULL;
-        FAB_TRY(fab_add_object(list, &f, err));
-        FAB_TRY(fab_put_text(f, "code", s->findings[i].code, err));
-        FAB_TRY(fab_put_text(f, "severity",
-                             s->findings[i].severity == FAB_WARNING ? "warning" : "info", err));
-        FAB_TRY(fab_put_text(f, "text", s->findings[i].text, err));
+    static const char *const keys[] = {"expected_dice", "review_score", "findings"};
+    const fab_json *from = fab_json_at(t->reviewed, index);
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        const fab_json *value = fab_json_find(from, keys[k]);
+        FAB_TRY(fab_json_set(row, keys[k], fab_json_retain((fab_json *)(uintptr_t)value), err));
     }
     return FAB_OK;
 }
@@ -230,7 +227,7 @@ static fab_status put_structure(fab_json *list, const fab_twin *t, const fab_str
     FAB_TRY(fab_put_real(row, "volume_ml", s->volume_ml, 4, err));
     FAB_TRY(fab_put_vector(row, "centroid_mm", s->centroid_mm, 3, 3, err));
     FAB_TRY(fab_put_real(row, "confidence", s->confidence, 4, err));
-    FAB_TRY(put_findings(row, s, err));
+    FAB_TRY(put_review(row, t, (size_t)(s - t->structures), err));
     return put_mesh(row, t, s, err);
 }
 
@@ -264,7 +261,10 @@ fab_status fab_twin_manifest(fab_twin *t, fab_error *err)
     FAB_TRY(put_geometry(m, t->study, err));
     FAB_TRY(put_segmentation(m, t, err));
     FAB_TRY(put_options(m, t, err));
+    FAB_TRY(fab_review_put(m, &t->qa, &t->scan, &t->found.set, err));
     FAB_TRY(put_structures(m, t, err));
+    if (fab_json_count(t->measurements))
+        FAB_TRY(fab_json_set(m, "measurements", fab_json_retain(t->measurements), err));
     FAB_TRY(fab_json_set(m, "exports", fab_json_retain(t->exports), err));
     FAB_TRY(fab_case_list_files(fab_case_folder(t->writer), skip, &t->job.progress, &files, err));
     FAB_TRY(fab_json_set(m, "files", fab_json_retain(files), err));

@@ -110,6 +110,19 @@ static void seg_seed(const fab_output_set *s, char hex[65])
     fab_sha256_hex(digest, hex);
 }
 
+/* What is known about a segment, for whoever opens the object elsewhere. */
+static void describe_segment(const void *ctx, int value, char *into, size_t capacity)
+{
+    const fab_json *list = ctx;
+    into[0] = 0;
+    for (size_t i = 0; i < fab_json_count(list); i++) {
+        const fab_json *row = fab_json_at(list, i);
+        if ((int)fab_json_number(fab_json_find(row, "value")) != value) continue;
+        fab_review_describe(row, into, capacity);
+        return;
+    }
+}
+
 static fab_status write_seg(const fab_output_set *s, const char *path, fab_error *err)
 {
     char seed[65];
@@ -118,7 +131,9 @@ static fab_status write_seg(const fab_output_set *s, const char *path, fab_error
                          .algorithm_version = s->algorithm_version,
                          .series_description = "Fabrica segmentation",
                          .uid_seed = seed,
-                         .content_label = "FABRICA"};
+                         .content_label = "FABRICA",
+                         .describe = s->structures ? describe_segment : NULL,
+                         .describe_ctx = s->structures};
     return fab_dicom_write_seg(s->series, s->labels, s->set, &how, path, err);
 }
 

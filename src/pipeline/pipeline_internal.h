@@ -6,6 +6,7 @@
 #include "fabrica/export.h"
 #include "fabrica/mesh.h"
 #include "fabrica/pipeline.h"
+#include "fabrica/qa.h"
 #include "fabrica/render.h"
 
 /* ---- a running job (job.c) -------------------------------------------------------------- */
@@ -77,17 +78,11 @@ fab_status fab_put_vector(fab_json *o, const char *key, const double *values, si
 /* Size, spacing, orientation and matrix of a grid. */
 fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_error *err);
 
+/* Of an object's key, wherever it may be missing: "" and NaN. */
+const char *fab_text_of(const fab_json *o, const char *key);
+double fab_real_of(const fab_json *o, const char *key);
+
 /* ---- findings (qa.c) -------------------------------------------------------------------- */
-
-typedef enum fab_severity { FAB_INFO, FAB_WARNING } fab_severity;
-
-typedef struct fab_remark {
-    const char *code; /* "touches-scan-edge" */
-    fab_severity severity;
-    char text[160];
-} fab_remark;
-
-enum { FAB_MAX_REMARKS = 6 };
 
 /* One structure of a twin, in the order of the label set. */
 typedef struct fab_structure {
@@ -97,23 +92,46 @@ typedef struct fab_structure {
     double volume_ml, confidence;       /* confidence NaN if there is none */
     double centroid_mm[3];
     fab_label_stats stats;
-    fab_remark findings[FAB_MAX_REMARKS];
-    size_t finding_count;
     const fab_mesh *mesh;               /* NULL if none */
     const fab_mesh_report *report;
 } fab_structure;
 
-/* Fills voxels, volume, centroid and findings of every structure that occurs in found->labels;
- * *out from fab_calloc, one row per label that occurs. What the network itself found out
- * (found->findings, found->confidence) is taken over where there was one. */
-fab_status fab_qa_structures(const fab_segment_result *found, fab_job *job, fab_structure **out,
-                             size_t *count, fab_error *err);
+typedef struct fab_network fab_network; /* network.h */
+
+/* What the image looks like; with force or where the network is not one for CTs of the torso,
+ * nothing is refused. Else FAB_ERR_UNSUPPORTED says what it looks like. network NULL: labels were
+ * given, and only the look is taken. */
+fab_status fab_scan_check(const fab_study *study, const fab_network *network, bool force,
+                          const fab_job_watch *watch, fab_scan *out, fab_error *err);
+
+typedef struct fab_review_input {
+    const fab_segment_result *found;
+    const fab_study *study;
+    const fab_scan *scan;
+    const fab_network *network; /* NULL: labels were given */
+} fab_review_input;
+
+/* All that a person should look at. rows: one per label that occurs, from fab_calloc; what the
+ * network itself found out (found->findings, found->confidence) is taken over if there was one. */
+fab_status fab_review_make(const fab_review_input *in, fab_job *job, fab_qa *qa,
+                           fab_structure **rows, size_t *count, fab_error *err);
+
+/* ---- findings for machines and people (qa_put.c, qa_page.c) -------------------------------- */
+
+/* [{"value","confidence","expected_dice","review_score","findings":[{"code","severity","text",
+ * "box_mm"}...]}...] in the order of the rows: what the manifest and the SEG take over. */
+fab_status fab_review_rows_json(const fab_qa *qa, fab_json **out, fab_error *err);
+/* The manifest's "quality": {"trusted","scan":{...},"calibrated","findings":[...],"review":[...]},
+ * the worst first. */
+fab_status fab_review_put(fab_json *manifest, const fab_qa *qa, const fab_scan *scan,
+                          const fab_label_set *set, fab_error *err);
+/* Text for a SEG's Segment Description (ST, at most 1024 bytes) from one of those rows. */
+void fab_review_describe(const fab_json *row, char *into, size_t capacity);
 
 /* ---- the twin under construction -------------------------------------------------------- */
 
 enum { FAB_TWIN_LODS = 3 };
 
-typedef struct fab_network fab_network; /* network.h */
 typedef struct fab_channels fab_channels;
 
 typedef struct fab_twin {
@@ -124,11 +142,15 @@ typedef struct fab_twin {
     fab_channels *channels;       /* its images */
     char labels_sha256[65];       /* of o->labels, "" without */
     fab_segment_result found;
+    fab_scan scan;
+    fab_qa qa;
+    fab_json *reviewed;           /* fab_review_rows_json */
     fab_structure *structures;
     size_t structure_count;
     fab_mesh_set meshes, lods[FAB_TWIN_LODS];
     fab_mesh_report *reports;     /* one per mesh */
     fab_case_writer *writer;
+    fab_json *measurements;       /* {"spine": ...} or {} */
     fab_json *exports;            /* [{"format","path"}...] */
     fab_json *manifest;
 } fab_twin;
@@ -150,6 +172,9 @@ fab_status fab_labels_load(const char *path, const char *table, fab_volume **lab
 
 /* segmentation.c */
 fab_status fab_twin_segment(fab_twin *t, fab_error *err);
+
+/* measuring.c: makes t->measurements of t->found; HU only of a CT. */
+fab_status fab_twin_measure(fab_twin *t, fab_error *err);
 
 /* meshes.c */
 fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,
@@ -173,6 +198,7 @@ typedef struct fab_output_set {
     const fab_series *series;        /* NULL: no "seg" */
     const char *algorithm_name, *algorithm_version;
     const char *origin_sha256;       /* of the weights, or of the label map given; or "" */
+    const fab_json *structures;      /* rows with "value", "confidence", "findings"; or NULL */
 } fab_output_set;
 /* Writes the chosen formats into folder; rows {"format","path"} appended to `list`, the path
  * prefixed by `prefix`. */

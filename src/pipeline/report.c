@@ -7,22 +7,11 @@
 
 #include "html.h"
 #include "pipeline_internal.h"
+#include "qa_page.h"
 
 static const char *const style_lines[] = {
 #include "report_css.inc"
 };
-
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
-static double real_of(const fab_json *o, const char *key)
-{
-    const fab_json *v = fab_json_find(o, key);
-    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
-}
 
 static bool true_of(const fab_json *o, const char *key)
 {
@@ -91,19 +80,19 @@ static void who(fab_html *h, const fab_json *m)
     const fab_json *grid = fab_json_find(fab_json_find(m, "geometry"), "grid");
     const fab_json *size = fab_json_find(grid, "size"), *mm = fab_json_find(grid, "spacing_mm");
     char name[400], date[32], text[120];
-    name_text(text_of(id, "patient_name"), name, sizeof name);
-    if (!name[0]) snprintf(name, sizeof name, "%.300s", text_of(id, "patient_id"));
-    if (!name[0]) snprintf(name, sizeof name, "%.300s", text_of(id, "input_name"));
+    name_text(fab_text_of(id, "patient_name"), name, sizeof name);
+    if (!name[0]) snprintf(name, sizeof name, "%.300s", fab_text_of(id, "patient_id"));
+    if (!name[0]) snprintf(name, sizeof name, "%.300s", fab_text_of(id, "input_name"));
     fab_html_raw(h, "<div class=\"who\"><h1>");
-    fab_html_element(h, "small", text_of(id, "study_description"));
+    fab_html_element(h, "small", fab_text_of(id, "study_description"));
     fab_html_text(h, name);
     fab_html_raw(h, "</h1>");
-    fact(h, "Patient ID", text_of(id, "patient_id"));
-    fact(h, "Born", date_text(text_of(id, "patient_birth_date"), date));
-    fact(h, "Sex", text_of(id, "patient_sex"));
-    fact(h, "Study date", date_text(text_of(id, "study_date"), date));
-    snprintf(text, sizeof text, "%.16s %.80s", text_of(in, "modality"),
-             text_of(id, "series_description"));
+    fact(h, "Patient ID", fab_text_of(id, "patient_id"));
+    fact(h, "Born", date_text(fab_text_of(id, "patient_birth_date"), date));
+    fact(h, "Sex", fab_text_of(id, "patient_sex"));
+    fact(h, "Study date", date_text(fab_text_of(id, "study_date"), date));
+    snprintf(text, sizeof text, "%.16s %.80s", fab_text_of(in, "modality"),
+             fab_text_of(id, "series_description"));
     fact(h, "Series", text);
     snprintf(text, sizeof text,
              "%.0f \xc3\x97 %.0f \xc3\x97 %.0f of %.3g \xc3\x97 %.3g \xc3\x97 %.3g mm",
@@ -156,16 +145,16 @@ typedef struct totals {
 static totals count_totals(const fab_json *m)
 {
     const fab_json *rows = fab_json_find(m, "structures");
+    const fab_json *findings = fab_json_find(fab_json_find(m, "quality"), "findings");
     totals t = {.structures = fab_json_count(rows)};
+    for (size_t f = 0; f < fab_json_count(findings); f++)
+        if (strcmp(fab_text_of(fab_json_at(findings, f), "severity"), "info") != 0) t.warnings++;
     for (size_t i = 0; i < t.structures; i++) {
         const fab_json *row = fab_json_at(rows, i), *mesh = fab_json_find(row, "mesh");
-        const fab_json *findings = fab_json_find(row, "findings");
-        for (size_t f = 0; f < fab_json_count(findings); f++)
-            if (strcmp(text_of(fab_json_at(findings, f), "severity"), "warning") == 0) t.warnings++;
         if (!fab_json_is_object(mesh)) continue;
         t.meshes++;
         if (!true_of(mesh, "closed")) t.open++;
-        t.worst_hd95_mm = fmax(t.worst_hd95_mm, real_of(mesh, "hd95_mm"));
+        t.worst_hd95_mm = fmax(t.worst_hd95_mm, fab_real_of(mesh, "hd95_mm"));
     }
     return t;
 }
@@ -173,7 +162,7 @@ static totals count_totals(const fab_json *m)
 static void cards(fab_html *h, const fab_json *m)
 {
     totals t = count_totals(m);
-    const char *verdict = text_of(fab_json_find(m, "geometry"), "verdict");
+    const char *verdict = fab_text_of(fab_json_find(m, "geometry"), "verdict");
     bool ok = strcmp(verdict, "ok") == 0;
     char text[64];
     fab_html_raw(h, "<div class=\"cards\">\n");
@@ -193,8 +182,16 @@ static void cards(fab_html *h, const fab_json *m)
 
 /* ---- structures ------------------------------------------------------------------------- */
 
-static void confidence_cell(fab_html *h, double confidence)
+/* The Dice to expect where the model's card is calibrated, else the network's own probability. */
+static void confidence_cell(fab_html *h, double confidence, double expected)
 {
+    if (!isnan(expected)) {
+        fab_html_printf(h, "<td class=\"share\"><span class=\"bar\"><i class=\"%s\" "
+                           "style=\"width:%.0f%%\"></i></span>Dice %.2f<br><span class=\"soft\">"
+                           "probability %.0f %%</span></td>",
+                        expected < 0.7 ? "low" : "", 100 * expected, expected, 100 * confidence);
+        return;
+    }
     if (isnan(confidence)) {
         fab_html_raw(h, "<td class=\"soft\">none</td>");
         return;
@@ -210,13 +207,14 @@ static void mesh_cells(fab_html *h, const fab_json *mesh)
         fab_html_raw(h, "<td class=\"n soft\">none</td><td></td><td></td>");
         return;
     }
-    double triangles = real_of(mesh, "triangles"), volume = real_of(mesh, "volume_error_percent");
+    double triangles = fab_real_of(mesh, "triangles");
+    double volume = fab_real_of(mesh, "volume_error_percent");
     if (triangles < 1000) fab_html_printf(h, "<td class=\"n\">%.0f</td>", triangles);
     else fab_html_printf(h, "<td class=\"n\">%.*f k</td>", triangles < 10000 ? 1 : 0,
                          triangles / 1000);
     const char *sign = fabs(volume) < 0.005 ? "" : volume < 0 ? "&minus;" : "+";
     fab_html_printf(h, "<td class=\"n\">%.2f mm &middot; %s%.2f %%</td>",
-                    real_of(mesh, "hd95_mm"), sign, fabs(volume));
+                    fab_real_of(mesh, "hd95_mm"), sign, fabs(volume));
     bool sound = true_of(mesh, "closed") && true_of(mesh, "manifold");
     fab_html_printf(h, "<td><span class=\"chip %s\">%s</span></td>", sound ? "good" : "warning",
                     sound ? "closed" : "open");
@@ -226,10 +224,11 @@ static void mesh_cells(fab_html *h, const fab_json *mesh)
 static void volume_cell(fab_html *h, const fab_json *row)
 {
     const fab_json *findings = fab_json_find(row, "findings");
-    double ml = real_of(row, "volume_ml");
+    double ml = fab_real_of(row, "volume_ml");
     bool cut = false;
     for (size_t i = 0; i < fab_json_count(findings) && !cut; i++)
-        cut = strcmp(text_of(fab_json_at(findings, i), "code"), "touches-scan-edge") == 0;
+        cut = strcmp(fab_text_of(fab_json_at(findings, i), "code"), "touches-scan-edge") == 0 ||
+              strcmp(fab_text_of(fab_json_at(findings, i), "code"), "cut-by-field-of-view") == 0;
     fab_html_printf(h, "<td class=\"n\">%s%.*f ml</td>", cut ? "&ge; " : "",
                     ml < 1 ? 2 : ml < 10 ? 1 : 0, ml);
 }
@@ -240,18 +239,20 @@ static void structure_row(fab_html *h, const fab_json *row)
     fab_html_printf(h, "<tr><td><span class=\"dot\" style=\"background:rgb(%.0f,%.0f,%.0f)\">"
                        "</span>", fab_json_number(fab_json_at(rgb, 0)),
                     fab_json_number(fab_json_at(rgb, 1)), fab_json_number(fab_json_at(rgb, 2)));
-    fab_html_text(h, text_of(row, "display"));
-    fab_html_element(h, "span class=\"code\"", text_of(fab_json_find(row, "code"), "value"));
+    fab_html_text(h, fab_text_of(row, "display"));
+    fab_html_element(h, "span class=\"code\"", fab_text_of(fab_json_find(row, "code"), "value"));
     fab_html_raw(h, "</td>");
     volume_cell(h, row);
-    confidence_cell(h, real_of(row, "confidence"));
+    confidence_cell(h, fab_real_of(row, "confidence"), fab_real_of(row, "expected_dice"));
     mesh_cells(h, fab_json_find(row, "mesh"));
     fab_html_raw(h, "<td>");
     for (size_t i = 0; i < fab_json_count(findings); i++) {
         const fab_json *f = fab_json_at(findings, i);
-        bool warning = strcmp(text_of(f, "severity"), "warning") == 0;
-        fab_html_printf(h, "<span class=\"chip %s\">", warning ? "warning" : "info");
-        fab_html_text(h, text_of(f, "text"));
+        const char *severity = fab_text_of(f, "severity");
+        fab_html_printf(h, "<span class=\"chip %s\">", !strcmp(severity, "error") ? "error"
+                                                       : !strcmp(severity, "warning") ? "warning"
+                                                                                      : "info");
+        fab_html_text(h, fab_text_of(f, "text"));
         fab_html_raw(h, "</span> ");
     }
     fab_html_raw(h, "</td></tr>\n");
@@ -271,7 +272,7 @@ static const struct group {
 static bool in_group(const struct group *g, const fab_json *row)
 {
     for (int i = 0; i < 4 && g->tissues[i]; i++)
-        if (strcmp(g->tissues[i], text_of(row, "tissue")) == 0) return true;
+        if (strcmp(g->tissues[i], fab_text_of(row, "tissue")) == 0) return true;
     return false;
 }
 
@@ -301,7 +302,9 @@ static void structures(fab_html *h, const fab_json *m)
     fab_html_raw(h, "</tbody></table></div>\n"
                     "<p class=\"soft\">The small number beside a name is its code (SNOMED CT). "
                     "&ge;: part of the structure lies outside the scan. Confidence is the "
-                    "network's own mean probability, not a measured accuracy; none: the "
+                    "network's own mean probability, not a measured accuracy; where the model is "
+                    "calibrated, the Dice seen at that probability on held-out cases stands "
+                    "before it; none: the "
                     "label map was given, or its network does not say. Surface error is the "
                     "distance between the surface and the label mask it was made from (95th "
                     "percentile) and the difference of their volumes; it says nothing about "
@@ -333,13 +336,14 @@ static void geometry(fab_html *h, const fab_json *m)
 {
     const fab_json *g = fab_json_find(m, "geometry");
     fab_html_raw(h, "<div><h2>Geometry</h2><div class=\"panel pad\"><dl>");
-    fab_html_fact(h, "Verdict", text_of(g, "verdict"));
-    fab_html_fact(h, "Detail", text_of(g, "text"));
-    fab_html_fact(h, "Repairs", text_of(g, "repairs")[0] ? text_of(g, "repairs") : "none needed");
+    fab_html_fact(h, "Verdict", fab_text_of(g, "verdict"));
+    fab_html_fact(h, "Detail", fab_text_of(g, "text"));
+    const char *repairs = fab_text_of(g, "repairs");
+    fab_html_fact(h, "Repairs", repairs[0] ? repairs : "none needed");
     fab_html_fact(h, "Resampled", true_of(g, "resampled")
                                       ? "yes: the voxel grid is not the scanner's"
                                       : "no: the scanner's own voxel grid");
-    fab_html_fact(h, "Orientation", text_of(fab_json_find(g, "grid"), "orientation"));
+    fab_html_fact(h, "Orientation", fab_text_of(fab_json_find(g, "grid"), "orientation"));
     fab_html_raw(h, "</dl></div></div>\n");
 }
 
@@ -352,12 +356,13 @@ static void model(fab_html *h, const fab_json *m)
     } else {
         char text[200];
         const fab_json *limits = fab_json_find(o, "limitations");
-        snprintf(text, sizeof text, "%.120s %.40s", text_of(o, "name"), text_of(o, "version"));
+        snprintf(text, sizeof text, "%.120s %.40s", fab_text_of(o, "name"),
+                 fab_text_of(o, "version"));
         fab_html_raw(h, "<dl>");
         fab_html_fact(h, "Model", text);
-        fab_html_fact(h, "Made for", text_of(o, "modality"));
-        fab_html_fact(h, "Licence", text_of(o, "license"));
-        fab_html_fact(h, "Remarks", text_of(s, "notes"));
+        fab_html_fact(h, "Made for", fab_text_of(o, "modality"));
+        fab_html_fact(h, "Licence", fab_text_of(o, "license"));
+        fab_html_fact(h, "Remarks", fab_text_of(s, "notes"));
         fab_html_raw(h, "</dl>");
         if (fab_json_count(limits)) fab_html_raw(h, "<p><b>Known limits</b></p><ul>");
         for (size_t i = 0; i < fab_json_count(limits); i++)
@@ -381,16 +386,16 @@ static void provenance(fab_html *h, const fab_json *m)
     const fab_json *in = fab_json_find(m, "input"), *s = fab_json_find(m, "segmentation");
     const fab_json *software = fab_json_find(m, "software");
     char text[80];
-    snprintf(text, sizeof text, "%.30s %.30s", text_of(software, "name"),
-             text_of(software, "version"));
+    snprintf(text, sizeof text, "%.30s %.30s", fab_text_of(software, "name"),
+             fab_text_of(software, "version"));
     fab_html_raw(h, "<h2>Provenance<small>the same input and version give the same bytes</small>"
                     "</h2><div class=\"panel pad\"><dl>");
     fab_html_fact(h, "Software", text);
-    hash_fact(h, "Input SHA-256", text_of(in, "sha256"));
-    hash_fact(h, "Weights SHA-256", text_of(fab_json_find(s, "model"), "weights_sha256"));
-    hash_fact(h, "Labels SHA-256", text_of(s, "labels_sha256"));
-    fab_html_fact(h, "Scanner", text_of(in, "manufacturer"));
-    fab_html_fact(h, "Kernel", text_of(in, "kernel"));
+    hash_fact(h, "Input SHA-256", fab_text_of(in, "sha256"));
+    hash_fact(h, "Weights SHA-256", fab_text_of(fab_json_find(s, "model"), "weights_sha256"));
+    hash_fact(h, "Labels SHA-256", fab_text_of(s, "labels_sha256"));
+    fab_html_fact(h, "Scanner", fab_text_of(in, "manufacturer"));
+    fab_html_fact(h, "Kernel", fab_text_of(in, "kernel"));
     snprintf(text, sizeof text, "%zu, each with its SHA-256 in manifest.json",
              fab_json_count(fab_json_find(m, "files")));
     fab_html_fact(h, "Files", text);
@@ -402,19 +407,19 @@ static void timing(fab_html *h, const fab_json *m, const fab_step_def *steps, in
     const fab_json *run = fab_json_find(m, "run"), *rows = fab_json_find(run, "steps");
     double longest = 0.001;
     for (size_t i = 0; i < fab_json_count(rows); i++)
-        longest = fmax(longest, real_of(fab_json_at(rows, i), "wall_s"));
+        longest = fmax(longest, fab_real_of(fab_json_at(rows, i), "wall_s"));
     fab_html_raw(h, "<!-- run -->\n");
     fab_html_printf(h, "<h2>Run<small>%.1f s, %.1f s of CPU on %.0f threads, peak memory %.0f MB, "
-                       "finished ", real_of(run, "wall_s"), real_of(run, "cpu_s"),
-                    real_of(run, "threads"), real_of(run, "peak_rss_bytes") / 1e6);
-    fab_html_text(h, text_of(run, "finished"));
+                       "finished ", fab_real_of(run, "wall_s"), fab_real_of(run, "cpu_s"),
+                    fab_real_of(run, "threads"), fab_real_of(run, "peak_rss_bytes") / 1e6);
+    fab_html_text(h, fab_text_of(run, "finished"));
     fab_html_raw(h, "</small></h2><div class=\"panel pad time\">\n");
     for (size_t i = 0; i < fab_json_count(rows); i++) {
-        double wall = real_of(fab_json_at(rows, i), "wall_s");
+        double wall = fab_real_of(fab_json_at(rows, i), "wall_s");
         fab_html_element(h, "span", (int)i < count ? steps[i].text : "");
         fab_html_printf(h, "<span class=\"bar\"><i style=\"width:%.1f%%\"></i></span>"
                            "<span class=\"soft\">%.2f s, CPU %.2f s</span>\n",
-                        100 * wall / longest, wall, real_of(fab_json_at(rows, i), "cpu_s"));
+                        100 * wall / longest, wall, fab_real_of(fab_json_at(rows, i), "cpu_s"));
     }
     fab_html_raw(h, "</div>\n<!-- /run -->\n");
 }
@@ -426,8 +431,11 @@ fab_status fab_report_write(const fab_twin *t, const fab_pictures *p, const char
     const fab_json *m = t->manifest;
     head(&h);
     who(&h, m);
+    fab_page_banner(&h, m);
     pictures(&h, p);
     cards(&h, m);
+    fab_page_review(&h, m);
+    fab_report_spine(&h, m);
     structures(&h, m);
     missing(&h, m);
     fab_html_raw(&h, "<div class=\"two\">\n");

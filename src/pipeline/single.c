@@ -39,21 +39,23 @@ static fab_status check_output_file(const char *path, bool replace, fab_error *e
     return FAB_OK;
 }
 
-static fab_status structure_rows(const fab_structure *rows, size_t count, fab_json *summary,
-                                 fab_error *err)
+static fab_status structure_rows(const fab_qa *qa, fab_json *summary, fab_error *err)
 {
     fab_json *list = NULL;
     FAB_TRY(fab_put_array(summary, "structures", &list, err));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < qa->structure_count; i++) {
+        const fab_qa_structure *s = &qa->structures[i];
         fab_json *row = NULL, *findings = NULL;
         FAB_TRY(fab_add_object(list, &row, err));
-        FAB_TRY(fab_put_int(row, "value", rows[i].label->value, err));
-        FAB_TRY(fab_put_text(row, "name", rows[i].label->name, err));
-        FAB_TRY(fab_put_real(row, "volume_ml", rows[i].volume_ml, 4, err));
-        FAB_TRY(fab_put_real(row, "confidence", rows[i].confidence, 4, err));
+        FAB_TRY(fab_put_int(row, "value", s->label->value, err));
+        FAB_TRY(fab_put_text(row, "name", s->label->name, err));
+        FAB_TRY(fab_put_real(row, "volume_ml", s->volume_ml, 4, err));
+        FAB_TRY(fab_put_real(row, "confidence", s->confidence, 4, err));
+        FAB_TRY(fab_put_real(row, "expected_dice", s->expected, 4, err));
         FAB_TRY(fab_put_array(row, "findings", &findings, err));
-        for (size_t f = 0; f < rows[i].finding_count; f++)
-            FAB_TRY(fab_add_text(findings, rows[i].findings[f].text, err));
+        for (size_t f = 0; f < qa->finding_count; f++)
+            if (qa->findings[f].value == s->label->value)
+                FAB_TRY(fab_add_text(findings, qa->findings[f].text, err));
     }
     return FAB_OK;
 }
@@ -128,13 +130,27 @@ static fab_status run_network(const fab_segment_job *o, const fab_network *netwo
     return status;
 }
 
+static fab_status put_review(const fab_segment_result *found, const fab_study *study,
+                             const fab_network *network, const fab_scan *scan, fab_job *job,
+                             fab_json *summary, fab_error *err)
+{
+    FAB_AUTO_FREE fab_structure *rows = NULL;
+    size_t count = 0;
+    fab_qa qa = {0};
+    const fab_review_input review = {found, study, scan, network};
+    fab_status status = fab_review_make(&review, job, &qa, &rows, &count, err);
+    if (status == FAB_OK) status = structure_rows(&qa, summary, err);
+    if (status == FAB_OK) status = fab_review_put(summary, &qa, scan, &found->set, err);
+    fab_qa_free(&qa);
+    return status;
+}
+
 static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segment_result *found,
                                fab_json *summary, fab_error *err)
 {
     FAB_AUTO(fab_study_free) fab_study *study = NULL;
     FAB_AUTO(fab_network_free) fab_network *network = NULL;
-    FAB_AUTO_FREE fab_structure *rows = NULL;
-    size_t count = 0;
+    fab_scan scan;
     char table[FAB_MAX_PATH_BYTES];
     FAB_TRY(table_path(o->output, table, sizeof table, err));
     FAB_TRY(check_output_file(o->output, o->replace, err));
@@ -143,9 +159,10 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(fab_study_declare(study, o->modality, err));
     FAB_TRY(fab_network_choose(o->model_folders, o->model, study, o->precision, &network,
                                err));
+    FAB_TRY(fab_scan_check(study, network, o->force, o->watch, &scan, err));
     FAB_TRY(run_network(o, network, study, job, found, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
-    FAB_TRY(fab_qa_structures(found, job, &rows, &count, err));
+    FAB_TRY(put_review(found, study, network, &scan, job, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_WRITE, err));
     FAB_TRY(write_labels(o, found, table, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));
@@ -157,8 +174,7 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
                          fab_precision_name(fab_nn_isa_precision(found->isa)), err));
     FAB_TRY(fab_put_text(summary, "kernels", fab_nn_isa_name(found->isa), err));
     FAB_TRY(fab_put_text(summary, "input_sha256", study->input_sha256, err));
-    FAB_TRY(fab_put_text(summary, "notes", found->notes, err));
-    return structure_rows(rows, count, summary, err);
+    return fab_put_text(summary, "notes", found->notes, err);
 }
 
 fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_error *err)

@@ -24,10 +24,13 @@ static void twin_free(fab_twin *t)
     t->writer = fab_job_abort_folder(t->o->watch, t->writer);
     fab_json_free(t->manifest);
     fab_json_free(t->exports);
+    fab_json_free(t->measurements);
     fab_free(t->reports);
     for (int i = 0; i < FAB_TWIN_LODS; i++) fab_mesh_set_free(&t->lods[i]);
     fab_mesh_set_free(&t->meshes);
     fab_free(t->structures);
+    fab_json_free(t->reviewed);
+    fab_qa_free(&t->qa);
     fab_segment_result_free(&t->found);
     if (t->channels) fab_channels_free(t->channels);
     fab_free(t->channels);
@@ -47,9 +50,10 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
     FAB_TRY(fab_job_enter(&t->job, READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
     FAB_TRY(fab_study_declare(t->study, o->modality, err));
-    if (o->labels) return FAB_OK;
+    if (o->labels) return fab_scan_check(t->study, NULL, false, o->watch, &t->scan, err);
     FAB_TRY(fab_network_choose(o->model_folders, o->model, t->study, o->precision,
                                &t->network, err));
+    FAB_TRY(fab_scan_check(t->study, t->network, o->force, o->watch, &t->scan, err));
     t->channels = fab_calloc(1, sizeof *t->channels);
     if (!t->channels) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of images");
     return fab_channels_read(t->network, o->input, t->study, o->channels, &t->job, t->channels,
@@ -61,10 +65,12 @@ static fab_status find_structures(fab_twin *t, fab_error *err)
     FAB_TRY(fab_job_enter(&t->job, SEGMENT, err));
     FAB_TRY(fab_twin_segment(t, err));
     FAB_TRY(fab_job_enter(&t->job, CHECK, err));
-    FAB_TRY(fab_qa_structures(&t->found, &t->job, &t->structures, &t->structure_count, err));
+    const fab_review_input review = {&t->found, t->study, &t->scan, t->network};
+    FAB_TRY(fab_review_make(&review, &t->job, &t->qa, &t->structures, &t->structure_count, err));
+    FAB_TRY(fab_review_rows_json(&t->qa, &t->reviewed, err));
     if (!t->structure_count)
         fab_job_note(t->o->watch, "no structure was found in %s", t->study->name);
-    return FAB_OK;
+    return fab_twin_measure(t, err);
 }
 
 static void link_meshes(fab_twin *t)
@@ -135,7 +141,8 @@ static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)
                                   t->network ? fab_network_version(t->network) : NULL,
                               .origin_sha256 =
                                   t->network ? fab_network_weights_sha256(t->network)
-                                             : t->labels_sha256};
+                                             : t->labels_sha256,
+                              .structures = t->reviewed};
     FAB_TRY(fab_path_join(folder, sizeof folder, fab_case_folder(t->writer), "export", err));
     FAB_TRY(fab_path_make_subfolder(folder, err));
     t->exports = fab_json_array();

@@ -87,6 +87,11 @@ static fab_status make_facts(const fab_validation *v, const fab_val_case *c, fab
     return FAB_OK;
 }
 
+const fab_json *fab_val_card(const fab_validation *v)
+{
+    return v->network ? fab_network_card(v->network) : v->card;
+}
+
 /* ---- measuring ---------------------------------------------------------------------------- */
 
 static fab_status structure_index(fab_validation *v, const char *name, size_t *out,
@@ -207,9 +212,8 @@ static fab_status measure_case(fab_validation *v, size_t index, const fab_val_op
 {
     fab_pair_list pairs = {0};
     both_stats s = {0};
-    const fab_json *card = v->network ? fab_network_card(v->network) : NULL;
-    fab_status status = fab_pairs_make(&v->data, &v->data.cases[index], card, &c->truth.set,
-                                       &c->predicted.set, &pairs, err);
+    fab_status status = fab_pairs_make(&v->data, &v->data.cases[index], fab_val_card(v),
+                                       &c->truth.set, &c->predicted.set, &pairs, err);
     if (status == FAB_OK) status = stats_of(c->truth.labels, &s.truth, &s.truth_count, err);
     if (status == FAB_OK)
         status = stats_of(c->predicted.labels, &s.predicted, &s.predicted_count, err);
@@ -288,7 +292,7 @@ static fab_status run_cases(fab_validation *v, fab_error *err)
 static fab_status prepare(fab_validation *v, fab_error *err)
 {
     const fab_validate_job *o = v->o;
-    char folder[FAB_MAX_PATH_BYTES];
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES];
     size_t n = strlen(o->output);
     if (!(o->tolerance_mm >= 0))
         FAB_FAIL(err, FAB_ERR_ARG, "a tolerance of %g mm makes no sense", o->tolerance_mm);
@@ -301,8 +305,11 @@ static fab_status prepare(fab_validation *v, fab_error *err)
     FAB_TRY(fab_dataset_open(o->dataset, &v->data, err));
     if (o->predictions && !fab_is_folder(o->predictions))
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s is not a folder of label maps", o->predictions);
-    if (o->model && !o->predictions)
+    if (o->model) {
         FAB_TRY(fab_models_find(o->model_folders, o->model, "", folder, sizeof folder, err));
+        FAB_TRY(fab_path_join(path, sizeof path, folder, "model.json", err));
+        if (o->predictions) FAB_TRY(fab_json_load_file(path, &v->card, err));
+    }
     if (o->program) FAB_TRY(fab_sha256_file(o->program, v->program_sha256, err));
     v->results = fab_calloc(v->data.count, sizeof *v->results);
     if (!v->results) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for results");
@@ -351,6 +358,7 @@ static void validation_free(fab_validation *v)
     fab_dataset_close(&v->data);
     fab_network_free(v->network);
     fab_json_free(v->dossier);
+    fab_json_free(v->card);
     fab_free(v);
 }
 

@@ -176,6 +176,7 @@ typedef struct fab_validation {
     const fab_validate_job *o;
     fab_dataset data;
     fab_network *network;         /* NULL before the first case, and with given predictions */
+    fab_json *card;               /* of the model that made given predictions, if named */
     char program_sha256[65], options_text[256];
     char cache[FAB_MAX_PATH_BYTES];
     fab_case_result *results;     /* one a case */
@@ -196,6 +197,9 @@ typedef struct fab_val_open {
 } fab_val_open;
 fab_status fab_val_open_case(fab_validation *v, size_t index, fab_val_open *out, fab_error *err);
 void fab_val_close_case(fab_val_open *c);
+
+/* The model's card; NULL if there is none. */
+const fab_json *fab_val_card(const fab_validation *v);
 
 /* validate_predict.c: from the cache, from the folder of predictions given, or by the network. */
 fab_status fab_val_predict(fab_validation *v, const fab_val_case *c, const fab_study *study,

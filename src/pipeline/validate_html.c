@@ -153,8 +153,9 @@ static void distribution_cells(fab_html *h, const fab_json *row, const char *key
     }
     fab_html_printf(h, "<td class=\"n\">%.*f", decimals, median);
     if (real_of(d, "cases") > 1)
-        fab_html_printf(h, " <span class=\"soft\">(%.*f to %.*f)</span>", decimals,
-                        real_of(d, "q1"), decimals, real_of(d, "q3"));
+        fab_html_printf(h, " <span class=\"soft\">(%.*f%s%.*f)</span>", decimals,
+                        real_of(d, "q1"), real_of(d, "q1") < 0 ? " to " : "&ndash;", decimals,
+                        real_of(d, "q3"));
     fab_html_printf(h, "</td><td class=\"case\"><b class=\"bad\">%.*f</b> <span title=\"",
                     decimals, real_of(d, "worst"));
     fab_html_text(h, text_of(d, "worst_case"));

@@ -428,21 +428,23 @@ static fab_status put_software(const fab_validation *v, fab_json *o, fab_error *
     return fab_put_bool(settings, "postprocessing", !job->no_postprocessing, err);
 }
 
+static const char *text_of(const fab_json *o, const char *key)
+{
+    return fab_json_text(fab_json_find(o, key));
+}
+
 static fab_status put_model(const fab_validation *v, fab_json *o, fab_error *err)
 {
+    const fab_json *card = fab_val_card(v);
     fab_json *m = NULL;
     FAB_TRY(fab_put_object(o, "model", &m, err));
     FAB_TRY(fab_put_text(m, "source", v->network ? "model" : "label maps made elsewhere", err));
-    if (!v->network) return FAB_OK;
-    const fab_json *card = fab_network_card(v->network);
-    const char *license = fab_json_text(fab_json_find(card, "license"));
-    const char *modality = fab_json_text(fab_json_find(card, "modality"));
-    FAB_TRY(fab_put_text(m, "name", fab_network_name(v->network), err));
-    FAB_TRY(fab_put_text(m, "version", fab_network_version(v->network), err));
-    FAB_TRY(fab_put_text_or_null(m, "license", license, err));
-    FAB_TRY(fab_put_text_or_null(m, "modality", modality, err));
-    FAB_TRY(fab_put_text_or_null(m, "weights_sha256", fab_network_weights_sha256(v->network),
-                                 err));
+    if (!card) return FAB_OK;
+    static const char *const keys[] = {"name", "version", "license", "modality"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        FAB_TRY(fab_put_text_or_null(m, keys[i], text_of(card, keys[i]), err));
+    FAB_TRY(fab_put_text_or_null(m, "weights_sha256",
+                                 text_of(fab_json_find(card, "weights"), "sha256"), err));
     return fab_json_set(m, "card", fab_json_retain((fab_json *)card), err);
 }
 

@@ -150,7 +150,7 @@ static void choose_window(scene *s, const char *structure, bool ct)
     static const struct {
         fab_tissue tissue;
         double center, width;
-    } windows[] = {{FAB_TISSUE_BONE, 350, 1500}, {FAB_TISSUE_DISC, 350, 1500},
+    } windows[] = {{FAB_TISSUE_BONE, 300, 1200}, {FAB_TISSUE_DISC, 300, 1200},
                    {FAB_TISSUE_LUNG, -450, 1500}};
     const fab_anatomy *a = fab_anatomy_find(structure);
     s->center = 50;
@@ -281,8 +281,7 @@ static fab_status draw_rows(fab_validation *v, size_t index, const bool *wanted,
                             const fab_val_open *c, fab_error *err)
 {
     fab_pair_list pairs = {0};
-    const fab_json *card = v->network ? fab_network_card(v->network) : NULL;
-    FAB_TRY(fab_pairs_make(&v->data, &v->data.cases[index], card, &c->truth.set,
+    FAB_TRY(fab_pairs_make(&v->data, &v->data.cases[index], fab_val_card(v), &c->truth.set,
                            &c->predicted.set, &pairs, err));
     fab_status status = FAB_OK;
     for (size_t i = 0; i < v->row_count && status == FAB_OK; i++) {

@@ -212,7 +212,9 @@ static fab_status read_card(const fab_json *card, fab_model *m, fab_error *err)
     FAB_TRY(read_preprocessing(card, m, err));
     FAB_TRY(read_inference(card, m, err));
     FAB_TRY(read_labels(card, m, err));
-    return read_postprocess(card, m, err);
+    FAB_TRY(read_postprocess(card, m, err));
+    FAB_AUTO(fab_calibration_free) fab_calibration *calibration = NULL; /* only to refuse early */
+    return fab_calibration_read(card, &calibration, err);
 }
 
 /* The plain file name in weights.file: nothing that leaves the package's folder. */

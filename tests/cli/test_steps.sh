@@ -54,6 +54,23 @@ expect "export from labels" 0 "stl" "$FABRICA" export patient/truth/labels.nii.g
 expect "export from nowhere" 3 "does not exist" "$FABRICA" export nowhere --format stl -o out4
 [ ! -e out4 ] && ok "no folder for nothing" || bad "no folder for nothing"
 
+expect "measure a case" 0 "lordosis L1-S1" "$FABRICA" measure case
+expect "measure a label map" 0 "Not for diagnosis" "$FABRICA" measure patient/truth/labels.nii.gz -o measures.json
+"$FABRICA" phantom -q --cobb 40 --spacing 3 --fov 200,220 --range -60,480 --noise 0 -o bent || bad "bent phantom"
+"$FABRICA" measure bent/truth/labels.nii.gz --json >bent.json
+holds "the Cobb angle asked for" /usr/bin/env python3 -c "
+import json
+s = json.load(open('bent.json'))['spine']; t = json.load(open('bent/truth/truth.json'))
+c = s['coronal_curves'][0]
+assert c['kind'] == 'main' and abs(c['cobb_deg'] - 40) < 3, c
+assert c['convex_side'] == t['convex_side'] and len(s['vertebrae']) > 15, c
+assert s['vertebrae'][-1]['trabecular_hu'] is None  # no image was given
+assert json.load(open('measures.json'))['spine']['vertebrae'][-1]['level'].startswith('L')"
+printf '{"label_1": 1}' >plain.json
+expect "measure without names" 2 "no label is a vertebra with a name" \
+    "$FABRICA" measure patient/truth/labels.nii.gz --labels plain.json
+expect "measure nothing" 3 "does not exist" "$FABRICA" measure nowhere
+
 expect "evaluate against itself" 0 "mean of those in REF" \
     "$FABRICA" evaluate patient/truth/labels.nii.gz patient/truth/labels.nii.gz
 "$FABRICA" evaluate patient/truth/labels.nii.gz case/labels.nii.gz --json >same.json

@@ -118,5 +118,54 @@ expect "a damaged entry is made again" 0 "1 of 2" "$FABRICA" validate nnunet -m 
 check "not from the cache" m3 "assert not d['run']['cases'][0]['from_cache'], d['run']"
 expect "other options, another entry" 0 "1 of 2" "$FABRICA" validate nnunet -m unet-tiny -o m4 --cache m1.cache --step 1
 holds "two entries" sh -c '[ "$(ls m1.cache | wc -l)" = 2 ]'
+
+# goes on where it was: a second case beside the first one
+cp -r nnunet longer && cp longer/labelsTs/one.nii.gz longer/labelsTs/two.nii.gz
+/usr/bin/env python3 - <<'PY'
+import gzip
+p = "longer/imagesTs/two_0000.nii.gz"
+raw = bytearray(gzip.open(p).read())
+raw[352:354] = (500).to_bytes(2, "little")
+open(p, "wb").write(gzip.compress(bytes(raw)))
+PY
+expect "one case more" 0 "2 of 2 cases evaluated" "$FABRICA" validate longer -m unet-tiny -o m5 --cache m1.cache
+check "only that one is segmented" m5 "
+assert [(x['name'], x['from_cache']) for x in d['run']['cases']] == [('one', True), ('two', False)], d['run']"
+
+# DICOM: what made it, not who
+phantom p 7
+mkdir dicom && mv p dicom/p && cat >dicom/cases.json <<'JSON'
+{"format": "fabrica-dataset", "format_version": 1, "name": "phantom", "cases": [
+  {"name": "x", "image": "p/dicom", "labels": "p/truth/labels.nii.gz"}]}
+JSON
+mkdir dpred && cp dicom/p/truth/labels.nii.gz dpred/x.nii.gz && cp dicom/p/truth/labels.json dpred
+expect "a DICOM series" 0 "1 of 1 cases" "$FABRICA" validate dicom --predictions dpred -o d7
+check "itself, and its scanner" d7 "
+assert c['x']['data']['scanner']['manufacturer'] and c['x']['data']['scanner']['geometry'] == 'ok', c['x']['data']
+done = [row for row in c['x']['structures'] if row['state'] == 'evaluated']
+assert len(done) > 10 and all(row['dice'] == 1 and row['nsd'] == 1 for row in done)
+l = c['x']['levels']
+assert l['vertebrae'] == l['right'] == l['identified'] > 3 and l['shift'] == 0, l"
+holds "nobody's name" sh -c '! grep -q PHANTOM-7 d7/dossier.json d7/dossier.html'
+
+# lists of cases that are wrong
+refused() { # NAME TEXT JSON
+    rm -rf wrong && cp -r own wrong && printf '%s' "$3" >wrong/dataset.json
+    expect "$1" 3 "$2" "$FABRICA" validate wrong --predictions ownpred -o d8
+}
+head='"format": "fabrica-dataset", "format_version": 1'
+refused "not JSON" "dataset.json" '{"format"'
+refused "a later version" "format_version" '{"format": "fabrica-dataset", "format_version": 2, "cases": []}'
+refused "no list" "cases" "{$head}"
+refused "no case" "holds no case" "{$head, \"cases\": []}"
+refused "a case without an image" "image" "{$head, \"cases\": [{\"name\": \"a\"}]}"
+refused "two of a name" 'two cases are called "a"' \
+    "{$head, \"cases\": [{\"name\": \"a\", \"image\": \"x\"}, {\"name\": \"a\", \"image\": \"y\"}]}"
+refused "a label that is none" '"5.5" is neither' "{$head, \"labels\": {\"5.5\": \"liver\"}, \"cases\": []}"
+refused "a region" "is a region" "{$head, \"labels\": {\"whole\": [1, 2]}, \"cases\": []}"
+refused "a mapping of something else" "is a list of rows" "{$head, \"structures\": 1, \"cases\": []}"
+refused "values without names" "no table says what its values are called" \
+    "{$head, \"cases\": [{\"name\": \"a\", \"image\": \"a/ct.nii.gz\", \"labels\": \"a/truth.nii.gz\"}]}"
+[ ! -e d8 ] && ok "nothing of these" || bad "nothing of these"
 nothing_left "no temporary folders" .
 finish

