@@ -396,6 +396,19 @@ static void put_references(fab_dcm *d, const seg_job *job)
 
 /* ---- pixels -------------------------------------------------------------------------------- */
 
+/* Sets the bits of one slice's voxels, each in the frame of its value there. */
+static void put_slice(const fab_volume *labels, int32_t k, const uint32_t *frame, uint8_t *bits)
+{
+    const fab_grid *g = fab_volume_grid(labels);
+    size_t cells = (size_t)g->size[0] * (size_t)g->size[1], first = cells * (size_t)k;
+    for (size_t i = 0; i < cells; i++) {
+        uint32_t value = label_at(labels, first + i);
+        if (!value) continue;
+        size_t bit = cells * frame[value] + i;
+        bits[bit / 8] = (uint8_t)(bits[bit / 8] | 1u << (bit % 8));
+    }
+}
+
 static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
 {
     const fab_grid *g = fab_volume_grid(job->labels);
@@ -405,13 +418,14 @@ static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
         FAB_FAIL(err, FAB_ERR_LIMIT, "a segmentation of %zu frames is above 4 GiB",
                  job->frame_count);
     FAB_AUTO_FREE uint8_t *bits = fab_calloc(even, 1);
-    if (!bits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu frames", job->frame_count);
-    for (size_t f = 0; f < job->frame_count; f++) {
-        uint32_t value = (uint32_t)job->segments[job->frames[f].segment]->value;
-        size_t from = cells * (size_t)job->frames[f].slice, bit = cells * f;
-        for (size_t i = 0; i < cells; i++, bit++)
-            if (label_at(job->labels, from + i) == value)
-                bits[bit / 8] = (uint8_t)(bits[bit / 8] | 1u << (bit % 8));
+    FAB_AUTO_FREE uint32_t *frame = fab_calloc(FAB_MAX_LABELS + 1, sizeof *frame);
+    if (!bits || !frame)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu frames", job->frame_count);
+    for (int32_t k = 0; k < g->size[2]; k++) {
+        for (size_t f = 0; f < job->frame_count; f++)
+            if (job->frames[f].slice == k)
+                frame[job->segments[job->frames[f].segment]->value] = (uint32_t)f;
+        put_slice(job->labels, k, frame, bits);
     }
     fab_dcm_pixels_bytes(d, bits, even);
     return FAB_OK;

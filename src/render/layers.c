@@ -50,8 +50,10 @@ static bool put_layer(fab_render_frame *f, const fab_render_item *item, const fa
     for (int y = s->low[1]; y <= s->high[1]; y++)
         for (int x = s->low[0]; x <= s->high[0]; x++) {
             float depth, n[3];
-            if (!fab_render_setup_at(s, x, y, &depth, n)) continue;
+            double share[3];
+            if (!fab_render_setup_at(s, x, y, &depth, share)) continue;
             if (depth >= f->samples[(size_t)y * (size_t)f->width + (size_t)x].depth_mm) continue;
+            fab_render_setup_normal(s, share, n);
             if (!reserve(list)) return false;
             uint32_t *first = &list->first[(y - box[1]) * FAB_RENDER_TILE + x - box[0]];
             fragment *made = &list->fragments[list->count++];

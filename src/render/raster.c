@@ -37,25 +37,14 @@ bool fab_render_setup_make(const fab_render_item *item, uint32_t triangle, const
     return s->low[0] <= s->high[0] && s->low[1] <= s->high[1];
 }
 
-bool fab_render_setup_at(const fab_render_setup *s, int x, int y, float *depth, float normal[3])
+void fab_render_setup_normal(const fab_render_setup *s, const double share[3], float normal[3])
 {
-    double w[3], sum = 0;
-    for (int i = 0; i < 3; i++) {
-        w[i] = s->edge[i][0] * (x + 0.5) + s->edge[i][1] * (y + 0.5) + s->edge[i][2];
-        if (!(w[i] >= 0)) return false;
-    }
-    for (int i = 0; i < 3; i++) sum += w[i] *= s->v[i]->q;
-    double z = 0, n[3] = {0}, length = 0;
-    for (int i = 0; i < 3; i++) {
-        double part = w[i] / sum;
-        z += part * s->v[i]->depth_mm;
-        for (int c = 0; c < 3; c++) n[c] += part * s->v[i]->normal[c];
-    }
+    double n[3] = {0}, length = 0;
+    for (int i = 0; i < 3; i++)
+        for (int c = 0; c < 3; c++) n[c] += share[i] * (double)s->v[i]->normal[c];
     for (int c = 0; c < 3; c++) length += n[c] * n[c];
     length = length > 1e-20 ? 1 / sqrt(length) : 0;
     for (int c = 0; c < 3; c++) normal[c] = (float)(n[c] * length);
-    *depth = (float)z;
-    return true;
 }
 
 /* ---- bins ------------------------------------------------------------------------------- */
@@ -68,8 +57,8 @@ static bool tiles_of(const fab_render_frame *f, const fab_render_item *item, uin
     float low[2] = {FAB_RENDER_FAR, FAB_RENDER_FAR}, high[2] = {-FAB_RENDER_FAR, -FAB_RENDER_FAR};
     for (int i = 0; i < 3; i++) {
         const fab_render_vertex *v = &item->vertices[index[i]];
-        low[0] = fminf(low[0], v->x), high[0] = fmaxf(high[0], v->x);
-        low[1] = fminf(low[1], v->y), high[1] = fmaxf(high[1], v->y);
+        low[0] = v->x < low[0] ? v->x : low[0], high[0] = v->x > high[0] ? v->x : high[0];
+        low[1] = v->y < low[1] ? v->y : low[1], high[1] = v->y > high[1] ? v->y : high[1];
     }
     if (!(low[0] < (float)f->width && low[1] < (float)f->height && high[0] > 0 && high[1] > 0))
         return false;
@@ -136,9 +125,11 @@ static void put_triangle(fab_render_frame *f, const fab_render_setup *s, uint16_
     for (int y = s->low[1]; y <= s->high[1]; y++)
         for (int x = s->low[0]; x <= s->high[0]; x++) {
             float depth, n[3];
-            if (!fab_render_setup_at(s, x, y, &depth, n)) continue;
+            double share[3];
+            if (!fab_render_setup_at(s, x, y, &depth, share)) continue;
             fab_render_sample *sample = &f->samples[(size_t)y * (size_t)f->width + (size_t)x];
             if (depth >= sample->depth_mm) continue;
+            fab_render_setup_normal(s, share, n);
             sample->depth_mm = depth;
             sample->item = mark;
             for (int c = 0; c < 3; c++) sample->normal[c] = (int16_t)lrintf(n[c] * 32767);

@@ -87,8 +87,25 @@ typedef struct fab_render_setup {
 /* False when turned away, without area, or outside the tile. */
 bool fab_render_setup_make(const fab_render_item *item, uint32_t triangle, const int tile[4],
                            fab_render_setup *out);
-/* Interpolated at a sample: depth and view-space unit normal; false when outside. */
-bool fab_render_setup_at(const fab_render_setup *s, int x, int y, float *depth, float normal[3]);
+/* Depth at a sample and the corners' shares of it; false when outside. */
+static inline bool fab_render_setup_at(const fab_render_setup *s, int x, int y, float *depth,
+                                       double share[3])
+{
+    double w[3], sum = 0, z = 0;
+    for (int i = 0; i < 3; i++) {
+        w[i] = s->edge[i][0] * (x + 0.5) + s->edge[i][1] * (y + 0.5) + s->edge[i][2];
+        if (!(w[i] >= 0)) return false;
+    }
+    for (int i = 0; i < 3; i++) sum += w[i] *= (double)s->v[i]->q;
+    for (int i = 0; i < 3; i++) {
+        share[i] = w[i] / sum;
+        z += share[i] * (double)s->v[i]->depth_mm;
+    }
+    *depth = (float)z;
+    return true;
+}
+/* The view-space unit normal there. */
+void fab_render_setup_normal(const fab_render_setup *s, const double share[3], float normal[3]);
 /* The item a triangle id belongs to; *item is where the last one was, ids ascend. */
 const fab_render_item *fab_render_item_of(const fab_render_frame *f, uint32_t id, size_t *item);
 void fab_render_tile_box(const fab_render_frame *f, int64_t tile, int box[4]);

@@ -17,6 +17,8 @@ static const double golden_angle = 2.39996322972865332;
 typedef struct occlusion_taps {
     int count;
     int16_t at[RADII][TURNS][MAX_TAPS][2];
+    int32_t along[RADII][TURNS][MAX_TAPS]; /* the same as a step through the frame's samples */
+    int reach[RADII];
 } occlusion_taps;
 
 typedef struct occlusion_job {
@@ -43,6 +45,9 @@ static void set_taps(const fab_render_frame *f, occlusion_taps *taps)
                 double reach = fmin(r / f->mm_per_sample, 8192);
                 taps->at[k][turn][i][0] = (int16_t)lrint(reach * cos(angle));
                 taps->at[k][turn][i][1] = (int16_t)lrint(reach * sin(angle));
+                taps->along[k][turn][i] =
+                    taps->at[k][turn][i][0] + taps->at[k][turn][i][1] * f->width;
+                taps->reach[k] = (int)fmax(taps->reach[k], ceil(reach));
             }
 }
 
@@ -51,10 +56,14 @@ static float occlusion_at(const occlusion_job *job, int x, int y, const float n[
 {
     const fab_render_frame *f = job->frame;
     float mm = (float)f->mm_per_sample, sum = 0, r = radius_mm[k];
-    float depth = sample_at(f, x, y)->depth_mm;
+    const fab_render_sample *here = sample_at(f, x, y);
+    float depth = here->depth_mm;
+    int reach = job->taps.reach[k];
+    bool inner = x >= reach && y >= reach && x < f->width - reach && y < f->height - reach;
     for (int i = 0; i < job->taps.count; i++) {
         const int16_t *d = job->taps.at[k][turn][i];
-        const fab_render_sample *there = sample_at(f, x + d[0], y + d[1]);
+        const fab_render_sample *there = inner ? here + job->taps.along[k][turn][i]
+                                               : sample_at(f, x + d[0], y + d[1]);
         if (!there || !there->item || (!d[0] && !d[1])) continue;
         float v[3] = {(float)d[0] * mm, (float)-d[1] * mm, depth - there->depth_mm};
         float facing = v[0] * n[0] + v[1] * n[1] + v[2] * n[2] - 0.06f * r;
@@ -132,6 +141,12 @@ static const lamp lamps[] = {
 };
 static const float sky[3] = {0.26f, 0.28f, 0.315f}, ground[3] = {0.13f, 0.115f, 0.105f};
 
+static float power_42(float x)
+{
+    float x2 = x * x, x8 = x2 * x2 * (x2 * x2), x16 = x8 * x8;
+    return x16 * x16 * x8 * x2;
+}
+
 void fab_render_light(const float rgb[3], const float n[3], float occlusion, float out[3])
 {
     float up = n[1] * 0.5f + 0.5f, light[3];
@@ -141,14 +156,15 @@ void fab_render_light(const float rgb[3], const float n[3], float occlusion, flo
     for (size_t i = 0; i < sizeof lamps / sizeof *lamps; i++) {
         const float *d = lamps[i].direction;
         float facing = n[0] * d[0] + n[1] * d[1] + n[2] * d[2];
-        float lit = fmaxf((facing + lamps[i].wrap) / (1 + lamps[i].wrap), 0);
+        float lit = (facing + lamps[i].wrap) / (1 + lamps[i].wrap);
+        if (!(lit > 0)) continue;
         lit *= 0.45f + 0.55f * occlusion;
         for (int c = 0; c < 3; c++) light[c] += lit * lamps[i].rgb[c];
     }
     /* Blinn's half vector between the key lamp and the viewer */
     float half[3] = {-0.249f, 0.308f, 0.918f};
-    float shine = fmaxf(n[0] * half[0] + n[1] * half[1] + n[2] * half[2], 0);
-    shine = powf(shine, 42) * 0.10f * occlusion;
+    float shine = n[0] * half[0] + n[1] * half[1] + n[2] * half[2];
+    shine = shine > 0 ? power_42(shine) * 0.10f * occlusion : 0;
     for (int c = 0; c < 3; c++) out[c] = rgb[c] * light[c] + shine;
 }
 
@@ -166,10 +182,12 @@ static float edge_shadow(const fab_render_frame *f, int x, int y)
             const fab_render_sample *there = sample_at(f, x + ox[i] * d, y + oy[i] * d);
             if (!there || !there->item) continue;
             float behind = (here->depth_mm - there->depth_mm - 2.5f) / 14;
-            worst = fmaxf(worst, fminf(behind, 1) / (float)ring);
+            behind = (behind < 1 ? behind : 1) / (float)ring;
+            worst = behind > worst ? behind : worst;
             if (ring == 1 && there->item != here->item) seam = 0.22f;
         }
-    return fmaxf(fmaxf(worst, 0) * 0.6f, seam);
+    worst *= 0.6f;
+    return worst > seam ? worst : seam;
 }
 
 static void shade_row(void *ctx, int64_t y, int worker)

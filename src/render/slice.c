@@ -121,36 +121,30 @@ static fab_status draw_grey(const fab_volume *image, const slice_frame *f, doubl
 typedef struct label_map {
     int width, height;
     uint16_t *values;
-    const fab_volume *labels;
+    const int32_t *size; /* of the volume */
+    const void *data;    /* U8, or wide: U16 */
+    bool wide;
     fab_mat34 voxel_from_sample;
 } label_map;
 
-static int voxel_label(const fab_volume *labels, const int at[3])
+static int voxel_label(const label_map *map, const int at[3])
 {
-    const fab_grid *g = fab_volume_grid(labels);
     for (int a = 0; a < 3; a++)
-        if (at[a] < 0 || at[a] >= g->size[a]) return 0;
-    return (int)fab_volume_get(labels, at[0], at[1], at[2]);
+        if (at[a] < 0 || at[a] >= map->size[a]) return 0;
+    size_t i = (size_t)at[0] + (size_t)map->size[0]
+                                   * ((size_t)at[1] + (size_t)map->size[1] * (size_t)at[2]);
+    return map->wide ? ((const uint16_t *)map->data)[i] : ((const uint8_t *)map->data)[i];
 }
 
-/* The label with most weight among the eight voxels around p; the smaller value on a tie. */
-static int vote(const fab_volume *labels, const double p[3])
+/* The label with most weight; the smaller value on a tie. */
+static int heaviest(const int label[8], const double part[3])
 {
-    int base[3], label[8], best = 0;
-    double part[3], weight[8] = {0}, most = 0;
-    for (int a = 0; a < 3; a++) {
-        base[a] = (int)floor(p[a]);
-        part[a] = p[a] - base[a];
-    }
+    double weight[8] = {0}, most = 0;
+    int best = 0;
     for (int corner = 0; corner < 8; corner++) {
-        int at[3], first = 0;
+        int first = 0;
         double w = 1;
-        for (int a = 0; a < 3; a++) {
-            int up = corner >> a & 1;
-            at[a] = base[a] + up;
-            w *= up ? part[a] : 1 - part[a];
-        }
-        label[corner] = voxel_label(labels, at);
+        for (int a = 0; a < 3; a++) w *= corner >> a & 1 ? part[a] : 1 - part[a];
         while (label[first] != label[corner]) first++;
         weight[first] += w;
     }
@@ -162,18 +156,36 @@ static int vote(const fab_volume *labels, const double p[3])
     return best;
 }
 
+/* The label of most of what lies around p; most often all eight voxels there have it. */
+static int vote(const label_map *map, const double p[3])
+{
+    int base[3], label[8];
+    double part[3];
+    bool one = true;
+    for (int a = 0; a < 3; a++) {
+        base[a] = (int)floor(p[a]);
+        part[a] = p[a] - base[a];
+    }
+    for (int corner = 0; corner < 8; corner++) {
+        const int at[3] = {base[0] + (corner & 1), base[1] + (corner >> 1 & 1),
+                           base[2] + (corner >> 2)};
+        label[corner] = voxel_label(map, at);
+        one &= label[corner] == label[0];
+    }
+    return one ? label[0] : heaviest(label, part);
+}
+
 static void vote_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     const label_map *map = ctx;
-    const fab_grid *g = fab_volume_grid(map->labels);
     for (int x = 0; x < map->width; x++) {
         double p[3] = {x, (double)y, 0};
         fab_mat34_apply(&map->voxel_from_sample, p, p);
         bool inside = true;
-        for (int a = 0; a < 3; a++) inside &= p[a] > -1 && p[a] < g->size[a];
+        for (int a = 0; a < 3; a++) inside &= p[a] > -1 && p[a] < map->size[a];
         map->values[(size_t)y * (size_t)map->width + (size_t)x] =
-            inside ? (uint16_t)vote(map->labels, p) : 0;
+            inside ? (uint16_t)vote(map, p) : 0;
     }
 }
 
@@ -246,8 +258,13 @@ static void tint_row(void *ctx, int64_t y, int worker)
 static fab_status draw_labels(const fab_volume *labels, const fab_label_set *set,
                               const slice_frame *f, fab_image *out, fab_error *err)
 {
+    fab_dtype type = fab_volume_dtype(labels);
+    if (type != FAB_U8 && type != FAB_U16)
+        FAB_FAIL(err, FAB_ERR_ARG, "render: a label map of type %s", fab_dtype_name(type));
     fab_grid g = sample_grid(f, out->width, out->height, LABEL_SAMPLES);
-    label_map map = {.width = g.size[0], .height = g.size[1], .labels = labels};
+    label_map map = {.width = g.size[0], .height = g.size[1],
+                     .size = fab_volume_grid(labels)->size, .data = fab_volume_data(labels),
+                     .wide = type == FAB_U16};
     fab_mat34 voxel_from_world;
     FAB_TRY(fab_mat34_invert(&fab_volume_grid(labels)->world_from_voxel, &voxel_from_world, err));
     map.voxel_from_sample = fab_mat34_multiply(&voxel_from_world, &g.world_from_voxel);

@@ -226,8 +226,33 @@ fab_status fab_volume_crop(const fab_volume *v, const int32_t low[3], const int3
     return permute(v, &grid, start, stride, out, err);
 }
 
+/* What CT and label maps are held in: integers the compiler can compare many at a time. */
+#define FAB_MINMAX(type, least, most)                                                             \
+    do {                                                                                          \
+        const type *value = v->data;                                                              \
+        type a = (most), b = (least);                                                             \
+        for (int64_t i = 0; i < count; i++) {                                                     \
+            a = value[i] < a ? value[i] : a;                                                      \
+            b = value[i] > b ? value[i] : b;                                                      \
+        }                                                                                         \
+        *low = a;                                                                                 \
+        *high = b;                                                                                \
+    } while (0)
+
+static bool integer_minmax(const fab_volume *v, double *low, double *high)
+{
+    int64_t count = fab_grid_voxels(&v->grid);
+    if (v->dtype == FAB_U8) FAB_MINMAX(uint8_t, 0, UINT8_MAX);
+    else if (v->dtype == FAB_U16) FAB_MINMAX(uint16_t, 0, UINT16_MAX);
+    else if (v->dtype == FAB_I16) FAB_MINMAX(int16_t, INT16_MIN, INT16_MAX);
+    else return false;
+    return true;
+}
+#undef FAB_MINMAX
+
 void fab_volume_minmax(const fab_volume *v, double *low, double *high)
 {
+    if (integer_minmax(v, low, high)) return;
     int64_t count = fab_grid_voxels(&v->grid);
     double a = INFINITY, b = -INFINITY;
     for (int64_t i = 0; i < count; i++) {

@@ -207,9 +207,29 @@ static void the_last_part_of_a_path(void)
     CHECK(strcmp(fab_path_name("/"), "/") == 0);
 }
 
+/* A million times "a" (FIPS 180-4's own long example), in pieces of every length. */
+static void long_input_is_hashed(void)
+{
+    enum { TOTAL = 1000000 };
+    char *text = malloc(TOTAL), hex[65];
+    uint8_t digest[32];
+    memset(text, 'a', TOTAL);
+    for (size_t piece = 1; piece < TOTAL * 4; piece = piece * 3 + 1) {
+        fab_sha256 h;
+        fab_sha256_init(&h);
+        for (size_t at = 0; at < TOTAL; at += piece)
+            fab_sha256_update(&h, text + at, TOTAL - at < piece ? TOTAL - at : piece);
+        fab_sha256_final(&h, digest);
+        fab_sha256_hex(digest, hex);
+        CHECK(strcmp(hex, "cdc76e5c9914fb9281a1c7e284d73e67"
+                          "f1809a48a497200e046d39ccc7112cd0") == 0);
+    }
+    free(text);
+}
+
 int main(void)
 {
-    static const fab_test tests[] = {
+    static const fab_test tests[] = {TEST(long_input_is_hashed),
         TEST(error_messages_nest), TEST(allocation_hook_fails_exactly_the_nth),
         TEST(buffer_grows_to_its_cap), TEST(reader_refuses_past_the_end),
         TEST(atomic_file_appears_whole_or_not), TEST(full_disk_is_named_and_leaves_nothing),
