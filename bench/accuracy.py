@@ -32,7 +32,21 @@ EXAMPLE = {
     "gluteal_muscles": range(94, 100), "iliopsoas": [102, 103], "muscles": range(94, 104),
 }  # fmt: skip
 MIN_VOXELS = 50  # of the reference: a sliver at the scan's edge is no structure
-GROUPS = {"ribs": ["ribs_sternum"], "muscles": ["autochthon", "gluteal_muscles", "iliopsoas"]}
+# What the phantom's truth calls the parts of a structure of ours.
+PHANTOM = {
+    "vertebrae": ["vertebrae_*"], "ribs": ["rib_*"], "lungs": ["lung_*"], "hips": ["hip_*"], "femurs": ["femur_*"],
+    "kidneys": ["kidney_*"], "bowel": ["small_bowel", "duodenum", "colon", "rectum"], "discs": ["disc_*"],
+    "autochthon": ["autochthon_*"], "gluteal_muscles": ["gluteus_*"], "iliopsoas": ["iliopsoas_*"],
+    **{n: [n] for n in ("sacrum", "sternum", "heart", "aorta", "inferior_vena_cava", "liver", "gallbladder", "spleen",
+                        "stomach", "pancreas", "urinary_bladder", "spinal_cord")},
+}  # fmt: skip
+LEVELS = [f"C{i}" for i in range(1, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 7)]
+GROUPS = {
+    "vertebrae": ["vertebrae_*"], "discs": ["disc_*"], "ribs": ["ribs_left", "ribs_right"], "lungs": ["lung_left", "lung_right"],
+    "hips": ["hip_left", "hip_right"], "femurs": ["femur_left", "femur_right"], "kidneys": ["kidney_left", "kidney_right"],
+    "autochthon": ["autochthon_*"], "gluteal_muscles": ["gluteal_muscles_*"], "iliopsoas": ["iliopsoas_*"],
+    "muscles": ["autochthon_*", "gluteal_muscles_*", "iliopsoas_*"],
+}  # fmt: skip
 
 
 def run(*command):
@@ -42,40 +56,73 @@ def run(*command):
     return done.stdout
 
 
-def parts(name, card):
-    """The values of the program's label map that make up a class: both sides of a paired one."""
-    for label in card["labels"]:
-        if label["name"] == name:
-            return [label["left_name"], label["right_name"]] if label["split_left_right"] else [name]
-    return []
+def fits(name, patterns):
+    return any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns)
 
 
-def mapping(path, reference, card):
+def table_of(labels):
+    """Names of a label map's values, from the table beside it."""
+    path = labels.with_name(labels.name.replace(".nii.gz", ".json"))
+    return {e["name"]: e["value"] for e in json.loads(path.read_text())["labels"]}
+
+
+def rows_of(reference, predicted):
+    """Structures of the reference with the values of each, and what the program calls their parts."""
     rows = []
     for name, values in reference.items():
-        predicted = [p for g in GROUPS.get(name, [name]) for p in parts(g, card)]
-        if predicted:
-            rows.append({"name": name, "reference": list(values), "predicted": predicted})
-    path.write_text(json.dumps({"structures": rows}))
-    return path
+        parts = [p for p in predicted if fits(p, GROUPS.get(name, [name]))]
+        if parts and values:
+            rows.append({"name": name, "reference": list(values), "predicted": parts})
+    return rows
 
 
-def cases(a, work, card):
-    """(name, images, reference labels, mapping), one after another; phantoms live no longer than needed."""
+def of_phantom(labels):
+    table = table_of(labels)
+    out = {name: [v for n, v in table.items() if fits(n, patterns)] for name, patterns in PHANTOM.items()}
+    return out | {n: [v] for n, v in table.items() if n.startswith("vertebrae_") and n != "vertebrae_S1"}
+
+
+def cases(a, work):
+    """(name, images, reference labels, structures), one after another; phantoms live no longer than needed."""
     for seed, options in PHANTOMS[: a.phantoms]:
         folder = work / f"phantom{seed}"
         run(a.program, "phantom", "-q", "--seed", seed, *options, "--spacing", "1.5", "-o", folder)
-        yield f"phantom{seed}", folder / "dicom", folder / "truth/labels.nii.gz", a.models / a.model / "model.json"
+        labels = folder / "truth/labels.nii.gz"
+        yield f"phantom{seed}", folder / "dicom", labels, of_phantom(labels)
     example = a.data / "labelled/totalsegmentator_example"
     if example.is_dir():
-        table = mapping(work / "map_example.json", EXAMPLE, card)
-        yield "example", example / "example_ct.nii.gz", example / "example_seg_full_v1_104cls_7fcc5698.nii.gz", table
+        single = {f"vertebrae_{n}": [v] for v, n in zip(range(18, 35), LEVELS[::-1][1:])}
+        yield "example", example / "example_ct.nii.gz", example / "example_seg_full_v1_104cls_7fcc5698.nii.gz", EXAMPLE | single
     verse = a.data / "labelled/verse"
     if verse.is_dir():
-        table = mapping(work / "map_verse.json", {"vertebrae": range(1, 29)}, card)
+        table = {"vertebrae": range(1, 26)} | {f"vertebrae_{n}": [i + 1] for i, n in enumerate(LEVELS)}
         for number in ("006", "007"):
             files = [verse / f"sub-verse{number}_{end}.nii.gz" for end in ("ct", "seg-vert_msk")]
             yield f"verse{number}", *files, table
+
+
+def single_vertebrae(program, reference, labels, structures, work):
+    """Dice of each vertebra of the reference under its own name, and under the names moved by the shift that fits best."""
+    names = [n for n in structures if n.startswith("vertebrae_")]
+    best = None
+    for shift in (0, -1, 1, -2, 2):
+        rows = []
+        for n in names:
+            at = LEVELS.index(n[10:]) + shift
+            if 0 <= at < len(LEVELS):
+                rows.append({"name": n, "reference": list(structures[n]), "predicted": ["vertebrae_" + LEVELS[at]]})
+        found = evaluate(program, reference, labels, rows, work)
+        if best is None or sum(found.values()) > sum(best[1].values()) + 1e-6:
+            best = (shift, found)
+    return best
+
+
+def evaluate(program, reference, labels, rows, work):
+    path = work / "map.json"
+    path.write_text(json.dumps({"structures": rows}))
+    report = json.loads(run(program, "evaluate", "-q", "--json", reference, labels, "--map", path))
+    found = [s for s in report["structures"] if s["dice"] is not None and s["reference_voxels"] >= MIN_VOXELS]
+    return {s["name"]: round(s["dice"], 4) for s in found}
 
 
 def main():
@@ -84,20 +131,19 @@ def main():
     ap.add_argument("--program", type=pathlib.Path, default=root / "fabrica")
     ap.add_argument("--data", type=pathlib.Path, default=pathlib.Path("../shared/data"))
     ap.add_argument("--models", type=pathlib.Path, default=pathlib.Path("models"))
-    ap.add_argument("--model", default="torso-ct-first")
+    ap.add_argument("--model", default="torso-ct")
     ap.add_argument("--phantoms", type=int, default=len(PHANTOMS))
     a = ap.parse_args()
-    card = json.loads((a.models / a.model / "model.json").read_text())
     result = {}
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
-        for name, images, reference, table in cases(a, work, card):
+        for name, images, reference, structures in cases(a, work):
             labels = work / f"{name}.nii.gz"
             run(a.program, "segment", "-q", images, "--models", a.models, "-m", a.model, "-o", labels)
-            report = json.loads(run(a.program, "evaluate", "-q", "--json", reference, labels, "--map", table))
-            found = [s for s in report["structures"] if s["dice"] is not None and s["reference_voxels"] >= MIN_VOXELS]
-            rows = {s["name"]: s["dice"] for s in found}
-            result[name] = {k: round(v, 4) for k, v in rows.items()}
+            grouped = {n: v for n, v in structures.items() if not n.startswith("vertebrae_")}
+            result[name] = evaluate(a.program, reference, labels, rows_of(grouped, table_of(labels)), work)
+            shift, singles = single_vertebrae(a.program, reference, labels, structures, work)
+            result[name] |= singles | {"shift_of_names": shift}
             print(name, result[name], file=sys.stderr, flush=True)
     print(json.dumps(result, indent=1))
 

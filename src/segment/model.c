@@ -76,6 +76,8 @@ static fab_status read_inference(const fab_json *card, fab_model *m, fab_error *
     FAB_TRY(get_reals(o, "patch_size", 3, 1, 1024, patch, err));
     FAB_TRY(fab_json_get_real(o, "step", 0.1, 1.0, &m->step, err));
     FAB_TRY(fab_json_get_real(o, "gaussian_sigma_scale", 0.01, 10.0, &m->sigma_scale, err));
+    if (fab_json_find(o, "body_only"))
+        FAB_TRY(fab_json_get_bool(o, "body_only", &m->body_only, err));
     FAB_TRY(fab_json_get_array(o, "mirror_axes", &axes, err));
     for (size_t i = 0; i < fab_json_count(axes); i++) {
         const double axis = fab_json_number(fab_json_at(axes, i));

@@ -304,17 +304,33 @@ static fab_status check_step(const fab_model *m, double *step, fab_error *err)
     return FAB_OK;
 }
 
+/* The labels of a part of `image` as labels of the whole. */
+static fab_status widen(const fab_volume *image, const int32_t low[3], fab_segment_result *r,
+                        fab_error *err)
+{
+    fab_volume *whole = NULL;
+    FAB_TRY(fab_body_paste(r->labels, low, fab_volume_grid(image), &whole, err));
+    fab_volume_unref(r->labels);
+    r->labels = whole;
+    return FAB_OK;
+}
+
 fab_status fab_segment(const fab_model *m, const fab_volume *image,
                        const fab_segment_options *options, fab_segment_result *out,
                        fab_error *err)
 {
     double step = options ? options->step : 0;
+    int32_t low[3];
+    FAB_AUTO(fab_volume_unref) fab_volume *body = NULL;
     FAB_TRY(check_step(m, &step, err));
-    job j = {.model = m, .image = image, .slide = {.model = m}};
+    FAB_TRY(fab_grid_check(fab_volume_grid(image), err));
+    if (m->body_only) FAB_TRY(fab_body_crop(image, low, &body, err));
+    job j = {.model = m, .image = body ? body : image, .slide = {.model = m}};
     fab_segment_result r = {0};
     j.slide.progress = options ? options->progress : NULL;
     fab_status status = run(&j, step, options ? options->max_memory_bytes : 0, &r, err);
     free_job(&j);
+    if (status == FAB_OK && body) status = widen(image, low, &r, err);
     if (status < 0) {
         fab_segment_result_free(&r);
         return status;
@@ -397,8 +413,11 @@ fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
                                fab_error *err)
 {
     double step = options ? options->step : 0;
+    int32_t low[3];
+    FAB_AUTO(fab_volume_unref) fab_volume *body = NULL;
     FAB_TRY(check_step(m, &step, err));
-    job j = {.model = m, .image = image, .slide = {.model = m}};
+    if (m->body_only) FAB_TRY(fab_body_crop(image, low, &body, err));
+    job j = {.model = m, .image = body ? body : image, .slide = {.model = m}};
     fab_segment_view v = {0};
     j.slide.progress = options ? options->progress : NULL;
     const fab_status status = run_view(&j, step, &v, err);

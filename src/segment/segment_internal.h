@@ -30,6 +30,7 @@ struct fab_model {
     int patch[3];
     double step, sigma_scale;
     bool mirror[3];
+    bool body_only;            /* air around the patient is left out before the network */
     bool outside_reaches_edge; /* class 0 is the air around the patient: never enclosed by others */
     int label_count;
     fab_model_label labels[FAB_UNET_MAX_CLASSES];
@@ -71,6 +72,13 @@ fab_status fab_network_size(const fab_model *m, const fab_view *view, int size[3
 fab_status fab_preprocess(const fab_model *m, const fab_volume *image, const fab_view *view,
                           const int size[3], const int padded[3], const int low[3], float **out,
                           fab_error *err);
+
+/* The part of an image that the patient is in (its grid moves along), and where it began. */
+fab_status fab_body_crop(const fab_volume *image, int32_t low[3], fab_volume **out,
+                         fab_error *err);
+/* A crop's voxels back at their place, zeros around. */
+fab_status fab_body_paste(const fab_volume *crop, const int32_t low[3], const fab_grid *whole,
+                          fab_volume **out, fab_error *err);
 
 /* ---- sliding window ----------------------------------------------------------------------- */
 
