@@ -1,6 +1,6 @@
 /* body.c - the part of an image that the patient is in, so that the network looks at no couch.
  *
- * Cells of about 6 mm of which half is denser than -300 HU; the pieces of them (6 neighbours) that
+ * Cells of about 6 mm mostly denser than -300 HU; the pieces of them (6 neighbours) that
  * are at least a fiftieth of the largest are the patient, arms too: couch shells are thinner than
  * a cell, foam is lighter. What is further than a cell from them becomes air, and 12 mm on every
  * side stay.
@@ -78,7 +78,7 @@ static void count_row(const fab_volume *image, int64_t at, const cells *c, int64
     }
 }
 
-/* Cells half of which is dense, as a label map of its own. */
+/* Cells that are mostly dense, as a label map of its own. */
 static fab_status dense_cells(const fab_volume *image, cells *c, fab_volume **out, fab_error *err)
 {
     const fab_grid *g = fab_volume_grid(image);
@@ -91,7 +91,7 @@ static fab_status dense_cells(const fab_volume *image, cells *c, fab_volume **ou
                           small.size[0]);
     FAB_TRY(fab_volume_create(&small, FAB_U8, out, err));
     uint8_t *mask = fab_volume_data_mut(*out);
-    for (int64_t i = 0; i < c->count; i++) mask[i] = 2 * c->dense[i] >= c->voxels[i];
+    for (int64_t i = 0; i < c->count; i++) mask[i] = 2 * c->dense[i] > c->voxels[i];
     return FAB_OK;
 }
 
