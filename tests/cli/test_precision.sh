@@ -1,7 +1,7 @@
 #!/bin/sh
 # --precision: a trained network in bf16 labels what it labels in fp32; what was used is said.
 . "$(dirname "$0")/lib.sh"
-trained="--models $SOURCE/models --model torso-ct-first"
+trained="--models $SOURCE/models --model torso-ct"
 
 cat >dice.py <<'PY'
 import collections, gzip, struct, sys
@@ -29,7 +29,7 @@ for precision in fp32 bf16 exact; do
 done
 expect "bf16 is used where it is asked for" 0 '"precision": "bf16"' cat bf16.out
 expect "fp32 too" 0 '"precision": "fp32"' cat fp32.out
-expect "bf16 against fp32" 0 "least Dice" /usr/bin/env python3 dice.py fp32.nii.gz bf16.nii.gz 0.995
+expect "bf16 against fp32" 0 "least Dice" /usr/bin/env python3 dice.py fp32.nii.gz bf16.nii.gz 0.99
 cat .out
 expect "exact against fp32" 0 "least Dice" /usr/bin/env python3 dice.py fp32.nii.gz exact.nii.gz 0.9995
 cat .out

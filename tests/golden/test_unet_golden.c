@@ -159,7 +159,7 @@ static void trained_network_in_every_precision(void)
         [FAB_PRECISION_FP32] = 0, [FAB_PRECISION_BF16] = 0.015, [FAB_PRECISION_EXACT] = 1e-4};
     golden g = {0};
     fab_rng rng;
-    const size_t voxels = load_network("../../models/torso-ct-first", &g);
+    const size_t voxels = load_network("../../models/torso-ct", &g);
     const size_t count = voxels * (size_t)g.config.classes;
     g.input = fab_alloc_array(voxels, sizeof *g.input);
     g.logits = fab_alloc_array(count, sizeof *g.logits);
