@@ -107,7 +107,9 @@ static const fab_qa_structure *structure_of(const fab_qa *qa, int value)
 static fab_status take_findings(const fab_segment_result *found, fab_qa *qa, fab_error *err)
 {
     static const char *const codes[FAB_FINDING_KINDS] = {
-        [FAB_FINDING_FRAGMENTS] = "fragments", [FAB_FINDING_SIDE_FALLBACK] = "side-uncertain"};
+        [FAB_FINDING_FRAGMENTS] = "fragments", [FAB_FINDING_SIDE_FALLBACK] = "side-uncertain",
+        [FAB_FINDING_TRANSITIONAL] = "transitional-vertebra",
+        [FAB_FINDING_NAMES_UNCERTAIN] = "names-uncertain"};
     for (size_t i = 0; i < found->finding_count; i++) {
         const fab_finding *f = &found->findings[i];
         const fab_qa_structure *s = structure_of(qa, f->value);
