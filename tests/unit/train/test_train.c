@@ -162,6 +162,7 @@ static void test_patches(void)
     CHECK(memcmp(fab_volume_data(image[0]), fab_volume_data(image[1]),
                  fab_volume_bytes(image[0])) == 0);
     fab_volume_unref(image[1]);
+    fab_volume_unref(labels[1]);
     CHECK_OK(fab_train_patch(&o, 6, &image[1], &labels[1], &err));
     CHECK(memcmp(fab_volume_data(image[0]), fab_volume_data(image[1]),
                  fab_volume_bytes(image[0])) != 0);
