@@ -17,12 +17,6 @@ static double real_of(const fab_json *o, const char *key)
     return fab_json_number(fab_json_find(o, key));
 }
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static void print_isas(const fab_json *o)
 {
     cli_table t;
@@ -31,7 +25,7 @@ static void print_isas(const fab_json *o)
     if (!cli_table_start(&t, heads)) return;
     for (size_t i = 0; i < fab_json_count(rows) && cli_table_row(&t); i++) {
         const fab_json *row = fab_json_at(rows, i);
-        cli_table_cell(&t, 0, "%s", text_of(row, "name"));
+        cli_table_cell(&t, 0, "%s", fab_text_of(row, "name"));
         cli_table_cell(&t, 1, "%.1f GFLOP/s", real_of(row, "peak_gflops_one_thread"));
         cli_table_cell(&t, 2, "%.1f GFLOP/s", real_of(row, "peak_gflops_all_threads"));
         if (fab_json_is_true(fab_json_find(row, "runs_network")))
@@ -44,7 +38,7 @@ static void print_network(const fab_json *o)
 {
     const fab_json *n = fab_json_find(o, "network"), *patch = fab_json_find(n, "patch");
     char clean[FAB_MAX_NAME_BYTES];
-    const char *model = cli_clean(text_of(n, "model"), clean, sizeof clean);
+    const char *model = cli_clean(fab_text_of(n, "model"), clean, sizeof clean);
     printf("\n%s, %.0f x %.0f x %.0f voxels, %.0f classes, %.1f GFLOP\n",
            model[0] ? model : "U-Net of TotalSegmentator's widths",
            fab_json_number(fab_json_at(patch, 0)), fab_json_number(fab_json_at(patch, 1)),
@@ -67,8 +61,10 @@ static void print_times(const fab_json *n, bool layers)
     if (!cli_table_start(&t, heads)) return;
     for (size_t i = 0; i < fab_json_count(rows) && cli_table_row(&t); i++) {
         const fab_json *row = fab_json_at(rows, i);
-        if (layers) cli_table_cell(&t, 0, "%s", text_of(row, "name"));
-        else cli_table_cell(&t, 0, "%.0f x %s", real_of(row, "operations"), text_of(row, "kind"));
+        if (layers) cli_table_cell(&t, 0, "%s", fab_text_of(row, "name"));
+        else
+            cli_table_cell(&t, 0, "%.0f x %s", real_of(row, "operations"),
+                           fab_text_of(row, "kind"));
         cli_table_cell(&t, 1, "%.0f", real_of(row, "level"));
         cli_table_cell(&t, 2, "%.3f", real_of(row, "gflop"));
         cli_table_cell(&t, 3, "%.3f", real_of(row, "executed_gflop"));

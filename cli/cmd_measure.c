@@ -11,24 +11,12 @@ static const cli_option options[] = {
     {"json", 0, CLI_FLAG, NULL, "print JSON"},
     {0}};
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
-static double real_of(const fab_json *o, const char *key)
-{
-    const fab_json *v = fab_json_find(o, key);
-    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
-}
-
 static void print_angle(const fab_json *s, const char *key, const char *name)
 {
     const fab_json *a = fab_json_find(s, key);
-    double deg = real_of(a, "deg");
-    if (isnan(deg)) printf("%-26s -       %s\n", name, text_of(a, "why"));
-    else printf("%-26s %5.1f +- %.1f deg\n", name, deg, real_of(a, "sigma_deg"));
+    double deg = fab_real_of(a, "deg");
+    if (isnan(deg)) printf("%-26s -       %s\n", name, fab_text_of(a, "why"));
+    else printf("%-26s %5.1f +- %.1f deg\n", name, deg, fab_real_of(a, "sigma_deg"));
 }
 
 static void print_curves(const fab_json *s)
@@ -36,11 +24,11 @@ static void print_curves(const fab_json *s)
     const fab_json *curves = fab_json_find(s, "coronal_curves");
     for (size_t i = 0; i < fab_json_count(curves); i++) {
         const fab_json *c = fab_json_at(curves, i);
-        const char *apex = text_of(c, "apex");
+        const char *apex = fab_text_of(c, "apex");
         printf("Cobb, %-20s %5.1f +- %.1f deg  %s to %s, convex %s%s%s\n",
-               text_of(c, "kind"), real_of(c, "cobb_deg"), real_of(c, "sigma_deg"),
-               text_of(c, "upper_end_vertebra"), text_of(c, "lower_end_vertebra"),
-               text_of(c, "convex_side"), apex[0] ? ", apex " : "", apex);
+               fab_text_of(c, "kind"), fab_real_of(c, "cobb_deg"), fab_real_of(c, "sigma_deg"),
+               fab_text_of(c, "upper_end_vertebra"), fab_text_of(c, "lower_end_vertebra"),
+               fab_text_of(c, "convex_side"), apex[0] ? ", apex " : "", apex);
     }
     if (!fab_json_count(curves))
         print_angle(s, "largest_coronal_angle", "largest coronal angle");
@@ -57,8 +45,9 @@ static void heights_cell(cli_table *t, int column, const fab_json *row)
     const fab_json *h = fab_json_find(row, "heights_mm");
     if (!h) cli_table_cell(t, column, "-");
     else
-        cli_table_cell(t, column, "%.1f %.1f %.1f", real_of(h, "anterior"), real_of(h, "middle"),
-                       real_of(h, "posterior"));
+        cli_table_cell(t, column, "%.1f %.1f %.1f", fab_real_of(h, "anterior"),
+                       fab_real_of(h, "middle"),
+                       fab_real_of(h, "posterior"));
 }
 
 static const fab_json *disc_below(const fab_json *s, const char *level)
@@ -66,7 +55,7 @@ static const fab_json *disc_below(const fab_json *s, const char *level)
     const fab_json *list = fab_json_find(s, "discs");
     size_t n = strlen(level);
     for (size_t i = 0; i < fab_json_count(list); i++) {
-        const char *name = text_of(fab_json_at(list, i), "level");
+        const char *name = fab_text_of(fab_json_at(list, i), "level");
         if (!strncmp(name, level, n) && name[n] == '_') return fab_json_at(list, i);
     }
     return NULL;
@@ -74,17 +63,17 @@ static const fab_json *disc_below(const fab_json *s, const char *level)
 
 static void print_level(cli_table *t, const fab_json *s, const fab_json *row)
 {
-    const char *level = text_of(row, "level"), *why = text_of(row, "why");
+    const char *level = fab_text_of(row, "level"), *why = fab_text_of(row, "why");
     const fab_json *disc = disc_below(s, level);
     cli_table_cell(t, 0, "%s", level);
-    number_cell(t, 1, real_of(row, "coronal_tilt_deg"), "%+.0f");
-    number_cell(t, 2, real_of(row, "axial_rotation_deg"), "%+.0f");
+    number_cell(t, 1, fab_real_of(row, "coronal_tilt_deg"), "%+.0f");
+    number_cell(t, 2, fab_real_of(row, "axial_rotation_deg"), "%+.0f");
     heights_cell(t, 3, row);
-    number_cell(t, 4, real_of(fab_json_find(row, "trabecular_hu"), "mean"), "%.0f");
-    number_cell(t, 5, real_of(fab_json_find(row, "canal"), "area_mm2"), "%.0f");
+    number_cell(t, 4, fab_real_of(fab_json_find(row, "trabecular_hu"), "mean"), "%.0f");
+    number_cell(t, 5, fab_real_of(fab_json_find(row, "canal"), "area_mm2"), "%.0f");
     heights_cell(t, 6, disc);
-    number_cell(t, 7, real_of(fab_json_find(disc, "canal"), "area_mm2"), "%.0f");
-    cli_table_cell(t, 8, "%s%s%s", text_of(row, "quality"), why[0] ? ": " : "", why);
+    number_cell(t, 7, fab_real_of(fab_json_find(disc, "canal"), "area_mm2"), "%.0f");
+    cli_table_cell(t, 8, "%s%s%s", fab_text_of(row, "quality"), why[0] ? ": " : "", why);
 }
 
 static void print_levels(const fab_json *s)

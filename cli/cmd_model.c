@@ -15,12 +15,6 @@ static const cli_option options[] = {
     {"json", 0, CLI_FLAG, NULL, "print JSON"},
     {0}};
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static int list(const cli_call *call, const fab_json *models)
 {
     cli_table t;
@@ -33,13 +27,13 @@ static int list(const cli_call *call, const fab_json *models)
         return CLI_EXIT_FAILED;
     for (size_t i = 0; i < fab_json_count(models) && cli_table_row(&t); i++) {
         const fab_json *m = fab_json_at(models, i);
-        cli_table_cell(&t, 0, "%s", text_of(m, "name"));
-        cli_table_cell(&t, 1, "%s", text_of(m, "version"));
-        cli_table_cell(&t, 2, "%s", text_of(m, "modality"));
+        cli_table_cell(&t, 0, "%s", fab_text_of(m, "name"));
+        cli_table_cell(&t, 1, "%s", fab_text_of(m, "version"));
+        cli_table_cell(&t, 2, "%s", fab_text_of(m, "modality"));
         cli_table_cell(&t, 3, "%zu", fab_json_count(fab_json_find(m, "structures")));
-        cli_table_cell(&t, 4, "%s", text_of(m, "license"));
-        cli_table_cell(&t, 5, "%s", fab_json_find(m, "problem") ? text_of(m, "problem")
-                                                               : text_of(m, "folder"));
+        cli_table_cell(&t, 4, "%s", fab_text_of(m, "license"));
+        cli_table_cell(&t, 5, "%s", fab_json_find(m, "problem") ? fab_text_of(m, "problem")
+                                                               : fab_text_of(m, "folder"));
     }
     cli_table_print(&t, stdout);
     return CLI_EXIT_OK;
@@ -72,7 +66,7 @@ static int show(const cli_call *call, const fab_json *models, const char *folder
                                        "parts"};
     for (size_t i = 0; i < fab_json_count(models); i++) {
         const fab_json *m = fab_json_at(models, i), *card = fab_json_find(m, "card");
-        if (strcmp(text_of(m, "folder"), folder) != 0) continue;
+        if (strcmp(fab_text_of(m, "folder"), folder) != 0) continue;
         if (cli_has(call, "json")) return cli_print_json(card);
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
             if (fab_json_find(card, keys[k])) print_value(keys[k], fab_json_find(card, keys[k]), 0);
@@ -89,10 +83,10 @@ static int verify(const cli_call *call, const fab_json *models, const char *fold
     for (size_t i = 0; i < fab_json_count(models); i++) {
         const fab_json *m = fab_json_at(models, i);
         fab_error err = {0};
-        if (folder && strcmp(text_of(m, "folder"), folder) != 0) continue;
-        fab_status status = fab_models_verify(text_of(m, "folder"), &err);
+        if (folder && strcmp(fab_text_of(m, "folder"), folder) != 0) continue;
+        fab_status status = fab_models_verify(fab_text_of(m, "folder"), &err);
         if (status == FAB_OK)
-            cli_say(call, "%s %s: ok\n", text_of(m, "name"), text_of(m, "version"));
+            cli_say(call, "%s %s: ok\n", fab_text_of(m, "name"), fab_text_of(m, "version"));
         else fprintf(stderr, "fabrica model: %s\n", err.message);
         if (status < 0 && worst == CLI_EXIT_OK) worst = cli_exit_code(status);
         checked++;
@@ -121,7 +115,8 @@ static int add(const cli_call *call, const char *path)
     const int code = cli_end(call, status, &err);
     if (status < 0) return code;
     if (cli_has(call, "json")) return cli_print_json(card);
-    cli_say(call, "added %s to %s: %zu part(s), %zu structures\n", text_of(card, "name"), o.models,
+    cli_say(call, "added %s to %s: %zu part(s), %zu structures\n", fab_text_of(card, "name"),
+            o.models,
             fab_json_count(fab_json_find(card, "parts")),
             fab_json_count(fab_json_find(card, "labels")));
     return CLI_EXIT_OK;

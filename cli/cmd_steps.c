@@ -3,12 +3,6 @@
 
 #include "cli.h"
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static double number(const fab_json *o, const char *key)
 {
     return fab_json_number(fab_json_find(o, key));
@@ -43,7 +37,7 @@ static void print_structures(const cli_call *call, const fab_json *s)
         return;
     for (size_t i = 0; i < fab_json_count(rows) && cli_table_row(&t); i++) {
         const fab_json *row = fab_json_at(rows, i), *findings = fab_json_find(row, "findings");
-        cli_table_cell(&t, 0, "%s", text_of(row, "name"));
+        cli_table_cell(&t, 0, "%s", fab_text_of(row, "name"));
         cli_table_cell(&t, 1, "%.1f", number(row, "volume_ml"));
         if (fab_json_is_number(fab_json_find(row, "confidence")))
             cli_table_cell(&t, 2, "%.2f", number(row, "confidence"));
@@ -113,7 +107,7 @@ static void print_meshes(const cli_call *call, const fab_json *s)
         const fab_json *row = fab_json_at(rows, i);
         bool closed = false;
         (void)fab_json_get_bool(row, "closed", &closed, NULL);
-        cli_table_cell(&t, 0, "%s", text_of(row, "name"));
+        cli_table_cell(&t, 0, "%s", fab_text_of(row, "name"));
         cli_table_cell(&t, 1, "%.0f", number(row, "triangles"));
         cli_table_cell(&t, 2, "%.2f", number(row, "volume_ml"));
         cli_table_cell(&t, 3, "%+.2f", number(row, "volume_error_percent"));
@@ -179,8 +173,8 @@ static int run_export(const cli_call *call)
     if (cli_has(call, "json")) return cli_print_json(summary);
     const fab_json *rows = fab_json_find(summary, "exports");
     for (size_t i = 0; i < fab_json_count(rows); i++)
-        cli_say(call, "%-12s %s/%s\n", text_of(fab_json_at(rows, i), "format"), output,
-                text_of(fab_json_at(rows, i), "path"));
+        cli_say(call, "%-12s %s/%s\n", fab_text_of(fab_json_at(rows, i), "format"), output,
+                fab_text_of(fab_json_at(rows, i), "path"));
     return code;
 }
 

@@ -24,12 +24,6 @@ static const cli_option options[] = {
     {"json", 0, CLI_FLAG, NULL, "print dossier.json"},
     {0}};
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static double number(const fab_json *o, const char *key)
 {
     return fab_json_number(fab_json_find(o, key));
@@ -52,11 +46,11 @@ static void print_structures(const fab_json *rows)
     for (size_t i = 0; i < fab_json_count(rows); i++) {
         const fab_json *row = fab_json_at(rows, i);
         if (number(row, "evaluated") < 1 || !cli_table_row(&t)) continue;
-        cli_table_cell(&t, 0, "%s", text_of(row, "name"));
+        cli_table_cell(&t, 0, "%s", fab_text_of(row, "name"));
         cli_table_cell(&t, 1, "%.0f", number(row, "evaluated"));
         cell(&t, 2, row, "dice", "median", 3);
         cell(&t, 3, row, "dice", "worst", 3);
-        cli_table_cell(&t, 4, "%s", text_of(fab_json_find(row, "dice"), "worst_case"));
+        cli_table_cell(&t, 4, "%s", fab_text_of(fab_json_find(row, "dice"), "worst_case"));
         cell(&t, 5, row, "nsd", "median", 3);
         cell(&t, 6, row, "hd95_mm", "median", 2);
         cell(&t, 7, row, "volume_difference_percent", "median", 1);
@@ -86,10 +80,10 @@ static int failed_cases(const cli_call *call, const fab_json *d)
     if (number(fab_json_find(d, "totals"), "failed") < 1) return CLI_EXIT_OK;
     for (size_t i = 0; i < fab_json_count(cases); i++) {
         const fab_json *c = fab_json_at(cases, i);
-        if (strcmp(text_of(c, "status"), "failed") != 0) continue;
+        if (strcmp(fab_text_of(c, "status"), "failed") != 0) continue;
         fprintf(stderr, "fabrica %s: case %s failed: %s\n", call->command->name,
-                cli_clean(text_of(c, "name"), name, sizeof name),
-                cli_clean(text_of(c, "error"), clean, sizeof clean));
+                cli_clean(fab_text_of(c, "name"), name, sizeof name),
+                cli_clean(fab_text_of(c, "error"), clean, sizeof clean));
     }
     return CLI_EXIT_REFUSED;
 }

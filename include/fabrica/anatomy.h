@@ -48,6 +48,21 @@ const fab_anatomy *fab_anatomy_find(const char *name);
 #define FAB_TOTAL_STRUCTURES 117
 const char *fab_total_name(int value);
 int fab_total_value(const char *name);
+/* The same numbers, and behind them what a torso has that TotalSegmentator does not name (discs,
+ * canal, muscles, fat, skin...): the phantom's truth has these values. */
+#define FAB_TORSO_STRUCTURES 160
+const char *fab_torso_name(int value);
+int fab_torso_value(const char *name);
+
+/* Levels of the spine from the head down: 0..6 C1-C7, 7..18 T1-T12, 19..24 L1-L6. */
+#define FAB_SPINE_LEVELS 25
+/* "C1".."L6"; NULL outside 0..FAB_SPINE_LEVELS - 1. */
+const char *fab_spine_level_name(int level);
+/* The level of "T12" or "vertebrae_T12"; -1 if it is none. */
+int fab_spine_level_of(const char *name);
+/* "disc_T12_L1" for the disc below `upper`; `lower` -1: the sacrum (disc_L5_S1). False, and an
+ * empty name, where there is no such disc (C1) or the levels are no neighbours. */
+bool fab_spine_disc_name(int upper, int lower, char name[FAB_MAX_NAME_BYTES]);
 /* The modifier code of a side (SCT 7771000 / 24028007); NULL members for FAB_SIDE_NONE. */
 fab_code fab_anatomy_side_code(fab_laterality side);
 /* D50 CIELab of an sRGB colour scaled as DICOM wants it (PS3.3 C.10.7.1.1). */

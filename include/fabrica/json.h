@@ -53,6 +53,8 @@ const fab_json *fab_json_at(const fab_json *array, size_t index); /* NULL outsid
 const fab_json *fab_json_find(const fab_json *object, const char *key); /* NULL if none */
 const char *fab_json_text(const fab_json *value);  /* NULL unless a string */
 double fab_json_number(const fab_json *value);     /* 0 unless a number */
+const char *fab_text_of(const fab_json *object, const char *key); /* "" unless a string */
+double fab_real_of(const fab_json *object, const char *key);      /* NaN unless a number */
 /* Walk of an object: *cursor starts NULL; returns false at the end. */
 bool fab_json_next(const fab_json *object, void **cursor, const char **key,
                    const fab_json **value);

@@ -15,16 +15,7 @@
 extern "C" {
 #endif
 
-/* Levels from the head down: 0..6 C1-C7, 7..18 T1-T12, 19..24 L1-L6. */
-#define FAB_SPINE_LEVELS 25
 #define FAB_SPINE_MAX 32 /* vertebrae in one scan: more than a person has */
-/* "C1".."L6"; NULL outside 0..FAB_SPINE_LEVELS - 1. */
-const char *fab_spine_level_name(int level);
-/* The level of "T12" or "vertebrae_T12"; -1 if it is none. */
-int fab_spine_level_of(const char *name);
-/* "disc_T12_L1" for the disc below `upper`; `lower` -1: the sacrum (disc_L5_S1). False, and an
- * empty name, where there is no such disc (C1) or the levels are no neighbours. */
-bool fab_spine_disc_name(int upper, int lower, char name[FAB_MAX_NAME_BYTES]);
 
 /* What the values of a class map mean; 0: the map does not have it. Only body is needed. Several
  * values may be given for lungs, kidneys and hips (their left and right). */

@@ -1,4 +1,5 @@
-/* total.c - TotalSegmentator's 117 CT structures in its own order: value 1 is the first. */
+/* total.c - TotalSegmentator's 117 CT structures in its own order, value 1 is the first, and what a
+ * torso has besides. */
 #include <string.h>
 
 #include "fabrica/anatomy.h"
@@ -41,4 +42,33 @@ int fab_total_value(const char *name)
     for (int i = 0; i < FAB_TOTAL_STRUCTURES; i++)
         if (strcmp(names[i], name) == 0) return i + 1;
     return 0;
+}
+
+/* ---- what TotalSegmentator does not name ----------------------------------------------------- */
+
+static const char *const more[] = { /* from 118 on */
+    "vertebrae_L6", "coccyx", "disc_C7_T1", "disc_T1_T2", "disc_T2_T3", "disc_T3_T4",
+    "disc_T4_T5", "disc_T5_T6", "disc_T6_T7", "disc_T7_T8", "disc_T8_T9", "disc_T9_T10",
+    "disc_T10_T11", "disc_T11_T12", "disc_T12_L1", "disc_L1_L2", "disc_L2_L3", "disc_L3_L4",
+    "disc_L4_L5", "disc_L5_S1", "disc_L5_L6", "disc_L6_S1", "disc_L4_S1", "spinal_canal",
+    "cerebrospinal_fluid", "ligamentum_flavum", "pulmonary_artery", "rectum", "uterus",
+    "diaphragm", "skeletal_muscle", "torso_fat", "subcutaneous_fat", "skin", "metal_implant",
+    "quadratus_lumborum_left", "quadratus_lumborum_right", "rectus_abdominis_left",
+    "rectus_abdominis_right", "abdominal_oblique_left", "abdominal_oblique_right",
+    "pectoralis_major_left", "pectoralis_major_right",
+};
+enum { MORE = sizeof more / sizeof *more };
+_Static_assert(FAB_TOTAL_STRUCTURES + MORE == FAB_TORSO_STRUCTURES, "names of the torso");
+
+const char *fab_torso_name(int value)
+{
+    const int mine = value - FAB_TOTAL_STRUCTURES - 1;
+    return mine >= 0 && mine < MORE ? more[mine] : fab_total_name(value);
+}
+
+int fab_torso_value(const char *name)
+{
+    for (int i = 0; i < MORE; i++)
+        if (strcmp(more[i], name) == 0) return FAB_TOTAL_STRUCTURES + 1 + i;
+    return fab_total_value(name);
 }

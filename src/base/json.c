@@ -205,6 +205,18 @@ double fab_json_number(const fab_json *value)
     return json_number_value(value);
 }
 
+const char *fab_text_of(const fab_json *object, const char *key)
+{
+    const char *text = fab_json_text(fab_json_find(object, key));
+    return text ? text : "";
+}
+
+double fab_real_of(const fab_json *object, const char *key)
+{
+    const fab_json *value = fab_json_find(object, key);
+    return fab_json_is_number(value) ? fab_json_number(value) : NAN;
+}
+
 bool fab_json_next(const fab_json *object, void **cursor, const char **key,
                    const fab_json **value)
 {

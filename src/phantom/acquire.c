@@ -84,7 +84,7 @@ static void pixel_at(const work *w, int x, int y, double p[2])
 /* Sums of the metal's pixels to the left and to the right of its middle: x, y, count. */
 static bool metal_sides(const work *w, const uint8_t *label, double sum[2][3])
 {
-    int metal = fab_ph_label("metal_implant"), nx = w->image->grid.size[0];
+    int metal = fab_torso_value("metal_implant"), nx = w->image->grid.size[0];
     int ny = w->image->grid.size[1];
     double mid = 0, count = 0, p[2];
     for (int i = 0; i < nx * ny; i++)
@@ -150,7 +150,7 @@ static void ct_slice(const work *w, float *slice, const uint8_t *label, float *t
 /* Metal bends the field: no signal some millimetres around it, a bright rim of piled-up signal. */
 static void mr_metal(const work *w, float *slice, const uint8_t *label, float *tmp)
 {
-    int metal = fab_ph_label("metal_implant"), nx = w->image->grid.size[0];
+    int metal = fab_torso_value("metal_implant"), nx = w->image->grid.size[0];
     int ny = w->image->grid.size[1];
     size_t n = (size_t)nx * (size_t)ny;
     bool any = false;

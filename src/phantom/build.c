@@ -34,7 +34,7 @@ ph_shape *fab_ph_shape(ph_scene *s, const char *label, int frame, ph_tissue core
     if (!grow(s, (void **)&s->shapes, s->shape_count, &s->shape_max, sizeof *s->shapes))
         return &spare_shape;
     ph_shape *shape = &s->shapes[s->shape_count++];
-    *shape = (ph_shape){.label = label ? fab_ph_label(label) : 0, .frame = frame,
+    *shape = (ph_shape){.label = label ? fab_torso_value(label) : 0, .frame = frame,
                         .first = s->prim_count, .core = core, .wall = core, .gas_y = NAN,
                         .gain = 1};
     shape->seed = (uint32_t)shape->label * 256u + s->label_used[shape->label]++;

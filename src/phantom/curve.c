@@ -72,10 +72,10 @@ static void stack(ph_spine *sp, int lumbar, double scale)
         v->s_high = s;
         char label[32];
         snprintf(label, sizeof label, "vertebrae_%s", v->name);
-        v->label = fab_ph_label(label);
+        v->label = fab_torso_value(label);
         snprintf(v->disc_name, sizeof v->disc_name, "disc_%.4s_%.4s", v->name,
                  i ? sp->v[i - 1].name : "S1");
-        v->disc_label = fab_ph_label(v->disc_name);
+        v->disc_label = fab_torso_value(v->disc_name);
     }
     sp->length = s;
     sp->rows = (int)(s / 0.5) + 1;

@@ -79,7 +79,7 @@ static fab_status label_table(const ph_image *image, fab_label_set *set, fab_err
     int64_t n = fab_grid_voxels(&image->grid);
     for (int64_t i = 0; i < n; i++) seen[image->label[i]] = true;
     for (int v = 1; v < 256; v++)
-        if (seen[v]) FAB_TRY(fab_label_set_add(set, v, fab_ph_label_name(v), err));
+        if (seen[v]) FAB_TRY(fab_label_set_add(set, v, fab_torso_name(v), err));
     return FAB_OK;
 }
 

@@ -212,10 +212,6 @@ double fab_ph_spline(const double *x, const double *y, int count, int stride, do
 /* options.c */
 fab_status fab_ph_options_check(const fab_phantom_options *o, fab_error *err);
 
-/* labels.c */
-int fab_ph_label(const char *name); /* 0 if not in the phantom's table */
-const char *fab_ph_label_name(int value); /* NULL above the last */
-
 /* curve.c */
 fab_status fab_ph_spine_build(ph_scene *s, fab_error *err);
 ph_vec fab_ph_canonical(const ph_scene *s, ph_vec world);

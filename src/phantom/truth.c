@@ -46,7 +46,7 @@ static fab_status put_endplate(fab_json *o, const char *key, const ph_vertebra *
 /* Where the line from the spinous tip straight back leaves the skin. */
 static ph_vec skin_entry(const ph_scene *s, const ph_vertebra *v, ph_vec tip)
 {
-    int label = fab_ph_label("skin");
+    int label = fab_torso_value("skin");
     const ph_shape *skin = NULL;
     for (int i = 0; i < s->shape_count; i++)
         if (s->shapes[i].label == label) skin = &s->shapes[i];

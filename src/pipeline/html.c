@@ -48,6 +48,39 @@ void fab_html_element(fab_html *h, const char *tag, const char *text)
     fab_html_printf(h, "</%.*s>", (int)strcspn(tag, " "), tag);
 }
 
+void fab_html_begin(fab_html *h, const char *title, const char *notice,
+                    const char *const *styles, size_t count)
+{
+    fab_html_raw(h, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                    "img-src data:; style-src 'unsafe-inline'\">\n"
+                    "<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
+    fab_html_text(h, title);
+    fab_html_raw(h, "</title>\n<style>\n");
+    for (size_t i = 0; i < count; i++) fab_html_raw(h, styles[i]);
+    fab_html_raw(h, "</style></head>\n<body>\n<header><div class=\"in\">"
+                    "<svg width=\"26\" height=\"26\" viewBox=\"0 0 26 26\" aria-hidden=\"true\" "
+                    "fill=\"none\" stroke=\"var(--accent)\" stroke-width=\"2.4\" "
+                    "stroke-linejoin=\"round\">"
+                    "<path d=\"M13 2 23 7.5v11L13 24 3 18.500v-11Z\"/>"
+                    "<path d=\"M3 7.500 13 13l10-5.500M13 13v11\"/></svg>"
+                    "<b>Fabrica</b><span class=\"what\">");
+    fab_html_text(h, title);
+    fab_html_raw(h, "</span><span class=\"notice\">");
+    fab_html_text(h, notice);
+    fab_html_raw(h, "</span></div></header>\n<main>\n");
+}
+
+void fab_html_box(fab_html *h, const char *term, const char *text)
+{
+    if (!text[0]) return;
+    fab_html_raw(h, "<div class=\"fact\">");
+    fab_html_text(h, term);
+    fab_html_element(h, "b", text);
+    fab_html_raw(h, "</div>");
+}
+
 void fab_html_fact(fab_html *h, const char *term, const char *text)
 {
     if (!text || !text[0]) return;

@@ -98,12 +98,6 @@ fab_status fab_mesh_report_json(const fab_mesh *mesh, const fab_mesh_report *r, 
     return fab_put_real(o, "mean_mm", r->mean_mm, FIGURE_DECIMALS, err);
 }
 
-static double real_of(const fab_json *o, const char *key)
-{
-    const fab_json *v = fab_json_find(o, key);
-    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
-}
-
 fab_status fab_mesh_report_from_json(const fab_json *o, fab_mesh_report *r, fab_error *err)
 {
     fab_mesh_report m = {0};
@@ -118,12 +112,12 @@ fab_status fab_mesh_report_from_json(const fab_json *o, fab_mesh_report *r, fab_
     m.degenerate = degenerate;
     const fab_json *hits = fab_json_find(o, "self_intersections");
     m.self_intersections = fab_json_is_number(hits) ? (int64_t)fab_json_number(hits) : -1;
-    m.volume_ml = real_of(o, "volume_ml");
-    m.area_mm2 = real_of(o, "area_mm2");
-    m.mask_volume_ml = real_of(o, "mask_volume_ml");
-    m.volume_error_percent = real_of(o, "volume_error_percent");
-    m.hd95_mm = real_of(o, "hd95_mm");
-    m.mean_mm = real_of(o, "mean_mm");
+    m.volume_ml = fab_real_of(o, "volume_ml");
+    m.area_mm2 = fab_real_of(o, "area_mm2");
+    m.mask_volume_ml = fab_real_of(o, "mask_volume_ml");
+    m.volume_error_percent = fab_real_of(o, "volume_error_percent");
+    m.hd95_mm = fab_real_of(o, "hd95_mm");
+    m.mean_mm = fab_real_of(o, "mean_mm");
     *r = m;
     return FAB_OK;
 }

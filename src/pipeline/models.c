@@ -31,12 +31,6 @@ static fab_status put_structures(fab_json *row, const fab_json *card, fab_error 
     return FAB_OK;
 }
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 static fab_status add_problem(fab_json *row, const char *folder, const char *problem,
                               fab_error *err)
 {
@@ -59,12 +53,13 @@ static fab_status add_model(fab_json *list, const char *folder, fab_error *err)
         return add_problem(row, folder, why.message, err);
     if (fab_brainchop_is_folder(folder))
         return add_problem(row, folder, "brainchop's, not added yet: fabrica model add", err);
-    FAB_TRY(fab_put_text(row, "name", text_of(card, "name"), err));
-    FAB_TRY(fab_put_text(row, "version", text_of(card, "version"), err));
-    FAB_TRY(fab_put_text(row, "modality", text_of(card, "modality"), err));
-    FAB_TRY(fab_put_text(row, "license", text_of(card, "license"), err));
+    FAB_TRY(fab_put_text(row, "name", fab_text_of(card, "name"), err));
+    FAB_TRY(fab_put_text(row, "version", fab_text_of(card, "version"), err));
+    FAB_TRY(fab_put_text(row, "modality", fab_text_of(card, "modality"), err));
+    FAB_TRY(fab_put_text(row, "license", fab_text_of(card, "license"), err));
     FAB_TRY(fab_put_text(row, "folder", folder, err));
-    FAB_TRY(fab_put_text(row, "weights_sha256", text_of(fab_json_find(card, "weights"), "sha256"),
+    FAB_TRY(fab_put_text(row, "weights_sha256",
+                         fab_text_of(fab_json_find(card, "weights"), "sha256"),
                          err));
     FAB_TRY(put_structures(row, card, err));
     return fab_json_set(row, "card", fab_json_retain(card), err);
@@ -128,11 +123,11 @@ static int compare_versions(const char *a, const char *b)
 static bool fits(const fab_json *row, const char *name, const char *modality)
 {
     if (fab_json_find(row, "problem")) return false;
-    if (name) return strcmp(text_of(row, "name"), name) == 0;
-    const char *format = text_of(fab_json_find(row, "card"), "format");
+    if (name) return strcmp(fab_text_of(row, "name"), name) == 0;
+    const char *format = fab_text_of(fab_json_find(row, "card"), "format");
     if (strcmp(format, FAB_NETWORK_NNUNET) == 0 || strcmp(format, FAB_NETWORK_BRAINCHOP) == 0)
         return false; /* runs only when asked for */
-    return !modality[0] || strcmp(text_of(row, "modality"), modality) == 0;
+    return !modality[0] || strcmp(fab_text_of(row, "modality"), modality) == 0;
 }
 
 static fab_status none_fits(const fab_json *list, const char *const *folders, const char *name,
@@ -142,7 +137,8 @@ static fab_status none_fits(const fab_json *list, const char *const *folders, co
     for (size_t i = 0; i < fab_json_count(list); i++) {
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s (%s)", used ? ", " : "",
-                 text_of(fab_json_at(list, i), "name"), text_of(fab_json_at(list, i), "modality"));
+                 fab_text_of(fab_json_at(list, i), "name"),
+                 fab_text_of(fab_json_at(list, i), "modality"));
     }
     for (size_t i = 0; folders && folders[i]; i++) {
         size_t used = strlen(places);
@@ -170,13 +166,14 @@ fab_status fab_models_find(const char *const *folders, const char *name, const c
     for (size_t i = 0; i < fab_json_count(list); i++) {
         const fab_json *row = fab_json_at(list, i);
         if (!fits(row, name, modality)) continue;
-        if (!best || compare_versions(text_of(best, "version"), text_of(row, "version")) < 0)
+        if (!best ||
+            compare_versions(fab_text_of(best, "version"), fab_text_of(row, "version")) < 0)
             best = row;
     }
     if (!best && not_added)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is a network as brainchop publishes it: add it "
                  "first (fabrica model add %s)", name, name);
     if (!best) return none_fits(list, folders, name, modality, err);
-    snprintf(folder, capacity, "%s", text_of(best, "folder"));
+    snprintf(folder, capacity, "%s", fab_text_of(best, "folder"));
     return FAB_OK;
 }

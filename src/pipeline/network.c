@@ -23,12 +23,6 @@ fab_network *fab_network_free(fab_network *n)
     return fab_free(n);
 }
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 const fab_json *fab_network_card(const fab_network *n)
 {
     return n->model ? fab_model_card(n->model) : n->card;
@@ -36,17 +30,17 @@ const fab_json *fab_network_card(const fab_network *n)
 
 const char *fab_network_name(const fab_network *n)
 {
-    return text_of(fab_network_card(n), "name");
+    return fab_text_of(fab_network_card(n), "name");
 }
 
 const char *fab_network_version(const fab_network *n)
 {
-    return text_of(fab_network_card(n), "version");
+    return fab_text_of(fab_network_card(n), "version");
 }
 
 const char *fab_network_weights_sha256(const fab_network *n)
 {
-    return text_of(fab_json_find(fab_network_card(n), "weights"), "sha256");
+    return fab_text_of(fab_json_find(fab_network_card(n), "weights"), "sha256");
 }
 
 int fab_network_channels(const fab_network *n) { return n->channels; }
@@ -90,7 +84,7 @@ static fab_status check_hounsfield(const fab_network *n, const fab_study *study,
 fab_status fab_network_check(const fab_network *n, const fab_study *study, bool declared,
                              fab_error *err)
 {
-    const char *wants = text_of(fab_network_card(n), "modality");
+    const char *wants = fab_text_of(fab_network_card(n), "modality");
     if (declared && !study->modality[0] && strcmp(wants, "CT") == 0)
         return check_hounsfield(n, study, err);
     if (!wants[0] || !study->modality[0] || strcmp(wants, study->modality) == 0) return FAB_OK;
@@ -100,7 +94,7 @@ fab_status fab_network_check(const fab_network *n, const fab_study *study, bool 
 
 static bool is_format(const fab_json *card, const char *format)
 {
-    return strcmp(text_of(card, "format"), format) == 0;
+    return strcmp(fab_text_of(card, "format"), format) == 0;
 }
 
 static bool is_added(const fab_json *card)
@@ -110,7 +104,7 @@ static bool is_added(const fab_json *card)
 
 static bool is_totalseg(const fab_network *n)
 {
-    return strcmp(text_of(n->card, "resampling"), "totalsegmentator") == 0;
+    return strcmp(fab_text_of(n->card, "resampling"), "totalsegmentator") == 0;
 }
 
 /* Only nnU-Net's own may see more than one image. */
@@ -235,7 +229,7 @@ static fab_status load_totalseg(const fab_network *n, fab_totalseg_quality quali
     for (size_t i = 0; i < count; i++) {
         char path[FAB_MAX_PATH_BYTES];
         FAB_TRY(fab_network_part_folder(n->folder, n->card, i, path, sizeof path, err));
-        parts[i] = text_of(fab_json_at(rows, i), "folder");
+        parts[i] = fab_text_of(fab_json_at(rows, i), "folder");
     }
     return fab_totalseg_load(n->folder, parts, quality, out, err);
 }
@@ -278,7 +272,7 @@ fab_status fab_network_part_folder(const char *folder, const fab_json *card, siz
                                    char *out, size_t room, fab_error *err)
 {
     const fab_json *row = fab_json_at(fab_json_find(card, "parts"), part);
-    const char *below = text_of(row, "folder");
+    const char *below = fab_text_of(row, "folder");
     if (!stays_below(below))
         FAB_FAIL(err, FAB_ERR_FORMAT, "%s/model.json: parts[%zu].folder \"%.80s\" is no folder in "
                  "the package", folder, part, below);

@@ -78,10 +78,6 @@ fab_status fab_put_vector(fab_json *o, const char *key, const double *values, si
 /* Size, spacing, orientation and matrix of a grid. */
 fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_error *err);
 
-/* Of an object's key, wherever it may be missing: "" and NaN. */
-const char *fab_text_of(const fab_json *o, const char *key);
-double fab_real_of(const fab_json *o, const char *key);
-
 /* ---- findings (qa.c) -------------------------------------------------------------------- */
 
 /* One structure of a twin, in the order of the label set. */

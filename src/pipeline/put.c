@@ -97,15 +97,3 @@ fab_status fab_put_grid(fab_json *o, const char *key, const fab_grid *g, fab_err
     }
     return FAB_OK;
 }
-
-const char *fab_text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
-double fab_real_of(const fab_json *o, const char *key)
-{
-    const fab_json *v = fab_json_find(o, key);
-    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
-}

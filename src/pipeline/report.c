@@ -21,36 +21,6 @@ static bool true_of(const fab_json *o, const char *key)
 
 /* ---- head ------------------------------------------------------------------------------- */
 
-static void head(fab_html *h)
-{
-    fab_html_raw(h, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                    "img-src data:; style-src 'unsafe-inline'\">\n"
-                    "<meta name=\"referrer\" content=\"no-referrer\">\n"
-                    "<title>Digital twin report</title>\n<style>\n");
-    for (size_t i = 0; i < sizeof style_lines / sizeof *style_lines; i++)
-        fab_html_raw(h, style_lines[i]);
-    fab_html_raw(h, "</style></head>\n<body>\n<header><div class=\"in\">"
-                    "<svg width=\"26\" height=\"26\" viewBox=\"0 0 26 26\" aria-hidden=\"true\" "
-                    "fill=\"none\" stroke=\"var(--accent)\" stroke-width=\"2.4\" "
-                    "stroke-linejoin=\"round\">"
-                    "<path d=\"M13 2 23 7.5v11L13 24 3 18.500v-11Z\"/>"
-                    "<path d=\"M3 7.500 13 13l10-5.500M13 13v11\"/></svg>"
-                    "<b>Fabrica</b><span class=\"what\">Digital twin report</span>"
-                    "<span class=\"notice\">Not for diagnostic use</span></div></header>\n"
-                    "<main>\n");
-}
-
-static void fact(fab_html *h, const char *term, const char *text)
-{
-    if (!text[0]) return;
-    fab_html_raw(h, "<div class=\"fact\">");
-    fab_html_text(h, term);
-    fab_html_element(h, "b", text);
-    fab_html_raw(h, "</div>");
-}
-
 /* 20260131 as 2026-01-31; anything else as it is. */
 static const char *date_text(const char *dicom, char into[32])
 {
@@ -87,19 +57,19 @@ static void who(fab_html *h, const fab_json *m)
     fab_html_element(h, "small", fab_text_of(id, "study_description"));
     fab_html_text(h, name);
     fab_html_raw(h, "</h1>");
-    fact(h, "Patient ID", fab_text_of(id, "patient_id"));
-    fact(h, "Born", date_text(fab_text_of(id, "patient_birth_date"), date));
-    fact(h, "Sex", fab_text_of(id, "patient_sex"));
-    fact(h, "Study date", date_text(fab_text_of(id, "study_date"), date));
+    fab_html_box(h, "Patient ID", fab_text_of(id, "patient_id"));
+    fab_html_box(h, "Born", date_text(fab_text_of(id, "patient_birth_date"), date));
+    fab_html_box(h, "Sex", fab_text_of(id, "patient_sex"));
+    fab_html_box(h, "Study date", date_text(fab_text_of(id, "study_date"), date));
     snprintf(text, sizeof text, "%.16s %.80s", fab_text_of(in, "modality"),
              fab_text_of(id, "series_description"));
-    fact(h, "Series", text);
+    fab_html_box(h, "Series", text);
     snprintf(text, sizeof text,
              "%.0f \xc3\x97 %.0f \xc3\x97 %.0f of %.3g \xc3\x97 %.3g \xc3\x97 %.3g mm",
              fab_json_number(fab_json_at(size, 0)), fab_json_number(fab_json_at(size, 1)),
              fab_json_number(fab_json_at(size, 2)), fab_json_number(fab_json_at(mm, 0)),
              fab_json_number(fab_json_at(mm, 1)), fab_json_number(fab_json_at(mm, 2)));
-    fact(h, "Voxels", text);
+    fab_html_box(h, "Voxels", text);
     fab_html_raw(h, "</div>\n");
 }
 
@@ -429,7 +399,8 @@ fab_status fab_report_write(const fab_twin *t, const fab_pictures *p, const char
 {
     fab_html h = {.err = err};
     const fab_json *m = t->manifest;
-    head(&h);
+    fab_html_begin(&h, "Digital twin report", "Not for diagnostic use", style_lines,
+                   sizeof style_lines / sizeof *style_lines);
     who(&h, m);
     fab_page_banner(&h, m);
     pictures(&h, p);

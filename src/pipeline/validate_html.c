@@ -13,18 +13,6 @@ static const char *const style_lines[] = {
 #include "dossier_css.inc"
 };
 
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
-static double real_of(const fab_json *o, const char *key)
-{
-    const fab_json *v = fab_json_find(o, key);
-    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
-}
-
 static bool true_of(const fab_json *o, const char *key)
 {
     return fab_json_is_true(fab_json_find(o, key));
@@ -32,34 +20,10 @@ static bool true_of(const fab_json *o, const char *key)
 
 static bool is(const fab_json *o, const char *key, const char *text)
 {
-    return strcmp(text_of(o, key), text) == 0;
+    return strcmp(fab_text_of(o, key), text) == 0;
 }
 
 /* ---- head --------------------------------------------------------------------------------- */
-
-static void head(fab_html *h)
-{
-    fab_html_raw(h, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                    "img-src data:; style-src 'unsafe-inline'\">\n"
-                    "<meta name=\"referrer\" content=\"no-referrer\">\n"
-                    "<title>Validation dossier</title>\n<style>\n");
-    for (size_t i = 0; i < sizeof style_lines / sizeof *style_lines; i++)
-        fab_html_raw(h, style_lines[i]);
-    fab_html_raw(h, "</style></head>\n<body>\n<header><div class=\"in\"><b>Fabrica</b>"
-                    "<span class=\"what\">Validation dossier</span>"
-                    "<span class=\"notice\">Not for diagnosis</span></div></header>\n<main>\n");
-}
-
-static void fact(fab_html *h, const char *term, const char *text)
-{
-    if (!text[0]) return;
-    fab_html_raw(h, "<div class=\"fact\">");
-    fab_html_text(h, term);
-    fab_html_element(h, "b", text);
-    fab_html_raw(h, "</div>");
-}
 
 static void who(fab_html *h, const fab_json *d)
 {
@@ -67,22 +31,22 @@ static void who(fab_html *h, const fab_json *d)
     char text[120];
     fab_html_raw(h, "<div class=\"who\"><h1><small>Agreement with the labels of a data set"
                     "</small>");
-    fab_html_text(h, text_of(model, "name")[0] ? text_of(model, "name") : text_of(model, "source"));
+    fab_html_text(h, fab_text_of(model, fab_text_of(model, "name")[0] ? "name" : "source"));
     fab_html_raw(h, " ");
-    fab_html_text(h, text_of(model, "version"));
+    fab_html_text(h, fab_text_of(model, "version"));
     fab_html_raw(h, " on ");
-    fab_html_text(h, text_of(data, "name"));
+    fab_html_text(h, fab_text_of(data, "name"));
     fab_html_raw(h, "</h1>");
-    fact(h, "Layout", text_of(data, "layout"));
-    fact(h, "Licence of the data", text_of(data, "license"));
+    fab_html_box(h, "Layout", fab_text_of(data, "layout"));
+    fab_html_box(h, "Licence of the data", fab_text_of(data, "license"));
     snprintf(text, sizeof text, "%g mm",
-             real_of(fab_json_find(d, "settings"), "nsd_tolerance_mm"));
-    fact(h, "Tolerance of NSD", text);
+             fab_real_of(fab_json_find(d, "settings"), "nsd_tolerance_mm"));
+    fab_html_box(h, "Tolerance of NSD", text);
     fab_html_raw(h, "<!-- run -->");
-    snprintf(text, sizeof text, "%.10s", text_of(fab_json_find(d, "run"), "finished"));
-    fact(h, "Date", text);
+    snprintf(text, sizeof text, "%.10s", fab_text_of(fab_json_find(d, "run"), "finished"));
+    fab_html_box(h, "Date", text);
     fab_html_raw(h, "<!-- /run --></div>\n<div class=\"warnbox\"><b>");
-    fab_html_text(h, text_of(d, "notice"));
+    fab_html_text(h, fab_text_of(d, "notice"));
     fab_html_raw(h, "</b> What is measured here is agreement with the labels given, on these cases "
                     "and no others.</div>\n");
 }
@@ -109,27 +73,27 @@ static void cards(fab_html *h, const fab_json *d)
     const fab_json *worst = fab_json_at(fab_json_find(d, "worst"), 0);
     const fab_json *levels = fab_json_find(d, "levels");
     size_t tested = 0;
-    double missed = 0, failed = real_of(t, "failed");
+    double missed = 0, failed = fab_real_of(t, "failed");
     char text[300];
     for (size_t i = 0; i < fab_json_count(rows); i++) {
-        tested += real_of(fab_json_at(rows, i), "evaluated") > 0;
-        missed += real_of(fab_json_at(rows, i), "missed");
+        tested += fab_real_of(fab_json_at(rows, i), "evaluated") > 0;
+        missed += fab_real_of(fab_json_at(rows, i), "missed");
     }
     fab_html_raw(h, "<div class=\"cards\">\n");
     snprintf(text, sizeof text, "cases evaluated; %.0f failed, %.0f without truth", failed,
-             real_of(t, "without_truth"));
-    card(h, failed > 0 ? "warn" : "", text, "%.0f of %.0f", real_of(t, "evaluated"),
-         real_of(t, "cases"));
+             fab_real_of(t, "without_truth"));
+    card(h, failed > 0 ? "warn" : "", text, "%.0f of %.0f", fab_real_of(t, "evaluated"),
+         fab_real_of(t, "cases"));
     card(h, "", "structures with a truth", "%zu of %zu", tested, fab_json_count(rows));
-    snprintf(text, sizeof text, "lowest Dice: %.60s, %.60s", text_of(worst, "name"),
-             text_of(worst, "case"));
-    if (worst) card(h, "warn", text, "%.3f", real_of(worst, "dice"));
+    snprintf(text, sizeof text, "lowest Dice: %.60s, %.60s", fab_text_of(worst, "name"),
+             fab_text_of(worst, "case"));
+    if (worst) card(h, "warn", text, "%.3f", fab_real_of(worst, "dice"));
     else card(h, "", "lowest Dice", "-");
     card(h, missed > 0 ? "warn" : "good", "missed altogether / found where there is none",
-         "%.0f / %.0f", missed, real_of(t, "false_positives"));
+         "%.0f / %.0f", missed, fab_real_of(t, "false_positives"));
     if (levels)
-        card(h, "", "vertebrae with the right name", "%.0f of %.0f", real_of(levels, "right"),
-             real_of(levels, "vertebrae"));
+        card(h, "", "vertebrae with the right name", "%.0f of %.0f", fab_real_of(levels, "right"),
+             fab_real_of(levels, "vertebrae"));
     else card(h, "", "names of vertebrae", "not tested");
     fab_html_raw(h, "</div>\n");
 }
@@ -146,21 +110,22 @@ static void number_cell(fab_html *h, double value, int decimals)
 static void distribution_cells(fab_html *h, const fab_json *row, const char *key, int decimals)
 {
     const fab_json *d = fab_json_find(row, key);
-    double median = real_of(d, "median");
+    double median = fab_real_of(d, "median");
     if (isnan(median)) {
         fab_html_raw(h, "<td class=\"n soft\">&ndash;</td><td></td>");
         return;
     }
     fab_html_printf(h, "<td class=\"n\">%.*f", decimals, median);
-    if (real_of(d, "cases") > 1)
+    if (fab_real_of(d, "cases") > 1)
         fab_html_printf(h, " <span class=\"soft\">(%.*f%s%.*f)</span>", decimals,
-                        real_of(d, "q1"), real_of(d, "q1") < 0 ? " to " : "&ndash;", decimals,
-                        real_of(d, "q3"));
+                        fab_real_of(d, "q1"),
+                        fab_real_of(d, "q1") < 0 ? " to " : "&ndash;", decimals,
+                        fab_real_of(d, "q3"));
     fab_html_printf(h, "</td><td class=\"case\"><b class=\"bad\">%.*f</b> <span title=\"",
-                    decimals, real_of(d, "worst"));
-    fab_html_text(h, text_of(d, "worst_case"));
+                    decimals, fab_real_of(d, "worst"));
+    fab_html_text(h, fab_text_of(d, "worst_case"));
     fab_html_raw(h, "\">");
-    fab_html_text(h, text_of(d, "worst_case"));
+    fab_html_text(h, fab_text_of(d, "worst_case"));
     fab_html_raw(h, "</span></td>");
 }
 
@@ -173,19 +138,19 @@ enum { TABLE_COLUMNS = 4 };
 
 static void structure_row(fab_html *h, const fab_json *row, const column *columns, bool overlap)
 {
-    double cut = real_of(row, "cut_by_edge"), wrong = real_of(row, "false_positives");
-    if (!(real_of(row, "evaluated") > 0) && !(overlap && wrong > 0)) return;
+    double cut = fab_real_of(row, "cut_by_edge"), wrong = fab_real_of(row, "false_positives");
+    if (!(fab_real_of(row, "evaluated") > 0) && !(overlap && wrong > 0)) return;
     fab_html_raw(h, "<tr>");
-    fab_html_element(h, "td", text_of(row, "display"));
-    fab_html_printf(h, "<td class=\"n\">%.0f", real_of(row, "evaluated"));
+    fab_html_element(h, "td", fab_text_of(row, "display"));
+    fab_html_printf(h, "<td class=\"n\">%.0f", fab_real_of(row, "evaluated"));
     if (cut > 0) fab_html_printf(h, " <span class=\"soft\">(%.0f cut)</span>", cut);
     fab_html_raw(h, "</td>");
-    if (overlap) fab_html_printf(h, "<td class=\"n\">%.0f</td>", real_of(row, "missed"));
+    if (overlap) fab_html_printf(h, "<td class=\"n\">%.0f</td>", fab_real_of(row, "missed"));
     for (int i = 0; i < TABLE_COLUMNS && columns[i].key; i++)
         distribution_cells(h, row, columns[i].key, columns[i].decimals);
     if (overlap && wrong > 0)
         fab_html_printf(h, "<td class=\"n\"><b class=\"bad\">%.0f</b> &middot; %.1f ml</td>", wrong,
-                        real_of(row, "false_positive_ml"));
+                        fab_real_of(row, "false_positive_ml"));
     else if (overlap) fab_html_raw(h, "<td class=\"n soft\">0</td>");
     fab_html_raw(h, "</tr>\n");
 }
@@ -209,7 +174,7 @@ static void structures(fab_html *h, const fab_json *d)
     const fab_json *rows = fab_json_find(d, "structures");
     char nsd[32];
     snprintf(nsd, sizeof nsd, "NSD %g mm",
-             real_of(fab_json_find(d, "settings"), "nsd_tolerance_mm"));
+             fab_real_of(fab_json_find(d, "settings"), "nsd_tolerance_mm"));
     const column overlap[TABLE_COLUMNS] = {
         {"dice", "Dice", 3}, {"nsd", nsd, 3}, {"nsd_voxel", "NSD 1 voxel", 3}};
     const column distance[TABLE_COLUMNS] = {
@@ -236,23 +201,23 @@ static void structures(fab_html *h, const fab_json *d)
 static void shot(fab_html *h, const fab_validation *v, const fab_json *row)
 {
     char alt[300];
-    size_t picture = (size_t)real_of(row, "picture");
+    size_t picture = (size_t)fab_real_of(row, "picture");
     const fab_json *at = fab_json_find(row, "shown_at_mm");
     fab_html_raw(h, "<div class=\"shot\"><p><b>");
-    fab_html_text(h, text_of(row, "name"));
+    fab_html_text(h, fab_text_of(row, "name"));
     fab_html_raw(h, "</b>");
-    fab_html_text(h, text_of(row, "case"));
-    fab_html_printf(h, " &middot; Dice %.3f", real_of(row, "dice"));
-    if (!isnan(real_of(row, "hd95_mm")))
+    fab_html_text(h, fab_text_of(row, "case"));
+    fab_html_printf(h, " &middot; Dice %.3f", fab_real_of(row, "dice"));
+    if (!isnan(fab_real_of(row, "hd95_mm")))
         fab_html_printf(h, " &middot; HD95 %.1f mm &middot; volume %+.1f %%",
-                        real_of(row, "hd95_mm"), real_of(row, "volume_difference_percent"));
+                        fab_real_of(row, "hd95_mm"), fab_real_of(row, "volume_difference_percent"));
     else fab_html_raw(h, " &middot; missed");
     fab_html_printf(h, " &middot; through L %.0f, P %.0f, S %.0f mm<span class=\"key t\"></span>"
                        "truth<span class=\"key p\"></span>prediction</p><figure>",
                     fab_json_number(fab_json_at(at, 0)), fab_json_number(fab_json_at(at, 1)),
                     fab_json_number(fab_json_at(at, 2)));
-    snprintf(alt, sizeof alt, "%.90s in %.120s: axial, coronal, sagittal", text_of(row, "name"),
-             text_of(row, "case"));
+    snprintf(alt, sizeof alt, "%.90s in %.120s: axial, coronal, sagittal", fab_text_of(row, "name"),
+             fab_text_of(row, "case"));
     if (picture < v->picture_count) fab_html_image(h, &v->pictures[picture].image, alt);
     fab_html_raw(h, "</figure></div>\n");
 }
@@ -280,17 +245,17 @@ static void pictures(fab_html *h, const fab_validation *v, const fab_json *d)
 static void level_row(fab_html *h, const fab_json *c)
 {
     const fab_json *l = fab_json_find(c, "levels");
-    double shift = real_of(l, "shift");
+    double shift = fab_real_of(l, "shift");
     if (!l) return;
     fab_html_raw(h, "<tr>");
-    fab_html_element(h, "td", text_of(c, "name"));
+    fab_html_element(h, "td", fab_text_of(c, "name"));
     fab_html_printf(h, "<td class=\"n\">%.0f of %.0f</td><td class=\"n\">%+.0f</td>"
                        "<td class=\"n\">%.0f</td><td class=\"n\">%.0f</td>"
                        "<td class=\"n\">%.0f</td>",
-                    real_of(l, "right"), real_of(l, "vertebrae"), shift,
-                    real_of(l, "right_with_shift"), real_of(l, "missed"),
-                    real_of(l, "identified"));
-    number_cell(h, real_of(l, "localisation_mm"), 1);
+                    fab_real_of(l, "right"), fab_real_of(l, "vertebrae"), shift,
+                    fab_real_of(l, "right_with_shift"), fab_real_of(l, "missed"),
+                    fab_real_of(l, "identified"));
+    number_cell(h, fab_real_of(l, "localisation_mm"), 1);
     fab_html_raw(h, "</tr>\n");
 }
 
@@ -303,8 +268,9 @@ static void levels(fab_html *h, const fab_json *d)
                        "<th>Case</th><th class=\"n\">Right</th><th class=\"n\">Common shift</th>"
                        "<th class=\"n\">Right but for it</th><th class=\"n\">Not found</th>"
                        "<th class=\"n\">Identified</th><th class=\"n\">Localisation mm</th></tr>"
-                       "</thead><tbody>\n", real_of(all, "right"), real_of(all, "vertebrae"),
-                    100 * real_of(all, "identification_rate"));
+                       "</thead><tbody>\n", fab_real_of(all, "right"),
+                    fab_real_of(all, "vertebrae"),
+                    100 * fab_real_of(all, "identification_rate"));
     for (size_t i = 0; i < fab_json_count(cases); i++) level_row(h, fab_json_at(cases, i));
     fab_html_raw(h, "</tbody></table></div>\n<p class=\"soft\">Right: most of the vertebra bears "
                     "its name. Common shift: the number of levels by which names fit best in the "
@@ -326,18 +292,18 @@ static void case_row(fab_html *h, const fab_json *row)
                  {"volume_difference_percent", 1}, {"confidence", 2}};
     if (is(row, "state", "absent")) return;
     fab_html_raw(h, "<tr>");
-    fab_html_element(h, "td", text_of(row, "name"));
+    fab_html_element(h, "td", fab_text_of(row, "name"));
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
-        number_cell(h, real_of(row, cells[i].key), cells[i].decimals);
+        number_cell(h, fab_real_of(row, cells[i].key), cells[i].decimals);
     fab_html_raw(h, "<td>");
     if (is(row, "state", "false-positive"))
         fab_html_raw(h, "<span class=\"chip warning\">false positive</span> ");
     if (is(row, "state", "not-evaluated"))
         fab_html_raw(h, "<span class=\"chip info\">not evaluated</span> ");
-    if (is(row, "state", "evaluated") && real_of(row, "predicted_voxels") == 0)
+    if (is(row, "state", "evaluated") && fab_real_of(row, "predicted_voxels") == 0)
         fab_html_raw(h, "<span class=\"chip warning\">missed</span> ");
     if (true_of(row, "cut_by_edge")) fab_html_raw(h, "<span class=\"chip info\">cut</span> ");
-    fab_html_text(h, text_of(row, "remark"));
+    fab_html_text(h, fab_text_of(row, "remark"));
     fab_html_raw(h, "</td></tr>\n");
 }
 
@@ -345,12 +311,12 @@ static void one_case(fab_html *h, const fab_json *c)
 {
     const fab_json *rows = fab_json_find(c, "structures");
     fab_html_raw(h, "<details class=\"panel\"><summary>");
-    fab_html_text(h, text_of(c, "name"));
+    fab_html_text(h, fab_text_of(c, "name"));
     fab_html_raw(h, "<small>");
     if (is(c, "status", "ok")) fab_html_printf(h, "%zu structures", fab_json_count(rows));
     else fab_html_text(h, is(c, "status", "failed") ? "failed" : "no truth");
     fab_html_raw(h, "</small></summary>");
-    if (text_of(c, "error")[0]) fab_html_element(h, "p class=\"pad\"", text_of(c, "error"));
+    if (fab_text_of(c, "error")[0]) fab_html_element(h, "p class=\"pad\"", fab_text_of(c, "error"));
     if (fab_json_count(rows)) {
         fab_html_raw(h, "<table class=\"dense\"><thead><tr><th>Structure</th><th class=\"n\">Dice"
                         "</th><th class=\"n\">NSD</th><th class=\"n\">NSD 1 voxel</th>"
@@ -369,7 +335,7 @@ static void one_case(fab_html *h, const fab_json *c)
 static void confidence(fab_html *h, const fab_json *d)
 {
     const fab_json *c = fab_json_find(d, "confidence");
-    double pairs = real_of(c, "pairs");
+    double pairs = fab_real_of(c, "pairs");
     fab_html_printf(h, "<div><h2>Confidence and Dice<small>%.0f structures found</small></h2>"
                        "<div class=\"panel pad\">", pairs);
     if (pairs > 0) {
@@ -386,7 +352,7 @@ static void confidence(fab_html *h, const fab_json *d)
 
 static const char *reason_of(const fab_json *row)
 {
-    return text_of(row, "reason");
+    return fab_text_of(row, "reason");
 }
 
 /* One line a reason, with all that have it. */
@@ -407,7 +373,7 @@ static void reasons(fab_html *h, const char *title, const fab_json *list)
         for (size_t j = i; j < fab_json_count(list); j++) {
             if (strcmp(reason_of(fab_json_at(list, j)), reason) != 0) continue;
             fab_html_raw(h, j > i ? ", " : "");
-            fab_html_text(h, text_of(fab_json_at(list, j), "name"));
+            fab_html_text(h, fab_text_of(fab_json_at(list, j), "name"));
         }
         fab_html_raw(h, "</li>");
     }
@@ -447,20 +413,21 @@ static void data_row(fab_html *h, const fab_json *c)
     const fab_json *truth = fab_json_find(data, "truth"), *s = fab_json_find(data, "scanner");
     if (!data) return;
     fab_html_raw(h, "<tr>");
-    fab_html_element(h, "td", text_of(c, "name"));
-    fab_html_element(h, "td", text_of(data, "modality"));
+    fab_html_element(h, "td", fab_text_of(c, "name"));
+    fab_html_element(h, "td", fab_text_of(data, "modality"));
     fab_html_printf(h, "<td class=\"n\">%.0f &times; %.0f &times; %.0f</td><td class=\"n\">%.3g "
                        "&times; %.3g &times; %.3g</td><td>",
                     fab_json_number(fab_json_at(size, 0)), fab_json_number(fab_json_at(size, 1)),
                     fab_json_number(fab_json_at(size, 2)), fab_json_number(fab_json_at(mm, 0)),
                     fab_json_number(fab_json_at(mm, 1)), fab_json_number(fab_json_at(mm, 2)));
-    fab_html_text(h, text_of(grid, "orientation"));
+    fab_html_text(h, fab_text_of(grid, "orientation"));
     fab_html_raw(h, "</td><td>");
-    fab_html_text(h, text_of(s, "manufacturer"));
-    fab_html_raw(h, text_of(s, "kernel")[0] ? ", kernel " : "");
-    fab_html_text(h, text_of(s, "kernel"));
+    fab_html_text(h, fab_text_of(s, "manufacturer"));
+    fab_html_raw(h, fab_text_of(s, "kernel")[0] ? ", kernel " : "");
+    fab_html_text(h, fab_text_of(s, "kernel"));
     fab_html_printf(h, "</td><td class=\"hash\">%.16s&hellip;</td><td class=\"hash\">%.16s&hellip;",
-                    text_of(data, "image_sha256"), text_of(fab_json_at(truth, 0), "sha256"));
+                    fab_text_of(data, "image_sha256"),
+                    fab_text_of(fab_json_at(truth, 0), "sha256"));
     if (fab_json_count(truth) > 1)
         fab_html_printf(h, " and %zu more", fab_json_count(truth) - 1);
     fab_html_raw(h, "</td></tr>\n");
@@ -470,11 +437,11 @@ static void data_card(fab_html *h, const fab_json *d)
 {
     const fab_json *data = fab_json_find(d, "dataset"), *cases = fab_json_find(d, "cases");
     fab_html_raw(h, "<h2>Data card</h2><div class=\"panel\"><dl class=\"pad\">");
-    fab_html_fact(h, "Name", text_of(data, "name"));
-    fab_html_fact(h, "Layout", text_of(data, "layout"));
-    fab_html_fact(h, "Licence", text_of(data, "license")[0] ? text_of(data, "license")
+    fab_html_fact(h, "Name", fab_text_of(data, "name"));
+    fab_html_fact(h, "Layout", fab_text_of(data, "layout"));
+    fab_html_fact(h, "Licence", fab_text_of(data, "license")[0] ? fab_text_of(data, "license")
                                                             : "not told by the data set");
-    fab_html_fact(h, "Notes", text_of(data, "notes"));
+    fab_html_fact(h, "Notes", fab_text_of(data, "notes"));
     fab_html_raw(h, "</dl><table class=\"dense\"><thead><tr><th>Case</th><th>Modality</th>"
                     "<th class=\"n\">Voxels</th><th class=\"n\">Spacing mm</th><th>Axes</th>"
                     "<th>Scanner</th><th>Image SHA-256</th><th>Truth SHA-256</th></tr></thead>"
@@ -491,27 +458,28 @@ static void model_card(fab_html *h, const fab_json *d)
     const fab_json *sources = fab_json_find(training, "sources");
     char name[200];
     fab_html_raw(h, "<div><h2>Model card</h2><div class=\"panel pad\"><dl>");
-    snprintf(name, sizeof name, "%.90s %.90s", text_of(m, "name"), text_of(m, "version"));
-    fab_html_fact(h, "Predictions", text_of(m, "source"));
-    if (text_of(m, "name")[0]) fab_html_fact(h, "Model", name);
-    fab_html_fact(h, "Modality", text_of(m, "modality"));
-    fab_html_fact(h, "Licence", text_of(m, "license"));
-    fab_html_fact(h, "Architecture", text_of(fab_json_find(card, "architecture"), "type"));
-    fab_html_fact(h, "Trained with", text_of(training, "program"));
+    snprintf(name, sizeof name, "%.90s %.90s", fab_text_of(m, "name"), fab_text_of(m, "version"));
+    fab_html_fact(h, "Predictions", fab_text_of(m, "source"));
+    if (fab_text_of(m, "name")[0]) fab_html_fact(h, "Model", name);
+    fab_html_fact(h, "Modality", fab_text_of(m, "modality"));
+    fab_html_fact(h, "Licence", fab_text_of(m, "license"));
+    fab_html_fact(h, "Architecture", fab_text_of(fab_json_find(card, "architecture"), "type"));
+    fab_html_fact(h, "Trained with", fab_text_of(training, "program"));
     fab_html_raw(h, "</dl>");
     if (fab_json_count(sources)) {
         fab_html_raw(h, "<p>Trained on:</p><ul>");
         for (size_t i = 0; i < fab_json_count(sources); i++) {
             fab_html_raw(h, "<li>");
-            fab_html_text(h, text_of(fab_json_at(sources, i), "what"));
+            fab_html_text(h, fab_text_of(fab_json_at(sources, i), "what"));
             fab_html_raw(h, " (");
-            fab_html_text(h, text_of(fab_json_at(sources, i), "license"));
+            fab_html_text(h, fab_text_of(fab_json_at(sources, i), "license"));
             fab_html_raw(h, ")</li>");
         }
         fab_html_raw(h, "</ul>");
     }
     fab_html_raw(h, "<p class=\"soft\">Weights, SHA-256:</p><p class=\"hash\">");
-    fab_html_text(h, text_of(m, "weights_sha256")[0] ? text_of(m, "weights_sha256") : "none");
+    const char *weights = fab_text_of(m, "weights_sha256");
+    fab_html_text(h, weights[0] ? weights : "none");
     fab_html_raw(h, "</p></div></div>\n");
 }
 
@@ -522,27 +490,27 @@ static void software(fab_html *h, const fab_json *d)
     double cpu = 0, most = 0, peak = 0;
     char text[160];
     for (size_t i = 0; i < fab_json_count(cases); i++) {
-        double one = real_of(fab_json_at(cases, i), "cpu_s");
+        double one = fab_real_of(fab_json_at(cases, i), "cpu_s");
         cpu += one;
         most = fmax(most, one);
-        peak = fmax(peak, real_of(fab_json_at(cases, i), "peak_rss_bytes"));
+        peak = fmax(peak, fab_real_of(fab_json_at(cases, i), "peak_rss_bytes"));
     }
     fab_html_raw(h, "<div><h2>Software</h2><div class=\"panel pad\"><dl>");
-    snprintf(text, sizeof text, "fabrica %.60s", text_of(s, "version"));
+    snprintf(text, sizeof text, "fabrica %.60s", fab_text_of(s, "version"));
     fab_html_fact(h, "Program", text);
-    fab_html_fact(h, "Commit", text_of(s, "commit"));
-    fab_html_fact(h, "Instruction set", text_of(s, "kernels"));
-    fab_html_fact(h, "Arithmetic", text_of(s, "precision"));
+    fab_html_fact(h, "Commit", fab_text_of(s, "commit"));
+    fab_html_fact(h, "Instruction set", fab_text_of(s, "kernels"));
+    fab_html_fact(h, "Arithmetic", fab_text_of(s, "precision"));
     fab_html_raw(h, "\n<!-- run -->");
-    fab_html_fact(h, "Finished", text_of(run, "finished"));
-    snprintf(text, sizeof text, "%.0f", real_of(run, "threads"));
+    fab_html_fact(h, "Finished", fab_text_of(run, "finished"));
+    snprintf(text, sizeof text, "%.0f", fab_real_of(run, "threads"));
     fab_html_fact(h, "Threads", text);
     snprintf(text, sizeof text, "%.*f s of CPU, at most %.*f s a case; at most %.0f MB", cpu < 100,
              cpu, most < 100, most, peak / 1e6);
     if (fab_json_count(cases)) fab_html_fact(h, "Segmenting", text);
     fab_html_raw(h, "<!-- /run -->\n</dl><p class=\"soft\">Program, SHA-256:</p>"
                     "<p class=\"hash\">");
-    fab_html_text(h, text_of(s, "binary_sha256"));
+    fab_html_text(h, fab_text_of(s, "binary_sha256"));
     fab_html_raw(h, "</p></div></div>\n");
 }
 
@@ -550,7 +518,8 @@ fab_status fab_val_page(const fab_validation *v, const char *path, fab_error *er
 {
     fab_html h = {.err = err};
     const fab_json *d = v->dossier, *cases = fab_json_find(d, "cases");
-    head(&h);
+    fab_html_begin(&h, "Validation dossier", "Not for diagnosis", style_lines,
+                   sizeof style_lines / sizeof *style_lines);
     who(&h, d);
     cards(&h, d);
     structures(&h, d);
@@ -568,7 +537,7 @@ fab_status fab_val_page(const fab_validation *v, const char *path, fab_error *er
     fab_html_raw(&h, "</div>\n<footer>Made by ");
     fab_html_text(&h, FAB_GENERATOR);
     fab_html_raw(&h, " from dossier.json. ");
-    fab_html_text(&h, text_of(d, "notice"));
+    fab_html_text(&h, fab_text_of(d, "notice"));
     fab_html_raw(&h, "</footer>\n</main></body></html>\n");
     if (h.status == FAB_OK) h.status = fab_file_write_atomic(path, h.buf.data, h.buf.size, err);
     fab_buf_free(&h.buf);

@@ -6,18 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static double real_of(const fab_json *o, const char *key)
-{
-    const fab_json *v = fab_json_find(o, key);
-    return fab_json_is_number(v) ? fab_json_number(v) : NAN;
-}
-
-static const char *text_of(const fab_json *o, const char *key)
-{
-    const char *text = fab_json_text(fab_json_find(o, key));
-    return text ? text : "";
-}
-
 /* ---- Dice of every case ------------------------------------------------------------------- */
 
 enum { STRIP_LEFT = 210, STRIP_WIDTH = 760, STRIP_ROW = 22, STRIP_RIGHT = 230, STRIP_TOP = 26 };
@@ -40,11 +28,11 @@ static void strip_dots(fab_html *h, const fab_json *cases, const char *name, dou
         const fab_json *rows = fab_json_find(fab_json_at(cases, c), "structures");
         for (size_t i = 0; i < fab_json_count(rows); i++) {
             const fab_json *row = fab_json_at(rows, i);
-            double dice = real_of(row, "dice");
-            if (isnan(dice) || strcmp(text_of(row, "name"), name) != 0) continue;
+            double dice = fab_real_of(row, "dice");
+            if (isnan(dice) || strcmp(fab_text_of(row, "name"), name) != 0) continue;
             fab_html_printf(h, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>",
                             strip_x(dice), y);
-            fab_html_text(h, text_of(fab_json_at(cases, c), "name"));
+            fab_html_text(h, fab_text_of(fab_json_at(cases, c), "name"));
             fab_html_printf(h, ": %.3f</title></circle>", dice);
         }
     }
@@ -53,20 +41,20 @@ static void strip_dots(fab_html *h, const fab_json *cases, const char *name, dou
 static void strip(fab_html *h, const fab_json *cases, const fab_json *s, double y)
 {
     const fab_json *d = fab_json_find(s, "dice");
-    double q1 = strip_x(real_of(d, "q1")), q3 = strip_x(real_of(d, "q3"));
-    double median = strip_x(real_of(d, "median")), worst = strip_x(real_of(d, "worst"));
+    double q1 = strip_x(fab_real_of(d, "q1")), q3 = strip_x(fab_real_of(d, "q3"));
+    double median = strip_x(fab_real_of(d, "median")), worst = strip_x(fab_real_of(d, "worst"));
     fab_html_printf(h, "<text class=\"name\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
                     STRIP_LEFT - 12, y + 4);
-    fab_html_text(h, text_of(s, "display"));
+    fab_html_text(h, fab_text_of(s, "display"));
     fab_html_printf(h, "</text><line class=\"iqr\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" "
                        "y2=\"%.1f\"/>", q1, q3, y, y);
-    strip_dots(h, cases, text_of(s, "name"), y);
+    strip_dots(h, cases, fab_text_of(s, "name"), y);
     fab_html_printf(h, "<line class=\"median\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>"
                        "<circle class=\"worst\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>"
                        "<text x=\"%d\" y=\"%.1f\">%.2f ", median, median, y - 8, y + 8, worst, y,
-                    STRIP_LEFT + STRIP_WIDTH + 16, y + 4, real_of(d, "worst"));
+                    STRIP_LEFT + STRIP_WIDTH + 16, y + 4, fab_real_of(d, "worst"));
     char name[32];
-    snprintf(name, sizeof name, "%.28s", text_of(d, "worst_case"));
+    snprintf(name, sizeof name, "%.28s", fab_text_of(d, "worst_case"));
     fab_html_text(h, name);
     fab_html_raw(h, "</text>\n");
 }
@@ -77,7 +65,7 @@ void fab_val_strips(fab_html *h, const fab_json *dossier)
     const fab_json *cases = fab_json_find(dossier, "cases");
     int count = 0;
     for (size_t i = 0; i < fab_json_count(rows); i++)
-        count += real_of(fab_json_at(rows, i), "evaluated") > 0;
+        count += fab_real_of(fab_json_at(rows, i), "evaluated") > 0;
     if (!count) return;
     int height = STRIP_TOP + count * STRIP_ROW + 8;
     fab_html_printf(h, "<svg class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" "
@@ -87,7 +75,7 @@ void fab_val_strips(fab_html *h, const fab_json *dossier)
     fab_html_printf(h, "<text x=\"%d\" y=\"14\">worst case</text>",
                     STRIP_LEFT + STRIP_WIDTH + 16);
     for (size_t i = 0, n = 0; i < fab_json_count(rows); i++) {
-        if (!(real_of(fab_json_at(rows, i), "evaluated") > 0)) continue;
+        if (!(fab_real_of(fab_json_at(rows, i), "evaluated") > 0)) continue;
         strip(h, cases, fab_json_at(rows, i), STRIP_TOP + STRIP_ROW * ((double)n++ + 0.5));
     }
     fab_html_raw(h, "</svg>\n");
@@ -126,15 +114,15 @@ static void plot_pairs(fab_html *h, const fab_json *cases)
         const fab_json *rows = fab_json_find(fab_json_at(cases, c), "structures");
         for (size_t i = 0; i < fab_json_count(rows); i++) {
             const fab_json *row = fab_json_at(rows, i);
-            double told = real_of(row, "confidence"), dice = real_of(row, "dice");
-            bool wrong = strcmp(text_of(row, "state"), "false-positive") == 0;
+            double told = fab_real_of(row, "confidence"), dice = fab_real_of(row, "dice");
+            bool wrong = strcmp(fab_text_of(row, "state"), "false-positive") == 0;
             if (wrong) dice = 0;
             if (isnan(told) || isnan(dice)) continue;
             fab_html_printf(h, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"><title>",
                             wrong ? "worst" : "dot", plot_x(told), plot_y(dice));
-            fab_html_text(h, text_of(row, "name"));
+            fab_html_text(h, fab_text_of(row, "name"));
             fab_html_raw(h, ", ");
-            fab_html_text(h, text_of(fab_json_at(cases, c), "name"));
+            fab_html_text(h, fab_text_of(fab_json_at(cases, c), "name"));
             fab_html_raw(h, "</title></circle>");
         }
     }
@@ -150,7 +138,7 @@ void fab_val_reliability(fab_html *h, const fab_json *dossier)
     plot_pairs(h, fab_json_find(dossier, "cases"));
     fab_html_raw(h, "<polyline class=\"line\" points=\"");
     for (size_t i = 0; i < fab_json_count(bins); i++)
-        fab_html_printf(h, "%.1f,%.1f ", plot_x(real_of(fab_json_at(bins, i), "confidence")),
-                        plot_y(real_of(fab_json_at(bins, i), "dice")));
+        fab_html_printf(h, "%.1f,%.1f ", plot_x(fab_real_of(fab_json_at(bins, i), "confidence")),
+                        plot_y(fab_real_of(fab_json_at(bins, i), "dice")));
     fab_html_raw(h, "\"/></svg>\n");
 }

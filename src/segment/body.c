@@ -19,7 +19,7 @@
 /* Cell of each voxel along an axis, and how many cells there are. */
 typedef struct cell_axis {
     int32_t *cell;
-    int32_t count;
+    int32_t count, voxels; /* of an axis; of a cell */
 } cell_axis;
 
 typedef struct cells {
@@ -43,6 +43,7 @@ static fab_status make_cells(const fab_grid *g, cells *c, fab_error *err)
     for (int a = 0; a < 3; a++) {
         int32_t per = (int32_t)lrint(CELL_MM / spacing[a]);
         if (per < 1) per = 1;
+        c->axis[a].voxels = per;
         c->axis[a].count = (g->size[a] + per - 1) / per;
         c->axis[a].cell = fab_alloc_array((size_t)g->size[a], sizeof *c->axis[a].cell);
         if (!c->axis[a].cell) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to find the body");
@@ -200,8 +201,7 @@ static fab_status crop_to(const fab_volume *image, const patient *p, int32_t low
     double spacing[3];
     fab_grid_spacing(g, spacing);
     for (int a = 0; a < 3; a++) {
-        int32_t per = (int32_t)lrint(CELL_MM / spacing[a]);
-        if (per < 1) per = 1;
+        const int32_t per = p->c.axis[a].voxels;
         const int32_t margin = (int32_t)ceil(MARGIN_MM / spacing[a]);
         const int32_t from = p->found ? p->low[a] * per - margin : 0;
         const int32_t to = p->found ? (p->high[a] + 1) * per + margin : g->size[a];

@@ -17,6 +17,7 @@ typedef struct job {
     fab_grid fine_grid;
     bool wide;             /* labels are U16 */
     size_t planned;
+    size_t outside;        /* of it, the image that the body was cut out of, and its labels */
     int *starts;
     float *gauss, *image_floats;
     fab_decision decision;
@@ -61,7 +62,7 @@ static void plan_bytes(job *j)
                           sizeof(float);
     const size_t network = fab_net_session_bytes(m->net, m->patch) +
                            voxels_of(m->patch) * sizeof(float);
-    j->planned = fab_volume_bytes(j->image) + fab_net_bytes(m->net) +
+    j->planned = j->outside + fab_volume_bytes(j->image) + fab_net_bytes(m->net) +
                  voxels_of(j->view.size) * label + voxels_of(s->padded) * sizeof(float) +
                  voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + sizeof(int32_t)) +
                  voxels_of(j->fine_size) * (label + sizeof(float)) +
@@ -69,22 +70,22 @@ static void plan_bytes(job *j)
     if (m->counts_vertebrae) j->planned += voxels_of(s->size) * SPINE_BYTES;
 }
 
-/* The meshing grid: network voxels halved (where they are), sharing the image's centre. */
-static void place_fine_grid(job *j)
+/* `size` voxels an axis over the network's lattice, as a grid that shares the image's centre. */
+static fab_grid lattice(const job *j, const int size[3])
 {
-    fab_mat34 view_from_fine = {0};
+    fab_mat34 view_from_lattice = {0};
+    fab_grid g;
     for (int w = 0; w < 3; w++) {
         const int a = 2 - w;
-        const double fine_mm =
-            j->model->spacing_mm[a] * j->slide.size[a] / (double)j->fine_size[a];
-        const double scale = fine_mm / j->view.spacing_mm[a];
-        view_from_fine.m[w][w] = scale;
-        view_from_fine.m[w][3] =
-            (j->view.size[a] - 1) / 2.0 - scale * (j->fine_size[a] - 1) / 2.0;
-        j->fine_grid.size[w] = j->fine_size[a];
+        const double mm = j->model->spacing_mm[a] * j->slide.size[a] / (double)size[a];
+        const double scale = mm / j->view.spacing_mm[a];
+        view_from_lattice.m[w][w] = scale;
+        view_from_lattice.m[w][3] = (j->view.size[a] - 1) / 2.0 - scale * (size[a] - 1) / 2.0;
+        g.size[w] = size[a];
     }
-    j->fine_grid.world_from_voxel =
-        fab_mat34_multiply(&j->view.grid.world_from_voxel, &view_from_fine);
+    g.world_from_voxel =
+        fab_mat34_multiply(&j->view.grid.world_from_voxel, &view_from_lattice);
+    return g;
 }
 
 /* Values of the label set, at most. */
@@ -110,7 +111,7 @@ static fab_status plan(job *j, double step, fab_error *err)
                      FAB_MAX_WINDOWS_PER_AXIS);
     }
     plan_bytes(j);
-    place_fine_grid(j);
+    j->fine_grid = lattice(j, j->fine_size); /* network voxels halved, where they are */
     return fab_grid_check(&j->fine_grid, err);
 }
 
@@ -304,6 +305,20 @@ static fab_status check_step(const fab_model *m, double *step, fab_error *err)
     return FAB_OK;
 }
 
+/* What the network is to look at: the image, or the part of it that the patient is in; and the
+ * bytes in memory beside that part. */
+static fab_status look_at(const fab_model *m, const fab_volume *image, job *j, int32_t low[3],
+                          fab_volume **body, fab_error *err)
+{
+    *j = (job){.model = m, .image = image, .slide = {.model = m}};
+    FAB_TRY(fab_grid_check(fab_volume_grid(image), err));
+    if (!m->body_only) return FAB_OK;
+    FAB_TRY(fab_body_crop(image, low, body, err));
+    j->image = *body;
+    j->outside = fab_volume_bytes(image) + (size_t)fab_grid_voxels(fab_volume_grid(image)) * 2;
+    return FAB_OK;
+}
+
 /* The labels of a part of `image` as labels of the whole. */
 static fab_status widen(const fab_volume *image, const int32_t low[3], fab_segment_result *r,
                         fab_error *err)
@@ -322,10 +337,9 @@ fab_status fab_segment(const fab_model *m, const fab_volume *image,
     double step = options ? options->step : 0;
     int32_t low[3];
     FAB_AUTO(fab_volume_unref) fab_volume *body = NULL;
+    job j;
     FAB_TRY(check_step(m, &step, err));
-    FAB_TRY(fab_grid_check(fab_volume_grid(image), err));
-    if (m->body_only) FAB_TRY(fab_body_crop(image, low, &body, err));
-    job j = {.model = m, .image = body ? body : image, .slide = {.model = m}};
+    FAB_TRY(look_at(m, image, &j, low, &body, err));
     fab_segment_result r = {0};
     j.slide.progress = options ? options->progress : NULL;
     fab_status status = run(&j, step, options ? options->max_memory_bytes : 0, &r, err);
@@ -342,8 +356,11 @@ fab_status fab_segment(const fab_model *m, const fab_volume *image,
 fab_status fab_segment_plan_bytes(const fab_model *m, const fab_volume *image, double step,
                                   size_t *bytes, fab_error *err)
 {
-    job j = {.model = m, .image = image, .slide = {.model = m}};
+    int32_t low[3];
+    FAB_AUTO(fab_volume_unref) fab_volume *body = NULL;
+    job j;
     FAB_TRY(check_step(m, &step, err));
+    FAB_TRY(look_at(m, image, &j, low, &body, err));
     FAB_TRY(plan(&j, step, err));
     *bytes = j.planned;
     return FAB_OK;
@@ -351,26 +368,9 @@ fab_status fab_segment_plan_bytes(const fab_model *m, const fab_volume *image, d
 
 /* ---- the network's own view ---------------------------------------------------------------- */
 
-/* The network's voxels as a grid, sharing the image's centre. */
-static fab_grid network_grid(const job *j)
-{
-    fab_mat34 view_from_network = {0};
-    fab_grid g;
-    for (int w = 0; w < 3; w++) {
-        const int a = 2 - w;
-        const double scale = j->model->spacing_mm[a] / j->view.spacing_mm[a];
-        view_from_network.m[w][w] = scale;
-        view_from_network.m[w][3] =
-            (j->view.size[a] - 1) / 2.0 - scale * (j->slide.size[a] - 1) / 2.0;
-        g.size[w] = j->slide.size[a];
-    }
-    g.world_from_voxel = fab_mat34_multiply(&j->view.grid.world_from_voxel, &view_from_network);
-    return g;
-}
-
 static fab_status fill_view(const job *j, fab_segment_view *v, fab_error *err)
 {
-    const fab_grid g = network_grid(j);
+    const fab_grid g = lattice(j, j->slide.size);
     const fab_slide *s = &j->slide;
     FAB_TRY(fab_volume_create(&g, FAB_F32, &v->hu, err));
     FAB_TRY(fab_volume_create(&g, FAB_U16, &v->classes, err));
@@ -415,9 +415,9 @@ fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
     double step = options ? options->step : 0;
     int32_t low[3];
     FAB_AUTO(fab_volume_unref) fab_volume *body = NULL;
+    job j;
     FAB_TRY(check_step(m, &step, err));
-    if (m->body_only) FAB_TRY(fab_body_crop(image, low, &body, err));
-    job j = {.model = m, .image = body ? body : image, .slide = {.model = m}};
+    FAB_TRY(look_at(m, image, &j, low, &body, err));
     fab_segment_view v = {0};
     j.slide.progress = options ? options->progress : NULL;
     const fab_status status = run_view(&j, step, &v, err);

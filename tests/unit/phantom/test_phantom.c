@@ -452,8 +452,8 @@ static void landmarks_lie_where_they_say(void)
 static void every_label_has_a_row(void)
 {
     int count = 0;
-    for (int v = 1; fab_ph_label_name(v); v++, count++) {
-        const char *name = fab_ph_label_name(v);
+    for (int v = 1; fab_torso_name(v); v++, count++) {
+        const char *name = fab_torso_name(v);
         const fab_anatomy *row = fab_anatomy_find(name);
         if (!row) fprintf(stderr, "no row for %s\n", name);
         CHECK(row && row->type.value && row->category.value && row->display);
@@ -463,13 +463,13 @@ static void every_label_has_a_row(void)
                               : strstr(name, "_right")               ? FAB_SIDE_RIGHT
                                                                      : FAB_SIDE_NONE;
         if (strncmp(name, "heart_", 6)) CHECK(row->side == side);
-        CHECK(fab_ph_label(name) == v);
+        CHECK(fab_torso_value(name) == v);
     }
     CHECK(count == 160);
     /* values that trained networks and saved labels rely on */
-    CHECK(fab_ph_label("spleen") == 1 && fab_ph_label("costal_cartilages") == 117);
-    CHECK(fab_ph_label("vertebrae_L6") == 118 && fab_ph_label("metal_implant") == 152);
-    CHECK(fab_ph_label("pectoralis_major_right") == 160);
+    CHECK(fab_torso_value("spleen") == 1 && fab_torso_value("costal_cartilages") == 117);
+    CHECK(fab_torso_value("vertebrae_L6") == 118 && fab_torso_value("metal_implant") == 152);
+    CHECK(fab_torso_value("pectoralis_major_right") == 160);
 }
 
 /* Whatever byte of the options changes, the text does, but for padding and `progress`: an option
