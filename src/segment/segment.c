@@ -399,12 +399,11 @@ void fab_segment_view_free(fab_segment_view *v)
 
 static fab_status run_view(job *j, double step, fab_segment_view *v, fab_error *err)
 {
-    int patches = 0;
     FAB_TRY(plan(j, step, err));
     FAB_TRY(prepare_windows(j, step, err));
     FAB_TRY(prepare_slide(j, err));
     j->slide.target_count = 0;
-    FAB_TRY(fab_slide_run(&j->slide, &patches, err));
+    FAB_TRY(fab_slide_run(&j->slide, &v->patches, err));
     return fill_view(j, v, err);
 }
 
@@ -420,6 +419,7 @@ fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
     FAB_TRY(look_at(m, image, &j, low, &body, err));
     fab_segment_view v = {0};
     j.slide.progress = options ? options->progress : NULL;
+    j.slide.groups = options ? options->groups : NULL;
     const fab_status status = run_view(&j, step, &v, err);
     free_job(&j);
     if (status < 0) {

@@ -81,7 +81,8 @@ static void each_voxel(const arch *a, visit_fn *visit, void *user)
 /* ---- landmarks ---- */
 
 /* How far from the canal's centre line the arch begins in a direction, near its least. */
-static float first_wall(const arch *a, float left, float back, float low, float high, float fallback)
+static float first_wall(const arch *a, float left, float back, float low, float high,
+                        float fallback)
 {
     enum { STEPS = 80 };
     int hit[STEPS] = {0}, hits = 0;

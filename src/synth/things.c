@@ -37,7 +37,8 @@ static bool find_place(fab_sy_patch *p, int at[3])
 
 static void mass_row(fab_sy_patch *p, mass *m, int y, int z, float *surface, float *inside)
 {
-    const float dz = (float)(z - m->at[2]) / m->radius[2], dy = (float)(y - m->at[1]) / m->radius[1];
+    const float dz = (float)(z - m->at[2]) / m->radius[2];
+    const float dy = (float)(y - m->at[1]) / m->radius[1];
     const float off = dy * dy + dz * dz, wide = 1 + 2 * m->uneven;
     const int64_t row = ((int64_t)z * p->size[1] + y) * p->size[0];
     if (off > wide * wide) return;

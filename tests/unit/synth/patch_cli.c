@@ -115,7 +115,8 @@ int main(int argc, char **argv)
     const bool parts = argc > 1 && !strcmp(argv[1], "--parts");
     if (parts) argc--, argv++;
     if (argc < 6) {
-        fprintf(stderr, "patch_cli [--parts] LABELS SET.json BONE|- FOLDER|- COUNT [FIRST_SEED [FOCUS|- "
+        fprintf(stderr, "patch_cli [--parts] LABELS SET.json BONE|- FOLDER|- COUNT "
+                        "[FIRST_SEED [FOCUS|- "
                         "[COBB [ARTEFACTS [CONTRAST]]]]]\n");
         return 2;
     }
