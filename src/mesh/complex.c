@@ -151,6 +151,7 @@ void fab_complex_find_stars(fab_complex *c)
     for (uint32_t t = 0; t < c->triangles; t++) /* dead ones leave the list for good */
         if (!c->triangle[t].dead) c->triangle[live++] = c->triangle[t];
     c->triangles = live;
+    c->dead = 0;
     memset(c->around, 0, (size_t)c->vertices * sizeof *c->around);
     for (uint32_t t = 0; t < live; t++)
         for (int i = 0; i < 3; i++) c->around[c->triangle[t].v[i]].count++;
@@ -205,6 +206,7 @@ uint32_t fab_complex_collapse(fab_complex *c, uint32_t u, uint32_t v)
         fab_complex_triangle *t = &c->triangle[at];
         if (has_vertex(t, v)) {
             t->dead = true;
+            c->dead++;
             gone += t->back == FAB_COMPLEX_NONE ? 1 : 2;
             for (int k = 0; k < 3; k++) leave_star(c, t->v[k], at);
             continue;

@@ -20,7 +20,7 @@ typedef struct fab_star { /* the live triangles around a vertex: entries of fab_
 
 typedef struct fab_complex {
     const fab_mesh_set *set;
-    uint32_t vertices, triangles;
+    uint32_t vertices, triangles, dead; /* dead: of the triangles */
     float (*position)[3];
     fab_complex_triangle *triangle;
     fab_star *around; /* per vertex */

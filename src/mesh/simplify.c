@@ -22,8 +22,9 @@ typedef struct quadric { /* weighted squared distance to planes, around the vert
 } quadric;
 
 /* Whether a move is allowed costs more to find out than what it costs, so only moves that are about
- * to be carried out are asked about; a vertex that was refused once asks before it offers again. */
-enum { UNTOUCHED, CHANGED, REFUSED };
+ * to be carried out are asked about; a vertex that was refused once asks before it offers again.
+ * A vertex whose star is another one waits for the next pass; SETTLED: its candidate is known. */
+enum { UNTOUCHED, REFUSED, CHANGED, SETTLED };
 
 typedef struct candidate {
     uint32_t to;
@@ -36,7 +37,9 @@ typedef struct simplifier {
     float *importance; /* per mesh: small structures weigh more */
     float *urgency;    /* per vertex: the largest importance around it */
     candidate *best;
-    uint8_t *touched;  /* UNTOUCHED, CHANGED: its star is another one, REFUSED */
+    double *least;     /* inside a patch: what the move to best.to costs, and any other at least;
+                          negative: not known */
+    uint8_t *touched;  /* since the last pass */
     uint8_t *stirred;  /* per block of vertices: one is touched */
     uint8_t *open;     /* per block: one has a candidate */
     uint32_t *sorted; /* vertices by cost */
@@ -133,31 +136,48 @@ static float importance_of(const simplifier *s, uint32_t u)
     return most;
 }
 
-static void find_best(const simplifier *s, uint32_t u, candidate *best)
+static double cost_of(const simplifier *s, uint32_t u, uint32_t v)
+{
+    double d[3];
+    offset(&s->net, u, v, d);
+    return error_at(&s->quadric[u], d) / (double)s->quadric[u].weight;
+}
+
+static void offer(simplifier *s, uint32_t u, uint32_t to, double cost)
+{
+    s->best[u].to = to;
+    s->best[u].cost = cost <= s->max_squared ? (float)cost * s->urgency[u] : FLT_MAX;
+}
+
+static void find_best(simplifier *s, uint32_t u)
 {
     const fab_complex *c = &s->net;
     fab_ring ring;
-    best->cost = FLT_MAX;
+    s->best[u].cost = FLT_MAX;
+    s->least[u] = -1;
     if (!c->around[u].count || !fab_collapse_ring(c, u, &ring)) return;
     if (ring.features != 0 && ring.features != 2) return;
-    double cost[FAB_COLLAPSE_MAX_RING], d[3];
-    for (int j = 0; j < ring.count; j++) {
-        offset(c, u, ring.vertex[j], d);
-        cost[j] = ring.features && !ring.feature[j]
-                      ? DBL_MAX
-                      : error_at(&s->quadric[u], d) / (double)s->quadric[u].weight;
-    }
+    double cost[FAB_COLLAPSE_MAX_RING];
+    for (int j = 0; j < ring.count; j++)
+        cost[j] = ring.features && !ring.feature[j] ? DBL_MAX : cost_of(s, u, ring.vertex[j]);
     for (int tried = 0; tried < 4; tried++) { /* the cheapest few; the rest wait for a later pass */
         int pick = 0;
         for (int j = 1; j < ring.count; j++) pick = cost[j] < cost[pick] ? j : pick;
-        if (!(cost[pick] <= s->max_squared)) return;
-        if (s->touched[u] == CHANGED || fab_collapse_allowed(c, u, ring.vertex[pick])) {
-            best->to = ring.vertex[pick];
-            best->cost = (float)cost[pick] * s->urgency[u];
+        bool dear = !(cost[pick] <= s->max_squared);
+        if (dear && tried > 0) return;
+        if (dear || s->touched[u] == CHANGED || fab_collapse_allowed(c, u, ring.vertex[pick])) {
+            offer(s, u, ring.vertex[pick], cost[pick]);
+            if (tried == 0 && !ring.features) s->least[u] = cost[pick];
             return;
         }
         cost[pick] = DBL_MAX;
     }
+}
+
+/* Asks memory ahead of use. */
+static void fetch_triangles(const fab_complex *c, uint32_t u)
+{
+    for (uint32_t i = 0; i < c->around[u].count; i++) __builtin_prefetch(fab_complex_at(c, u, i));
 }
 
 static uint32_t block_end(const simplifier *s, int64_t block)
@@ -179,15 +199,20 @@ static void touch(simplifier *s, uint32_t u, uint8_t how)
 
 static void find_block(void *ctx, int64_t block, int worker)
 {
+    enum { LISTS = 8, TRIANGLES = 4 };
     (void)worker;
     simplifier *s = ctx;
-    uint32_t start = (uint32_t)block * BLOCK, end = block_end(s, block);
+    uint32_t start = (uint32_t)block * BLOCK, end = block_end(s, block), list[BLOCK], n = 0;
     if (!s->stirred[block]) return;
     s->stirred[block] = s->open[block] = 0;
-    for (uint32_t u = start; u < end; u++) {
-        if (s->touched[u]) find_best(s, u, &s->best[u]);
-        s->open[block] |= s->best[u].cost < FLT_MAX;
+    for (uint32_t u = start; u < end; u++)
+        if (s->touched[u] == CHANGED || s->touched[u] == REFUSED) list[n++] = u;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + LISTS < n) __builtin_prefetch(&s->net.star[s->net.around[list[i + LISTS]].first]);
+        if (i + TRIANGLES < n) fetch_triangles(&s->net, list[i + TRIANGLES]);
+        find_best(s, list[i]);
     }
+    for (uint32_t u = start; u < end; u++) s->open[block] |= s->best[u].cost < FLT_MAX;
     memset(s->touched + start, UNTOUCHED, end - start);
 }
 
@@ -242,45 +267,101 @@ static uint32_t sort_candidates(simplifier *s)
 static bool star_untouched(const simplifier *s, uint32_t u)
 {
     const fab_complex *c = &s->net;
-    if (s->touched[u] == CHANGED) return false;
+    if (s->touched[u] >= CHANGED) return false;
     for (uint32_t i = 0; i < c->around[u].count; i++)
         for (int k = 0; k < 3; k++)
-            if (s->touched[fab_complex_at(c, u, i)->v[k]] == CHANGED) return false;
+            if (s->touched[fab_complex_at(c, u, i)->v[k]] >= CHANGED) return false;
     return true;
+}
+
+/* w lost its neighbour u. Its candidate stays, unless it was u, or one it was refused for. */
+static void lose(simplifier *s, uint32_t w, uint32_t u)
+{
+    bool known = s->least[w] >= 0 && s->best[w].to != u && s->touched[w] != REFUSED;
+    touch(s, w, known ? SETTLED : CHANGED);
+}
+
+/* w has the new neighbour v. Its other moves cost what they did. */
+static void gain(simplifier *s, uint32_t w, uint32_t v)
+{
+    if (s->touched[w] != SETTLED) return;
+    double cost = cost_of(s, w, v);
+    if (!(cost < s->least[w])) return;
+    s->least[w] = cost;
+    offer(s, w, v, cost);
+}
+
+/* Candidates around u, which is about to move into v. */
+static void tell_ring(simplifier *s, uint32_t u, uint32_t v)
+{
+    const fab_complex *c = &s->net;
+    touch(s, u, CHANGED);
+    touch(s, v, CHANGED);
+    for (int part = 0; part < 2; part++) /* first those that have v as a neighbour already */
+        for (uint32_t i = 0; i < c->around[u].count; i++) {
+            const uint32_t *w = fab_complex_at(c, u, i)->v;
+            bool beside = w[0] == v || w[1] == v || w[2] == v;
+            for (int k = 0; k < 3 && beside == (part == 0); k++) {
+                if (s->touched[w[k]] >= CHANGED) continue;
+                lose(s, w[k], u);
+                if (part) gain(s, w[k], v);
+            }
+        }
 }
 
 static void collapse(simplifier *s, uint32_t u, uint32_t v)
 {
-    fab_complex *c = &s->net;
     double d[3];
-    offset(c, u, v, d);
+    offset(&s->net, u, v, d);
+    tell_ring(s, u, v);
     move_quadric(&s->quadric[v], &s->quadric[u], d);
     if (s->urgency[u] > s->urgency[v]) s->urgency[v] = s->urgency[u];
-    for (uint32_t i = 0; i < c->around[u].count; i++)
-        for (int k = 0; k < 3; k++) touch(s, fab_complex_at(c, u, i)->v[k], CHANGED);
-    s->count -= fab_complex_collapse(c, u, v);
+    s->count -= fab_complex_collapse(&s->net, u, v);
     s->best[u].cost = FLT_MAX;
 }
 
-/* Vertices are visited all over memory: what the next ones need is asked for ahead. */
+static bool may_move(const simplifier *s, uint32_t u)
+{
+    return s->touched[u] < CHANGED && s->touched[s->best[u].to] < CHANGED;
+}
+
+/* Vertices are visited all over memory: what the next ones need is asked for ahead, each thing by
+ * way of one that was asked for before. */
 static void fetch_ahead(const simplifier *s, uint32_t i, uint32_t n)
 {
-    enum { STAR = 24, LIST = 16, TRIANGLES = 8 };
+    enum { STARS = 32, LISTS = 24, TRIANGLES = 16, VERTICES = 8 };
     const fab_complex *c = &s->net;
-    if (i + STAR >= n) return;
-    __builtin_prefetch(&c->around[s->sorted[i + STAR]]);
-    __builtin_prefetch(&s->best[s->sorted[i + STAR]]);
-    uint32_t u = s->sorted[i + LIST];
-    if (s->touched[u] != CHANGED) __builtin_prefetch(&c->star[c->around[u].first]);
+    if (i + STARS >= n) return;
+    __builtin_prefetch(&c->around[s->sorted[i + STARS]]);
+    __builtin_prefetch(&s->best[s->sorted[i + STARS]]);
+    uint32_t u = s->sorted[i + LISTS];
+    if (may_move(s, u)) {
+        __builtin_prefetch(&c->star[c->around[u].first]);
+        __builtin_prefetch(&c->around[s->best[u].to]);
+    }
     u = s->sorted[i + TRIANGLES];
-    if (s->touched[u] == CHANGED) return;
-    for (uint32_t j = 0; j < c->around[u].count; j++) __builtin_prefetch(fab_complex_at(c, u, j));
+    if (may_move(s, u)) {
+        fetch_triangles(c, u);
+        __builtin_prefetch(&c->star[c->around[s->best[u].to].first]);
+    }
+    u = s->sorted[i + VERTICES];
+    if (!may_move(s, u)) return;
+    fetch_triangles(c, s->best[u].to);
+    for (uint32_t j = 0; j < c->around[u].count; j++) {
+        const uint32_t *v = fab_complex_at(c, u, j)->v;
+        uint32_t w = v[0] == u ? v[1] : v[1] == u ? v[2] : v[0];
+        __builtin_prefetch(&c->position[w]);
+        __builtin_prefetch(&s->quadric[w]);
+        __builtin_prefetch(&s->least[w]);
+        __builtin_prefetch(&c->around[w]);
+    }
 }
 
 /* One pass; the number of moves made or refused. Only the cheaper half of the candidates is looked
  * at, so that dear moves do not come before cheaper ones of the next pass. */
 static uint32_t run_pass(simplifier *s)
 {
+    if (s->net.dead > s->net.triangles / 4) fab_complex_find_stars(&s->net); /* in memory's order */
     fab_parallel_for(blocks_of(s), find_block, s);
     uint32_t n = sort_candidates(s), moves = 0, refused = 0;
     for (uint32_t i = 0; i < n && s->count > s->goal; i++) {
@@ -325,6 +406,7 @@ static fab_status prepare(simplifier *s, fab_error *err)
     s->quadric = fab_alloc_array(n, sizeof *s->quadric);
     s->best = fab_alloc_array(n, sizeof *s->best);
     s->urgency = fab_alloc_array(n, sizeof *s->urgency);
+    s->least = fab_alloc_array(n, sizeof *s->least);
     s->touched = fab_malloc(n);
     s->stirred = fab_malloc(n / BLOCK + 1);
     s->open = fab_malloc(n / BLOCK + 1);
@@ -332,7 +414,7 @@ static fab_status prepare(simplifier *s, fab_error *err)
     s->bucket = fab_alloc_array(BUCKETS + 1, sizeof *s->bucket);
     s->importance = fab_alloc_array(s->net.set->count + 1, sizeof *s->importance);
     if (!s->quadric || !s->best || !s->touched || !s->sorted || !s->bucket || !s->importance
-        || !s->urgency || !s->stirred || !s->open)
+        || !s->urgency || !s->stirred || !s->open || !s->least)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to simplify %u vertices", s->net.vertices);
     weigh_structures(s);
     fab_complex_find_stars(&s->net);
@@ -344,7 +426,7 @@ static void release(simplifier *s)
 {
     fab_complex_free(&s->net);
     void *block[] = {s->quadric, s->best, s->touched, s->sorted, s->bucket, s->importance,
-                     s->urgency, s->stirred, s->open};
+                     s->urgency, s->stirred, s->open, s->least};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
 }
 
