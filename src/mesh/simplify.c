@@ -149,23 +149,30 @@ static void offer(simplifier *s, uint32_t u, uint32_t to, double cost)
     s->best[u].cost = cost <= s->max_squared ? (float)cost * s->urgency[u] : FLT_MAX;
 }
 
+/* What each move along the ring costs; false if u stays where it is. */
+static bool price_ring(const simplifier *s, uint32_t u, fab_ring *ring, double *cost)
+{
+    if (!s->net.around[u].count || !fab_collapse_ring(&s->net, u, ring)) return false;
+    if (ring->features != 0 && ring->features != 2) return false;
+    for (int j = 0; j < ring->count; j++)
+        cost[j] = ring->features && !ring->feature[j] ? DBL_MAX : cost_of(s, u, ring->vertex[j]);
+    return true;
+}
+
 static void find_best(simplifier *s, uint32_t u)
 {
-    const fab_complex *c = &s->net;
     fab_ring ring;
+    double cost[FAB_COLLAPSE_MAX_RING];
     s->best[u].cost = FLT_MAX;
     s->least[u] = -1;
-    if (!c->around[u].count || !fab_collapse_ring(c, u, &ring)) return;
-    if (ring.features != 0 && ring.features != 2) return;
-    double cost[FAB_COLLAPSE_MAX_RING];
-    for (int j = 0; j < ring.count; j++)
-        cost[j] = ring.features && !ring.feature[j] ? DBL_MAX : cost_of(s, u, ring.vertex[j]);
+    if (!price_ring(s, u, &ring, cost)) return;
     for (int tried = 0; tried < 4; tried++) { /* the cheapest few; the rest wait for a later pass */
         int pick = 0;
         for (int j = 1; j < ring.count; j++) pick = cost[j] < cost[pick] ? j : pick;
         bool dear = !(cost[pick] <= s->max_squared);
         if (dear && tried > 0) return;
-        if (dear || s->touched[u] == CHANGED || fab_collapse_allowed(c, u, ring.vertex[pick])) {
+        if (dear || s->touched[u] == CHANGED
+            || fab_collapse_allowed(&s->net, u, ring.vertex[pick])) {
             offer(s, u, ring.vertex[pick], cost[pick]);
             if (tried == 0 && !ring.features) s->least[u] = cost[pick];
             return;
