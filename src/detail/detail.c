@@ -165,6 +165,7 @@ static fab_status make_lattice(const fab_segment_view *v, dt_work *w, fab_error 
     w->grid = *fab_volume_grid(v->classes);
     for (int a = 0; a < 3; a++) w->size[a] = w->grid.size[a];
     w->count = fab_grid_voxels(&w->grid);
+    w->voxel_ml = fab_grid_voxel_volume_mm3(&w->grid) / 1000;
     w->class = fab_volume_data(v->classes);
     w->probability = fab_volume_data(v->probability);
     const size_t n = (size_t)w->count;

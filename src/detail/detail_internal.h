@@ -31,6 +31,7 @@ typedef struct dt_work {
     fab_grid grid; /* of the lattice: axes to the left, back and up */
     int size[3];   /* x, y, z */
     int64_t count;
+    double voxel_ml;
     const uint16_t *class;
     const float *probability; /* of the class's kind of structure */
     uint8_t kind_of[FAB_UNET_MAX_CLASSES];
@@ -45,6 +46,7 @@ typedef struct dt_work {
     int32_t *queue;
     double centre[FAB_SPINE_LEVELS][3]; /* of bodies, lattice voxels */
     int64_t bodies[FAB_SPINE_LEVELS];   /* voxels; 0: the level has no body here */
+    bool sacrum;                        /* there is one */
 } dt_work;
 
 static inline bool dt_is_part(int kind)

@@ -11,6 +11,7 @@
 
 #define MOST_OF 0.7       /* of a piece has the same name: it has all of it */
 #define MIN_DISC_VOXELS 40
+#define SPECK_ML 0.3
 #define LEAST_SHARE 0.5   /* of the first network's voxels that a level must keep */
 #define LARGEST_SHARE 1.9
 
@@ -88,6 +89,36 @@ static void vote_all(dt_work *w, uint8_t *seen)
         if (!seen[i] && is_bone(w, i)) vote(w, collect(w, i, seen));
 }
 
+/* Voxels of one level around `first` that are joined by faces, into the queue: how many. */
+static int64_t collect_level(dt_work *w, int64_t first, uint8_t *seen)
+{
+    int64_t head = 0, tail = 0;
+    w->queue[tail++] = (int32_t)first;
+    seen[first] = 1;
+    while (head < tail) {
+        int64_t to[6];
+        const int n = fab_dt_neighbours(w, w->queue[head++], to);
+        for (int k = 0; k < n; k++) {
+            if (seen[to[k]] || w->level[to[k]] != w->level[first]) continue;
+            seen[to[k]] = 1;
+            w->queue[tail++] = (int32_t)to[k];
+        }
+    }
+    return tail;
+}
+
+/* Calcified vessels and the like: small pieces apart from their vertebra belong to none. */
+static void drop_specks(dt_work *w, uint8_t *seen)
+{
+    memset(seen, 0, (size_t)w->count);
+    for (int64_t i = 0; i < w->count; i++) {
+        if (seen[i] || w->level[i] == DT_NO_LEVEL) continue;
+        const int64_t voxels = collect_level(w, i, seen);
+        if ((double)voxels * w->voxel_ml >= SPECK_ML) continue;
+        for (int64_t k = 0; k < voxels; k++) w->level[w->queue[k]] = DT_NO_LEVEL;
+    }
+}
+
 /* A level that became much smaller or larger keeps the first network's outline. */
 static int doubtful_levels(const dt_work *w, bool doubtful[FAB_SPINE_LEVELS])
 {
@@ -112,6 +143,7 @@ static void find_centres(dt_work *w)
     const int64_t row = w->size[0], plane = row * w->size[1];
     for (int64_t i = 0; i < w->count; i++) {
         const int l = w->level[i];
+        w->sacrum = w->sacrum || (w->near[i] && dt_kind_at(w, i) == DT_SACRUM);
         if (l == DT_NO_LEVEL || dt_kind_at(w, i) != DT_BODY) continue;
         w->bodies[l]++;
         w->centre[l][0] += (double)(i % row);
@@ -124,19 +156,16 @@ static void find_centres(dt_work *w)
 
 /* ---- discs ----------------------------------------------------------------------------------- */
 
-enum { SACRUM = FAB_SPINE_LEVELS, TOUCHED };
-
-/* How often a piece (in the queue) touches each level, two voxels deep, and the sacrum. */
-static void count_touch(const dt_work *w, int64_t voxels, int64_t touch[TOUCHED])
+/* How often a piece (in the queue) touches the body of each level. */
+static void count_touch(const dt_work *w, int64_t voxels, int64_t touch[FAB_SPINE_LEVELS])
 {
-    memset(touch, 0, TOUCHED * sizeof *touch);
+    memset(touch, 0, FAB_SPINE_LEVELS * sizeof *touch);
     for (int64_t k = 0; k < voxels; k++) {
         int64_t to[6];
         const int n = fab_dt_neighbours(w, w->queue[k], to);
         for (int j = 0; j < n; j++) {
-            const int kind = dt_kind_at(w, to[j]);
-            if (kind == DT_BODY && w->level[to[j]] != DT_NO_LEVEL) touch[w->level[to[j]]]++;
-            if (kind == DT_SACRUM) touch[SACRUM]++;
+            const int level = w->level[to[j]];
+            if (level != DT_NO_LEVEL && dt_kind_at(w, to[j]) == DT_BODY) touch[level]++;
         }
     }
 }
@@ -165,7 +194,7 @@ static bool is_below(const dt_work *w, int64_t voxels, int level)
 /* The value of the disc that a piece is; 0: none that the label set has. */
 static int disc_of(const dt_work *w, int64_t voxels)
 {
-    int64_t touch[TOUCHED];
+    int64_t touch[FAB_SPINE_LEVELS];
     char name[FAB_MAX_NAME_BYTES];
     int best = 0, upper, lower;
     count_touch(w, voxels, touch);
@@ -175,9 +204,10 @@ static int disc_of(const dt_work *w, int64_t voxels)
     const bool below = is_below(w, voxels, best);
     upper = below ? best : best - 1;
     lower = below ? best + 1 : best;
-    if (below && (lower >= FAB_SPINE_LEVELS || (touch[SACRUM] > 0 && touch[lower] == 0)))
-        lower = -1; /* the sacrum */
-    if (upper < 0 || !fab_spine_disc_name(upper, lower, name)) return 0;
+    if (below && (lower >= FAB_SPINE_LEVELS || w->bodies[lower] == 0)) /* the sacrum follows, */
+        lower = w->sacrum && fab_spine_disc_name(upper, -1, name) ? -1 : lower; /* or the end */
+    if (upper < 0 || lower >= FAB_SPINE_LEVELS || !fab_spine_disc_name(upper, lower, name))
+        return 0;
     const fab_label *l = fab_label_set_by_name(&w->r->set, name);
     return l ? l->value : 0;
 }
@@ -230,6 +260,7 @@ fab_status fab_dt_name(dt_work *w, fab_error *err)
     seed_levels(w);
     spread_levels(w);
     vote_all(w, seen);
+    drop_specks(w, seen);
     find_centres(w);
     (void)doubtful_levels(w, doubtful);
     name_discs(w, seen);
