@@ -55,6 +55,10 @@ typedef struct fab_segment_options {
     const uint8_t *groups;    /* fab_segment_classes only: group of each class, FAB_UNET_MAX_CLASSES
                                  of them. The group with the highest sum of probabilities wins, in
                                  it the likeliest class; NULL: each class by itself */
+    const fab_volume *wanted; /* fab_segment_classes only: U8 on any grid; windows that have no
+                                 non-zero voxel within wanted_mm are left out, and what lies in
+                                 none of the others means nothing. NULL: all are run */
+    double wanted_mm;
 } fab_segment_options;
 
 /* What a reader should know about one structure (or, value 0, about the whole run). */

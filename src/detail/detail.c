@@ -97,6 +97,16 @@ static bool is_spine(const dt_work *w, int value)
     return g == DT_VERTEBRA || g == DT_DISCS || g == DT_SACRA;
 }
 
+/* The first network's spine, on its own grid. */
+static fab_status wanted(const dt_work *w, const fab_volume *v, fab_volume **out, fab_error *err)
+{
+    FAB_TRY(fab_volume_create(fab_volume_grid(v), FAB_U8, out, err));
+    uint8_t *to = fab_volume_data_mut(*out);
+    for (int64_t i = 0; i < fab_grid_voxels(fab_volume_grid(v)); i++)
+        to[i] = is_spine(w, value_at(v, i)) || w->group_of[value_at(v, i)] == DT_CANALS;
+    return FAB_OK;
+}
+
 /* Box of the first network's spine, voxels of `v`, inclusive; false: it has none. */
 static bool spine_box(const dt_work *w, const fab_volume *v, int low[3], int high[3])
 {
@@ -290,7 +300,10 @@ static fab_status look(const fab_model *m, const fab_volume *part, const fab_pro
     uint8_t group[FAB_UNET_MAX_CLASSES] = {0};
     for (int c = 0; c < FAB_UNET_MAX_CLASSES; c++)
         group[c] = dt_is_part(w->kind_of[c]) ? DT_BODY : w->kind_of[c];
-    const fab_segment_options how = {.progress = progress, .groups = group};
+    FAB_AUTO(fab_volume_unref) fab_volume *spine = NULL;
+    FAB_TRY(wanted(w, r->fine_labels, &spine, err));
+    const fab_segment_options how = {.progress = progress, .groups = group, .wanted = spine,
+                                     .wanted_mm = REACH_MM + 3};
     FAB_TRY(fab_segment_classes(m, part, &how, &v, err));
     out->patches = v.patches;
     const fab_status status = fab_dt_refine(w, &v, r, out, err);

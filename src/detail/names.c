@@ -239,6 +239,7 @@ static int name_of(const dt_work *w, int64_t i, const bool doubtful[FAB_SPINE_LE
 {
     const int kind = dt_kind_at(w, i), coarse = w->coarse[i], level = w->level[i];
     const dt_group was = w->group_of[coarse];
+    const bool hip = was == DT_OTHER && coarse > 0; /* beyond the joint; the second has no hips */
     if (was == DT_VERTEBRA && doubtful[w->level_of[coarse]]) return coarse;
     if (dt_is_part(kind)) {
         const bool known = level != DT_NO_LEVEL && !doubtful[level];
@@ -246,7 +247,7 @@ static int name_of(const dt_work *w, int64_t i, const bool doubtful[FAB_SPINE_LE
     }
     switch (kind) {
     case DT_CANAL: return was == DT_CANALS ? coarse : w->value_of_canal;
-    case DT_SACRUM: return was == DT_VERTEBRA ? coarse : w->value_of_sacrum;
+    case DT_SACRUM: return was == DT_VERTEBRA || hip ? coarse : w->value_of_sacrum;
     case DT_RIB: return was == DT_RIBS ? coarse : 0;
     default: return was == DT_CANALS ? coarse : 0;
     }
