@@ -40,6 +40,13 @@ PHANTOM = {
     **{n: [n] for n in ("sacrum", "sternum", "heart", "aorta", "inferior_vena_cava", "liver", "gallbladder", "spleen",
                         "stomach", "pancreas", "urinary_bladder", "spinal_cord")},
 }  # fmt: skip
+# What a public crop around L3 calls the parts of vertebrae (made by another network, not by an expert).
+PARTS = {
+    "vertebral_body": ([49, 50], ["vertebral_body_*"]), "pedicles_and_laminae": ([41], ["pedicle_*", "lamina_*"]),
+    "spinous_process": ([42], ["spinous_process_*"]), "transverse_processes": ([43, 44], ["transverse_process_*"]),
+    "superior_articular_processes": ([45, 46], ["superior_articular_process_*"]),
+    "inferior_articular_processes": ([47, 48], ["inferior_articular_process_*"]),
+}  # fmt: skip
 LEVELS = [f"C{i}" for i in range(1, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 7)]
 GROUPS = {
     "vertebrae": ["vertebrae_*"], "discs": ["disc_*"], "ribs": ["ribs_left", "ribs_right"], "lungs": ["lung_left", "lung_right"],
@@ -145,6 +152,13 @@ def main():
             shift, singles = single_vertebrae(a.program, reference, labels, structures, work)
             result[name] |= singles | {"shift_of_names": shift}
             print(name, result[name], file=sys.stderr, flush=True)
+        folder = a.data / "labelled/tptbox/sample_ct"
+        if folder.is_dir() and (a.models / "spine-detail").is_dir():
+            labels, parts = work / "crop.nii.gz", work / "crop_parts.nii.gz"
+            run(a.program, "segment", "-q", folder / "sub-ct_label-22_ct.nii.gz", "--modality", "CT", "--force", "--models", a.models, "-m", a.model, "-o", labels, "--parts", parts)
+            rows = [{"name": n, "reference": r, "predicted": p} for n, (r, p) in PARTS.items()]
+            result["parts"] = evaluate(a.program, folder / "sub-ct_seg-subreg_label-22_msk.nii.gz", parts, rows, work)
+            print("parts", result["parts"], file=sys.stderr)
     print(json.dumps(result, indent=1))
 
 

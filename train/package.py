@@ -23,15 +23,38 @@ SOURCES = [
     {"what": "four unlabelled CT volumes (ACRIN-FLT, CPTAC-PDA, Pancreas-CT, CORT)", "license": "CC BY / public domain",
      "use": "self-training on the network's own sure voxels, pictures looked at"},
 ]  # fmt: skip
-LIMITS = [
+TORSO = [
     "Anatomy of two real patients only, deformed; plus a phantom. Adults, supine, torso. No real scan of a child, of scoliosis or "
     "after surgery was trained on; tumours, ascites and metal only as painted shapes.",
-    "A large abdominal tumour or much ascites is taken in part for bowel, bladder or stomach.",
-    "Vertebrae are named by counting along the spine from sacrum and ribs; where neither is in view names may be shifted together.",
+    "Parts of a large abdominal tumour are taken for bladder or bowel, and folds of a heavy belly's fat for bowel.",
+    "Vertebrae are named by counting along the spine from sacrum, ribs and psoas; where neither is in view names may be shifted together.",
     "Left and right are not told apart by the network: a rule splits paired structures.",
     "Development cases were watched while it was made: they are no test set. The reference of the example CT is another program's output.",
     "Not for diagnostic use.",
 ]
+
+DETAIL = [
+    "Anatomy of two real patients only (C7 to L5), deformed; plus a phantom. No real scan was trained on, none with a fracture, an implant, spondylolisthesis or a congenital variant.",
+    "Names come from the other network: where it is one level off, all parts are.",
+    "Parts follow a rule from whole vertebrae; where a lamina ends and a process begins is convention. Cervical levels get the same scheme, which fits them less; they were not looked at.",
+    "Thecal sac, ligamenta flava and nerve roots are modelled, not seen.",
+    "Development cases were watched while it was made: they are no test set. The parts' reference is another network's output.",
+    "Not for diagnostic use.",
+]
+INTRO = {
+    False: "Torso CT: {count} groups of structures on a {mm:g} mm grid, {millions:.1f} M parameters, vertebrae and discs named singly.",
+    True: "A second look at the spine in CT: {count} classes on a {mm:g} mm grid, {millions:.1f} M parameters: vertebral bodies, pedicles, laminae, spinous, transverse and articular\nprocesses, discs, "
+          "canal, sacrum. It runs after `torso-ct` where a spine was found (ADR 0101).",
+}  # fmt: skip
+SPINE = ("vertebrae", "discs", "sacrum")
+
+
+def rows_for(detail, evaluation):
+    """What a network's README tells of an evaluation that both made together."""
+    if not detail:
+        return {case: rows for case, rows in evaluation.items() if case != "parts"}
+    kept = {c: {n: d for n, d in rows.items() if c == "parts" or n.startswith((*SPINE, "shift"))} for c, rows in evaluation.items()}
+    return {c: rows for c, rows in kept.items() if rows}
 
 
 def read(path):
@@ -71,14 +94,14 @@ def table(evaluation):
 
 README = """# {name}
 
-Torso CT: {count} groups of structures on a {mm:g} mm grid, {millions:.1f} M parameters, vertebrae and discs named singly. Version {version}, trained with `fabrica train`
+{intro} Version {version}, trained with `fabrica train`
 ({iterations} iterations of two patches) on two CPU cores. **Training device and research software. Not for diagnostic use.**
 
 * **Trained on**: {sources}. No expert label of a real scan was trained on.
 * **Licence of the weights**: CC BY 4.0. Attribution: TotalSegmentator data set, Wasserthal et al.
 * **Form, preprocessing, labels**: `model.json`, explained in `models/README.md`. How it was made: `train/recipes/{name}.json`, ADR 0091, 0092, `train/EXPERIMENTS.md`.
 
-## Accuracy (Dice), by the program with this package (`bench/accuracy.py`)
+## Accuracy (Dice), by the program with both packages, torso-ct and spine-detail (`bench/accuracy.py`)
 
 The real cases were watched during development: a **development set**, never trained on. The example's reference is TotalSegmentator's output, not an expert's; VerSe's is expert and
 leaves out vertebrae that the crop cuts, which are counted as errors of `vertebrae` here. Single vertebrae count under their own name, or under names moved by the shift in the last row
@@ -106,15 +129,18 @@ def main():
     write_half(tensors, a.out / "weights.safetensors")
     card["version"] = a.version
     card["weights"]["sha256"] = hashlib.sha256((a.out / "weights.safetensors").read_bytes()).hexdigest()
-    evaluation = json.loads(a.evaluation.read_text()) if a.evaluation else {}
-    card["training"] = {"program": "fabrica train, fp32, CPU", "iterations": a.iterations, "batch": 2, "sources": SOURCES, "note": CLASSES}
+    detail = "detail" in card
+    evaluation = rows_for(detail, json.loads(a.evaluation.read_text()) if a.evaluation else {})
+    sources, limits = (SOURCES[:3], DETAIL) if detail else (SOURCES, TORSO)
+    card["training"] = {"program": "fabrica train, fp32, CPU", "iterations": a.iterations, "batch": 2, "sources": sources, "note": CLASSES}
     card["evaluation"] = [{"case": n, "set": "phantom" if n.startswith("phantom") else "development", "dice": c} for n, c in evaluation.items()]
-    card["limitations"] = LIMITS
+    card["limitations"] = limits
     (a.out / "model.json").write_text(json.dumps(card, indent=1) + "\n")
+    millions = sum(t.size for t in tensors.values()) / 1e6
+    intro = INTRO[detail].format(count=len(card["labels"]), mm=card["preprocessing"]["spacing_mm"][0], millions=millions)
     text = README.format(
-        name=card["name"], count=len(card["labels"]), mm=card["preprocessing"]["spacing_mm"][0], version=a.version,
-        millions=sum(t.size for t in tensors.values()) / 1e6, iterations=a.iterations, table=table(evaluation),
-        sources="; ".join(f"{s['what']} ({s['license']})" for s in SOURCES), limits="\n".join("* " + t for t in LIMITS),
+        name=card["name"], intro=intro, version=a.version, iterations=a.iterations, table=table(evaluation),
+        sources="; ".join(f"{s['what']} ({s['license']})" for s in sources), limits="\n".join("* " + t for t in limits),
     )  # fmt: skip
     (a.out / "README.md").write_text(text)
 

@@ -408,6 +408,70 @@ static void mirrored_views_are_averaged(void)
     fab_model_free(mirrored);
 }
 
+/* ---- the network's own view ----------------------------------------------------------------- */
+
+static fab_segment_view look(const fab_model *m, const fab_volume *image, const uint8_t *groups,
+                             const fab_volume *wanted)
+{
+    fab_segment_view v = {0};
+    const fab_segment_options o = {.groups = groups, .wanted = wanted};
+    CHECK_OK(fab_segment_classes(m, image, &o, &v, &err));
+    return v;
+}
+
+/* Class 0 by itself, the others one group: their probabilities add up. */
+static void classes_of_a_group_add_up(void)
+{
+    const fab_grid g = grid_of(40, 30, 20, 4.0);
+    fab_volume *image = noise_volume(&g, 5);
+    fab_model *m = load_model();
+    uint8_t group[FAB_UNET_MAX_CLASSES], all[FAB_UNET_MAX_CLASSES] = {0};
+    memset(group, 1, sizeof group);
+    group[0] = 0;
+    fab_segment_view alone = look(m, image, NULL, NULL), two = look(m, image, group, NULL),
+                     one = look(m, image, all, NULL);
+    const uint16_t *a = fab_volume_data(alone.classes), *b = fab_volume_data(two.classes);
+    const float *p = fab_volume_data(alone.probability), *q = fab_volume_data(two.probability);
+    const float *r = fab_volume_data(one.probability);
+    int moved = 0;
+    for (int64_t i = 0; i < fab_grid_voxels(fab_volume_grid(alone.classes)); i++) {
+        CHECK_NEAR(r[i], 1, 1e-5);
+        CHECK(q[i] >= 0.5f - 1e-5f);            /* of two groups the larger */
+        if (a[i] > 0) CHECK(b[i] == a[i] && q[i] >= p[i] - 1e-5f);
+        moved += a[i] == 0 && b[i] != 0;        /* the others won together */
+        if (a[i] == 0 && b[i] == 0) CHECK_NEAR(q[i], p[i], 1e-5);
+    }
+    CHECK(moved > 0 && memcmp(fab_volume_data(one.classes), a, fab_volume_bytes(one.classes)) == 0);
+    fab_segment_view_free(&alone);
+    fab_segment_view_free(&two);
+    fab_segment_view_free(&one);
+    fab_model_free(m);
+    fab_volume_unref(image);
+}
+
+/* Windows away from what is wanted are left out; the others give what they gave before. */
+static void unwanted_windows_are_left_out(void)
+{
+    const fab_grid g = grid_of(64, 40, 32, 4.0);
+    fab_volume *image = noise_volume(&g, 6), *wanted = NULL;
+    fab_model *m = load_model();
+    CHECK_OK(fab_volume_create(&g, FAB_U8, &wanted, &err));
+    memset(fab_volume_data_mut(wanted), 0, fab_volume_bytes(wanted));
+    fab_segment_view all = look(m, image, NULL, NULL), none = look(m, image, NULL, wanted);
+    ((uint8_t *)fab_volume_data_mut(wanted))[(10 * 40 + 12) * 64 + 20] = 1;
+    fab_segment_view some = look(m, image, NULL, wanted);
+    const int64_t at = (10 * 40 + 12) * 64 + 20;
+    CHECK(none.patches == 0 && some.patches > 0 && some.patches < all.patches);
+    CHECK(fab_volume_at(some.classes, at) == fab_volume_at(all.classes, at));
+    CHECK(fab_volume_at(some.probability, at) == fab_volume_at(all.probability, at));
+    fab_segment_view_free(&all);
+    fab_segment_view_free(&none);
+    fab_segment_view_free(&some);
+    fab_model_free(m);
+    fab_volume_unref(image);
+    fab_volume_unref(wanted);
+}
+
 int main(void)
 {
     return fab_test_run((fab_test[]){TEST(one_window_gives_pytorchs_classes),
@@ -418,5 +482,7 @@ int main(void)
                                      TEST(memory_cap_is_checked_before_the_start),
                                      TEST(cancel_stops_between_patches),
                                      TEST(not_a_number_is_air),
-                                     TEST(mirrored_views_are_averaged)}, 9);
+                                     TEST(mirrored_views_are_averaged),
+                                     TEST(classes_of_a_group_add_up),
+                                     TEST(unwanted_windows_are_left_out)}, 11);
 }
