@@ -78,6 +78,13 @@ typedef struct fab_render_frame {
     float *rgba;                /* linear, premultiplied, one a sample */
 } fab_render_frame;
 
+/* NULL outside the frame. */
+static inline const fab_render_sample *fab_render_sample_at(const fab_render_frame *f, int x, int y)
+{
+    if (x < 0 || y < 0 || x >= f->width || y >= f->height) return NULL;
+    return &f->samples[(size_t)y * (size_t)f->width + (size_t)x];
+}
+
 /* A triangle made ready for walking its samples. */
 typedef struct fab_render_setup {
     const fab_render_vertex *v[3];
