@@ -118,6 +118,7 @@ static bool gather(fab_render_frame *f, int64_t tile, const int box[4], layer_li
         fab_render_setup setup;
         uint32_t triangle = (uint32_t)(f->bins.ids[i] - it->first_triangle);
         bool cap = it->mesh->flags && it->mesh->flags[triangle] & FAB_TRI_SCAN_EDGE;
+        fab_render_fetch_ahead(f, i, f->bins.start[tile + 1], it);
         if (it->opacity >= 1 || cap || !fab_render_setup_make(it, triangle, box, &setup)) continue;
         if (!put_layer(f, it, &setup, box, list)) return false;
     }

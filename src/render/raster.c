@@ -139,6 +139,19 @@ fab_status fab_render_bin(fab_render_frame *f, fab_error *err)
     return FAB_OK;
 }
 
+void fab_render_fetch_ahead(const fab_render_frame *f, uint64_t i, uint64_t end,
+                            const fab_render_item *item)
+{
+    enum { INDEX = 16, VERTICES = 8 };
+    if (i + INDEX >= end) return;
+    uint64_t far = f->bins.ids[i + INDEX] - item->first_triangle;
+    uint64_t near = f->bins.ids[i + VERTICES] - item->first_triangle;
+    if (far >= item->mesh->triangle_count) return; /* of the next item */
+    __builtin_prefetch(item->mesh->index + 3 * far);
+    for (int c = 0; c < 3; c++)
+        __builtin_prefetch(&item->vertices[item->mesh->index[3 * near + (uint64_t)c]]);
+}
+
 const fab_render_item *fab_render_item_of(const fab_render_frame *f, uint32_t id, size_t *item)
 {
     while (*item + 1 < f->item_count && f->items[*item + 1].first_triangle <= id) (*item)++;
@@ -199,6 +212,7 @@ static void opaque_tile(void *ctx, int64_t tile, int worker)
         const fab_render_item *it = fab_render_item_of(f, f->bins.ids[i], &item);
         fab_render_setup setup;
         uint32_t triangle = (uint32_t)(f->bins.ids[i] - it->first_triangle);
+        fab_render_fetch_ahead(f, i, f->bins.start[tile + 1], it);
         if (it->opacity < 1 || !fab_render_setup_make(it, triangle, box, &setup)) continue;
         bool cap = it->mesh->flags && it->mesh->flags[triangle] & FAB_TRI_SCAN_EDGE;
         put_triangle(f, &setup, (uint16_t)((item + 1) | (cap ? FAB_RENDER_CAP : 0)));
