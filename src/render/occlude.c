@@ -217,7 +217,8 @@ fab_status fab_render_occlude(fab_render_frame *f, fab_error *err)
     f->occlusion = fab_alloc_array(samples, sizeof *f->occlusion);
     f->rgba = fab_calloc(samples, 4 * sizeof *f->rgba);
     FAB_AUTO_FREE float *depth = fab_alloc_array((size_t)f->height * PATTERN, part * sizeof *depth);
-    FAB_AUTO_FREE float *work = fab_calloc((size_t)fab_threads_get() * BUFFERS, part * sizeof *work);
+    size_t works = (size_t)fab_threads_get() * BUFFERS;
+    FAB_AUTO_FREE float *work = fab_calloc(works, part * sizeof *work);
     if (!f->occlusion || !f->rgba || !depth || !work)
         FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a frame");
     job.depth = depth;

@@ -132,7 +132,7 @@ static inline float fab_render_setup_depth(const fab_render_setup *s, double w[3
 void fab_render_setup_normal(const fab_render_setup *s, const double share[3], float normal[3]);
 /* The item a triangle id belongs to; *item is where the last one was, ids ascend. */
 const fab_render_item *fab_render_item_of(const fab_render_frame *f, uint32_t id, size_t *item);
-/* Asks memory for triangles soon to come after entry i of ids, before `end`, if the item has them. */
+/* Asks memory for triangles soon to come after entry i of ids, before `end`, if of this item. */
 void fab_render_fetch_ahead(const fab_render_frame *f, uint64_t i, uint64_t end,
                             const fab_render_item *item);
 void fab_render_tile_box(const fab_render_frame *f, int64_t tile, int box[4]);
