@@ -387,6 +387,37 @@ static void set_centres(sp_work *w)
     }
 }
 
+#define LEAST_OF_NEIGHBOUR 0.25 /* of the body above, for a last vertebra to be one */
+
+static bool at_edge(const sp_work *w, const sp_point *p)
+{
+    for (int a = 0; a < 3; a++)
+        if (p->at[a] == 0 || p->at[a] == w->grid.size[a] - 1) return true;
+    return false;
+}
+
+/* The top of the sacrum taken for a body, behind a speck of disc: no vertebra. One that the scan's
+ * edge cuts may well be that small. */
+static void drop_false_last(sp_work *w)
+{
+    int64_t here = 0, above = 0;
+    const int last = w->cuts + 1; /* its part */
+    if (w->cuts < 2) return;
+    for (int32_t i = 0; i < w->count; i++) {
+        const sp_point *p = &w->points[i];
+        if (p->role != SP_BODY) continue;
+        if (p->part == last && at_edge(w, p)) return;
+        here += p->part == last, above += p->part == last - 1;
+    }
+    if ((double)here >= LEAST_OF_NEIGHBOUR * (double)above) return;
+    for (int32_t i = 0; i < w->count; i++)
+        if (w->points[i].role == SP_BODY && w->points[i].part == last)
+            w->points[i].role = SP_NONE, w->points[i].part = 0;
+    w->cuts--;
+    w->data_s[1] = w->cut_s[w->cuts];
+    set_parts(w);
+}
+
 fab_status fab_spine_separate(sp_work *w, fab_error *err)
 {
     profile p = {0};
@@ -397,6 +428,7 @@ fab_status fab_spine_separate(sp_work *w, fab_error *err)
     FAB_TRY(place_cuts(w, &p, err));
     FAB_TRY(make_planes(w, err));
     set_parts(w);
+    drop_false_last(w);
     w->out->count = w->cuts + 1;
     for (int k = 0; k < w->out->count; k++) {
         set_frame(w, k);
