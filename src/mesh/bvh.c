@@ -7,9 +7,15 @@
 
 enum { LEAF_TRIANGLES = 4, STACK_DEPTH = 128 };
 
+typedef struct centred { /* a triangle or quad, by its middle */
+    float middle[3];
+    uint32_t triangle; /* the first */
+} centred;
+
 typedef struct builder {
     fab_bvh *bvh;
-    const float (*centre)[3];
+    centred *item;
+    uint32_t each; /* triangles of an item */
 } builder;
 
 static void grow(fab_bvh_node *node, const fab_soup *soup, uint32_t triangle)
@@ -28,7 +34,7 @@ static int longest_axis(const builder *b, uint32_t first, uint32_t count)
     float low[3], high[3];
     for (int x = 0; x < 3; x++) low[x] = FLT_MAX, high[x] = -FLT_MAX;
     for (uint32_t i = first; i < first + count; i++) {
-        const float *c = b->centre[b->bvh->order[i]];
+        const float *c = b->item[i].middle;
         for (int x = 0; x < 3; x++) {
             low[x] = c[x] < low[x] ? c[x] : low[x];
             high[x] = c[x] > high[x] ? c[x] : high[x];
@@ -38,22 +44,22 @@ static int longest_axis(const builder *b, uint32_t first, uint32_t count)
     return high[2] - low[2] > high[axis] - low[axis] ? 2 : axis;
 }
 
-/* Hoare's selection: order[middle] gets its place along the axis, smaller centres before it. */
+/* Hoare's selection: item[middle] gets its place along the axis, smaller ones before it. */
 static void select_middle(const builder *b, uint32_t first, uint32_t count, uint32_t middle,
                           int axis)
 {
-    uint32_t *order = b->bvh->order;
+    centred *item = b->item;
     int64_t low = first, high = (int64_t)first + count - 1;
     while (low < high) {
-        float pivot = b->centre[order[low + (high - low) / 2]][axis];
+        float pivot = item[low + (high - low) / 2].middle[axis];
         int64_t i = low, j = high;
         while (i <= j) {
-            while (b->centre[order[i]][axis] < pivot) i++;
-            while (b->centre[order[j]][axis] > pivot) j--;
+            while (item[i].middle[axis] < pivot) i++;
+            while (item[j].middle[axis] > pivot) j--;
             if (i > j) break;
-            uint32_t swap = order[i];
-            order[i++] = order[j];
-            order[j--] = swap;
+            centred swap = item[i];
+            item[i++] = item[j];
+            item[j--] = swap;
         }
         if (middle <= j) high = j;
         else if (middle >= i) low = i;
@@ -68,10 +74,14 @@ static uint32_t build_node(const builder *b, uint32_t first, uint32_t count)
     uint32_t me = bvh->nodes++;
     fab_bvh_node *node = &bvh->node[me];
     for (int x = 0; x < 3; x++) node->low[x] = FLT_MAX, node->high[x] = -FLT_MAX;
-    if (count <= LEAF_TRIANGLES) {
-        node->first = first;
-        node->count = count;
-        for (uint32_t i = first; i < first + count; i++) grow(node, &bvh->soup, bvh->order[i]);
+    if (count * b->each <= LEAF_TRIANGLES) {
+        node->first = first * b->each;
+        node->count = count * b->each;
+        for (uint32_t i = 0; i < node->count; i++) {
+            uint32_t triangle = b->item[first + i / b->each].triangle + i % b->each;
+            bvh->order[node->first + i] = triangle;
+            grow(node, &bvh->soup, triangle);
+        }
         return me;
     }
     uint32_t half = count / 2;
@@ -88,27 +98,35 @@ static uint32_t build_node(const builder *b, uint32_t first, uint32_t count)
     return me;
 }
 
+/* A quad's is that of the diagonal its triangles share, which begins at the first corner. */
+static void set_middle(const fab_soup *soup, uint32_t each, centred *item)
+{
+    const uint32_t *v = soup->index + (size_t)item->triangle * 3;
+    for (size_t x = 0; x < 3; x++) {
+        float a = soup->position[(size_t)v[0] * 3 + x], b = soup->position[(size_t)v[1] * 3 + x];
+        float c = soup->position[(size_t)v[2] * 3 + x];
+        item->middle[x] = each == 2 ? (a + c) / 2 : (a + b + c) / 3;
+    }
+}
+
 fab_status fab_mesh_bvh_build(const fab_soup *soup, fab_bvh *out, fab_error *err)
 {
     fab_bvh bvh = {.soup = *soup};
     size_t n = soup->triangles;
-    FAB_AUTO_FREE float(*centre)[3] = fab_alloc_array(n + 1, sizeof *centre);
+    FAB_AUTO_FREE centred *item = fab_alloc_array(n + 1, sizeof *item);
     bvh.order = fab_alloc_array(n + 1, sizeof *bvh.order);
-    bvh.node = fab_alloc_array(n + 1, sizeof *bvh.node); /* leaves of 3 or 4, so < n nodes */
-    if (!centre || !bvh.order || !bvh.node) {
+    bvh.node = fab_alloc_array(n + 1, sizeof *bvh.node); /* leaves of 2 to 4, so < n nodes */
+    if (!item || !bvh.order || !bvh.node) {
         fab_mesh_bvh_free(&bvh);
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a box tree of %zu triangles", n);
     }
-    for (uint32_t t = 0; t < soup->triangles; t++) {
-        const uint32_t *v = soup->index + (size_t)t * 3;
-        bvh.order[t] = t;
-        for (size_t x = 0; x < 3; x++)
-            centre[t][x] = (soup->position[(size_t)v[0] * 3 + x]
-                            + soup->position[(size_t)v[1] * 3 + x]
-                            + soup->position[(size_t)v[2] * 3 + x]) / 3;
+    builder b = {.bvh = &bvh, .item = item, .each = soup->quads ? 2 : 1};
+    uint32_t items = soup->triangles / b.each;
+    for (uint32_t i = 0; i < items; i++) {
+        item[i].triangle = i * b.each;
+        set_middle(soup, b.each, &item[i]);
     }
-    builder b = {.bvh = &bvh, .centre = (const float(*)[3])centre};
-    if (n) build_node(&b, 0, soup->triangles);
+    if (items) build_node(&b, 0, items);
     *out = bvh;
     return FAB_OK;
 }
@@ -164,7 +182,7 @@ double fab_mesh_bvh_distance(const fab_bvh *bvh, const double p[3], double withi
     return sqrt(best);
 }
 
-/* ---- self-intersections: each triangle against the triangles after it in tree order ---- */
+/* ---- self-intersections: each leaf's triangles against those after them in tree order ---- */
 
 typedef struct crossing_search {
     const fab_bvh *bvh;
@@ -172,7 +190,16 @@ typedef struct crossing_search {
     int64_t *found; /* per chunk */
 } crossing_search;
 
-enum { SEARCH_CHUNK = 1024 };
+typedef struct leaf {
+    uint32_t first, count; /* of order */
+    fab_bvh_node box[LEAF_TRIANGLES];
+} leaf;
+
+typedef struct subtree {
+    uint32_t node, end; /* its nodes are node..end - 1 */
+} subtree;
+
+enum { SEARCH_CHUNK = 512 };
 
 static bool share_vertex(const uint32_t *a, const uint32_t *b)
 {
@@ -189,53 +216,66 @@ static bool boxes_meet(const fab_bvh_node *a, const fab_bvh_node *b)
     return true;
 }
 
-static int64_t search_leaf(const crossing_search *s, const fab_bvh_node *node, uint32_t place,
-                           const fab_bvh_node *box, double mine[3][3])
+static leaf leaf_of(const fab_bvh *bvh, const fab_bvh_node *node)
+{
+    leaf l = {.first = node->first, .count = node->count};
+    for (uint32_t i = 0; i < node->count; i++) {
+        l.box[i] = (fab_bvh_node){.low = {FLT_MAX, FLT_MAX, FLT_MAX},
+                                  .high = {-FLT_MAX, -FLT_MAX, -FLT_MAX}};
+        grow(&l.box[i], &bvh->soup, bvh->order[node->first + i]);
+    }
+    return l;
+}
+
+static void corners_from(const fab_soup *soup, uint32_t triangle, const float origin[3],
+                         double out[3][3])
+{
+    fab_mesh_corners(soup, triangle, out);
+    for (int c = 0; c < 3; c++)
+        for (int x = 0; x < 3; x++) out[c][x] -= (double)origin[x];
+}
+
+static int64_t search_leaves(const crossing_search *s, const leaf *a, const leaf *b)
 {
     const fab_soup *soup = &s->bvh->soup;
     const uint32_t *order = s->bvh->order;
     int64_t found = 0;
-    for (uint32_t i = node->first; i < node->first + node->count; i++) {
-        if (i <= place) continue;
-        const uint32_t *v = soup->index + (size_t)order[place] * 3;
-        const uint32_t *w = soup->index + (size_t)order[i] * 3;
-        if (share_vertex(v, w)) continue;
-        fab_bvh_node other = {.low = {FLT_MAX, FLT_MAX, FLT_MAX},
-                              .high = {-FLT_MAX, -FLT_MAX, -FLT_MAX}};
-        grow(&other, soup, order[i]);
-        if (!boxes_meet(box, &other)) continue;
-        double theirs[3][3];
-        fab_mesh_corners(soup, order[i], theirs);
-        for (int c = 0; c < 3; c++)
-            for (int x = 0; x < 3; x++) theirs[c][x] -= (double)box->low[x];
-        found += fab_mesh_triangles_cross(mine, theirs, s->slack);
-    }
+    for (uint32_t i = 0; i < a->count; i++)
+        for (uint32_t j = 0; j < b->count; j++) {
+            if (b->first + j <= a->first + i || !boxes_meet(&a->box[i], &b->box[j])) continue;
+            uint32_t mine = order[a->first + i], other = order[b->first + j];
+            if (share_vertex(soup->index + (size_t)mine * 3, soup->index + (size_t)other * 3))
+                continue;
+            double p[3][3], q[3][3];
+            corners_from(soup, mine, a->box[i].low, p);
+            corners_from(soup, other, a->box[i].low, q);
+            found += fab_mesh_triangles_cross(p, q, s->slack);
+        }
     return found;
 }
 
-static int64_t search_triangle(const crossing_search *s, uint32_t place)
+/* A node's left child follows it and the right one ends where it ends, so subtrees that end before
+ * this leaf hold only triangles before it. */
+static int64_t search_from(const crossing_search *s, uint32_t node)
 {
     const fab_bvh *bvh = s->bvh;
-    fab_bvh_node box = {.low = {FLT_MAX, FLT_MAX, FLT_MAX},
-                        .high = {-FLT_MAX, -FLT_MAX, -FLT_MAX}};
-    double mine[3][3];
-    grow(&box, &bvh->soup, bvh->order[place]);
-    fab_mesh_corners(&bvh->soup, bvh->order[place], mine);
-    for (int c = 0; c < 3; c++)
-        for (int x = 0; x < 3; x++) mine[c][x] -= (double)box.low[x];
-    uint32_t stack[STACK_DEPTH], depth = 0;
+    const fab_bvh_node *box = &bvh->node[node];
+    leaf mine = leaf_of(bvh, box);
+    subtree stack[STACK_DEPTH];
+    uint32_t depth = 0;
     int64_t found = 0;
-    stack[depth++] = 0;
+    stack[depth++] = (subtree){0, bvh->nodes};
     while (depth) {
-        uint32_t at = stack[--depth];
-        const fab_bvh_node *node = &bvh->node[at];
-        if (!boxes_meet(node, &box)) continue;
-        if (node->count) {
-            found += search_leaf(s, node, place, &box, mine);
+        subtree at = stack[--depth];
+        const fab_bvh_node *here = &bvh->node[at.node];
+        if (at.end <= node || !boxes_meet(here, box)) continue;
+        if (here->count) {
+            leaf other = leaf_of(bvh, here);
+            found += search_leaves(s, &mine, &other);
             continue;
         }
-        stack[depth++] = node->first;
-        stack[depth++] = at + 1;
+        stack[depth++] = (subtree){here->first, at.end};
+        stack[depth++] = (subtree){at.node + 1, here->first};
     }
     return found;
 }
@@ -244,15 +284,15 @@ static void search_chunk(void *ctx, int64_t chunk, int worker)
 {
     (void)worker;
     const crossing_search *s = ctx;
-    uint32_t n = s->bvh->soup.triangles, start = (uint32_t)chunk * SEARCH_CHUNK;
+    uint32_t n = s->bvh->nodes, start = (uint32_t)chunk * SEARCH_CHUNK;
     uint32_t end = n - start < SEARCH_CHUNK ? n : start + SEARCH_CHUNK;
-    for (uint32_t place = start; place < end; place++)
-        s->found[chunk] += search_triangle(s, place);
+    for (uint32_t node = start; node < end; node++)
+        if (s->bvh->node[node].count) s->found[chunk] += search_from(s, node);
 }
 
 int64_t fab_mesh_bvh_self_intersections(const fab_bvh *bvh, double slack)
 {
-    int64_t chunks = ((int64_t)bvh->soup.triangles + SEARCH_CHUNK - 1) / SEARCH_CHUNK, sum = 0;
+    int64_t chunks = ((int64_t)bvh->nodes + SEARCH_CHUNK - 1) / SEARCH_CHUNK, sum = 0;
     FAB_AUTO_FREE int64_t *found = fab_calloc((size_t)chunks + 1, sizeof *found);
     if (!found) return -1;
     crossing_search s = {.bvh = bvh, .slack = slack, .found = found};

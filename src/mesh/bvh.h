@@ -9,6 +9,7 @@ typedef struct fab_soup {
     const float *position;
     const uint32_t *index;
     uint32_t triangles;
+    bool quads; /* each two triangles are halves of a quad: they stay together in the tree */
 } fab_soup;
 
 typedef struct fab_bvh_node {

@@ -37,8 +37,8 @@ bool fab_collapse_ring(const fab_complex *c, uint32_t u, fab_ring *out)
     const fab_complex_triangle *first[FAB_COLLAPSE_MAX_RING];
     uint8_t uses[FAB_COLLAPSE_MAX_RING];
     int n = 0;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
         for (int k = 0; k < 3; k++) {
             uint32_t w = t->v[k];
             int j = 0;
@@ -71,8 +71,8 @@ static uint32_t next_vertex(const fab_complex_triangle *t, uint32_t u, uint32_t 
 static int mesh_ring(const fab_complex *c, uint32_t u, uint32_t mesh, uint32_t *out)
 {
     int n = 0;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
         if (!of_mesh(t, mesh)) continue;
         if (n == FAB_COLLAPSE_MAX_RING) return -1;
         out[n++] = next_vertex(t, u, mesh);
@@ -83,8 +83,8 @@ static int mesh_ring(const fab_complex *c, uint32_t u, uint32_t mesh, uint32_t *
 static int degree_in(const fab_complex *c, uint32_t u, uint32_t mesh)
 {
     int n = 0;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++)
-        n += of_mesh(&c->triangle[c->star[i]], mesh);
+    for (uint32_t i = 0; i < c->around[u].count; i++)
+        n += of_mesh(fab_complex_at(c, u, i), mesh);
     return n;
 }
 
@@ -95,8 +95,8 @@ static bool keeps_manifold(const fab_complex *c, uint32_t u, uint32_t v, uint32_
     bool edge = false;
     for (int i = 0; i < n; i++) edge |= around[i] == v;
     if (n < 3 || !edge) return false;
-    for (uint32_t i = c->star_start[v]; i < c->star_start[v + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    for (uint32_t i = 0; i < c->around[v].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, v, i);
         if (!of_mesh(t, mesh)) continue;
         uint32_t w = next_vertex(t, v, mesh);
         int j = 0;
@@ -160,8 +160,8 @@ bool fab_collapse_allowed(const fab_complex *c, uint32_t u, uint32_t v)
 {
     uint32_t mesh[MAX_MESHES];
     int meshes = 0;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
         for (int side = 0; side < 2; side++) {
             uint32_t m = side ? t->back : t->front;
             int j = 0;

@@ -98,6 +98,13 @@ static fab_status join_all(fab_complex *c, size_t vertices, size_t triangles, fa
     return FAB_OK;
 }
 
+/* Stars of all triangles, and an eighth for those that grow before they are listed anew. */
+static uint32_t star_room(uint32_t triangles)
+{
+    uint64_t room = (uint64_t)triangles * 3 + triangles / 3 + 4096;
+    return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+}
+
 fab_status fab_complex_build(const fab_mesh_set *set, fab_complex *out, fab_error *err)
 {
     size_t vertices = 0, triangles = 0;
@@ -115,9 +122,10 @@ fab_status fab_complex_build(const fab_mesh_set *set, fab_complex *out, fab_erro
         status = fab_error_set(err, FAB_ERR_NOMEM, "no memory for %zu triangles", triangles);
     if (status == FAB_OK) status = join_all(&c, vertices, triangles, err);
     if (status == FAB_OK) {
-        c.star_start = fab_alloc_array((size_t)c.vertices + 2, sizeof *c.star_start);
-        c.star = fab_alloc_array((size_t)c.triangles * 3 + 1, sizeof *c.star);
-        if (!c.star_start || !c.star)
+        c.room = star_room(c.triangles);
+        c.around = fab_alloc_array((size_t)c.vertices + 1, sizeof *c.around);
+        c.star = fab_alloc_array(c.room, sizeof *c.star);
+        if (!c.around || !c.star)
             status = fab_error_set(err, FAB_ERR_NOMEM, "no memory for %u vertices", c.vertices);
     }
     if (status < 0) {
@@ -132,7 +140,7 @@ void fab_complex_free(fab_complex *c)
 {
     fab_free(c->position);
     fab_free(c->triangle);
-    fab_free(c->star_start);
+    fab_free(c->around);
     fab_free(c->star);
     memset(c, 0, sizeof *c);
 }
@@ -143,12 +151,72 @@ void fab_complex_find_stars(fab_complex *c)
     for (uint32_t t = 0; t < c->triangles; t++) /* dead ones leave the list for good */
         if (!c->triangle[t].dead) c->triangle[live++] = c->triangle[t];
     c->triangles = live;
-    memset(c->star_start, 0, ((size_t)c->vertices + 2) * sizeof *c->star_start);
+    c->dead = 0;
+    memset(c->around, 0, (size_t)c->vertices * sizeof *c->around);
     for (uint32_t t = 0; t < live; t++)
-        for (int i = 0; i < 3; i++) c->star_start[c->triangle[t].v[i] + 2]++;
-    for (size_t v = 2; v < (size_t)c->vertices + 2; v++) c->star_start[v] += c->star_start[v - 1];
+        for (int i = 0; i < 3; i++) c->around[c->triangle[t].v[i]].count++;
+    c->used = 0;
+    for (uint32_t v = 0; v < c->vertices; v++) {
+        c->around[v].first = c->used;
+        c->used += c->around[v].count;
+        c->around[v].count = 0;
+    }
     for (uint32_t t = 0; t < live; t++)
-        for (int i = 0; i < 3; i++) c->star[c->star_start[c->triangle[t].v[i] + 1]++] = t;
+        for (int i = 0; i < 3; i++) {
+            fab_star *s = &c->around[c->triangle[t].v[i]];
+            c->star[s->first + s->count++] = t;
+        }
+}
+
+static bool has_vertex(const fab_complex_triangle *t, uint32_t v)
+{
+    return t->v[0] == v || t->v[1] == v || t->v[2] == v;
+}
+
+/* Takes one triangle out of a vertex's star. */
+static void leave_star(fab_complex *c, uint32_t v, uint32_t triangle)
+{
+    fab_star *s = &c->around[v];
+    uint32_t *list = c->star + s->first, kept = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (list[i] != triangle) list[kept++] = list[i];
+    s->count = kept;
+}
+
+/* v's star and what is left of u's, by number, at the end of the list. */
+static void join_stars(fab_complex *c, uint32_t u, uint32_t v)
+{
+    const uint32_t *a = c->star + c->around[u].first, *a_end = a + c->around[u].count;
+    const uint32_t *b = c->star + c->around[v].first, *b_end = b + c->around[v].count;
+    uint32_t *out = c->star + c->used;
+    fab_star made = {c->used, 0};
+    while (a < a_end || b < b_end)
+        out[made.count++] = b == b_end || (a < a_end && *a < *b) ? *a++ : *b++;
+    c->used += made.count;
+    c->around[v] = made;
+    c->around[u].count = 0;
+}
+
+uint32_t fab_complex_collapse(fab_complex *c, uint32_t u, uint32_t v)
+{
+    uint32_t gone = 0;
+    if (c->room - c->used < c->around[u].count + c->around[v].count) fab_complex_find_stars(c);
+    for (uint32_t i = 0; i < c->around[u].count;) {
+        uint32_t at = c->star[c->around[u].first + i];
+        fab_complex_triangle *t = &c->triangle[at];
+        if (has_vertex(t, v)) {
+            t->dead = true;
+            c->dead++;
+            gone += t->back == FAB_COMPLEX_NONE ? 1 : 2;
+            for (int k = 0; k < 3; k++) leave_star(c, t->v[k], at);
+            continue;
+        }
+        for (int k = 0; k < 3; k++)
+            if (t->v[k] == u) t->v[k] = v;
+        i++;
+    }
+    join_stars(c, u, v);
+    return gone;
 }
 
 int64_t fab_complex_count(const fab_complex *c)

@@ -9,6 +9,7 @@ typedef struct mask {
     bool wide;
     int label;
     int64_t *row_voxels; /* per row (j, k) */
+    uint8_t *marks;      /* of five rows */
     fab_mask_surface *out;
     const fab_mat34 *map;
 } mask;
@@ -37,14 +38,20 @@ static void count_plane(void *ctx, int64_t k, int worker)
     }
 }
 
-static bool has_label(const mask *m, const int32_t v[3])
+/* Row (j, k) as bytes that say where the label is, one zero before and one after it. */
+static void mark_row(const mask *m, int32_t j, int32_t k, uint8_t *out)
 {
-    for (int a = 0; a < 3; a++)
-        if (v[a] < 0 || v[a] >= m->size[a]) return false;
-    if (m->row_voxels[v[1] + (int64_t)m->size[1] * v[2]] == 0) return false;
-    size_t at = row_start(m, v[1], v[2]) + (size_t)v[0];
-    return (m->wide ? ((const uint16_t *)m->data)[at] : ((const uint8_t *)m->data)[at])
-           == m->label;
+    size_t n = (size_t)m->size[0];
+    memset(out, 0, n + 2);
+    if (j < 0 || j >= m->size[1] || k < 0 || k >= m->size[2]) return;
+    if (m->row_voxels[j + (int64_t)m->size[1] * k] == 0) return;
+    size_t first = row_start(m, j, k);
+    if (m->wide)
+        for (size_t i = 0; i < n; i++)
+            out[i + 1] = ((const uint16_t *)m->data)[first + i] == m->label;
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i + 1] = ((const uint8_t *)m->data)[first + i] == m->label;
 }
 
 static void write_face(fab_mask_surface *s, const fab_mat34 *map, const int32_t v[3], int axis,
@@ -65,18 +72,28 @@ static void write_face(fab_mask_surface *s, const fab_mat34 *map, const int32_t 
     s->faces++;
 }
 
+enum { HERE, BACK, FRONT, BELOW, ABOVE, ROWS };
+
 /* Faces of the row's voxels: counted, and written if there is room for them already. */
 static int64_t row_faces(const mask *m, int32_t j, int32_t k)
 {
+    size_t pitch = (size_t)m->size[0] + 2;
+    uint8_t *row[ROWS];
     int64_t faces = 0;
+    for (int r = 0; r < ROWS; r++) row[r] = m->marks + (size_t)r * pitch;
+    mark_row(m, j, k, row[HERE]);
+    mark_row(m, j - 1, k, row[BACK]);
+    mark_row(m, j + 1, k, row[FRONT]);
+    mark_row(m, j, k - 1, row[BELOW]);
+    mark_row(m, j, k + 1, row[ABOVE]);
     for (int32_t i = 0; i < m->size[0]; i++) {
-        int32_t v[3] = {i, j, k};
-        if (!has_label(m, v)) continue;
+        size_t at = (size_t)i + 1;
+        if (!row[HERE][at]) continue;
+        const uint8_t beside[6] = {row[HERE][at - 1], row[HERE][at + 1], row[BACK][at],
+                                   row[FRONT][at],    row[BELOW][at],    row[ABOVE][at]};
         for (int f = 0; f < 6; f++) {
-            int32_t other[3] = {i, j, k};
-            other[f / 2] += f & 1 ? 1 : -1;
-            if (has_label(m, other)) continue;
-            if (m->out->position) write_face(m->out, m->map, v, f / 2, f & 1);
+            if (beside[f]) continue;
+            if (m->out->position) write_face(m->out, m->map, (int32_t[3]){i, j, k}, f / 2, f & 1);
             faces++;
         }
     }
@@ -102,10 +119,12 @@ fab_status fab_mesh_mask_surface(const fab_volume *labels, int label, fab_mask_s
                  fab_dtype_name(type));
     size_t rows = (size_t)grid->size[1] * (size_t)grid->size[2];
     FAB_AUTO_FREE int64_t *row_voxels = fab_alloc_array(rows, sizeof *row_voxels);
-    if (!row_voxels) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu voxel rows", rows);
+    FAB_AUTO_FREE uint8_t *marks = fab_alloc_array(ROWS, (size_t)grid->size[0] + 2);
+    if (!row_voxels || !marks)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu voxel rows", rows);
     fab_mask_surface s = {0};
     mask m = {.size = grid->size, .data = fab_volume_data(labels), .wide = type == FAB_U16,
-              .label = label, .row_voxels = row_voxels, .out = &s,
+              .label = label, .row_voxels = row_voxels, .marks = marks, .out = &s,
               .map = &grid->world_from_voxel};
     fab_parallel_for(grid->size[2], count_plane, &m);
     for (size_t r = 0; r < rows; r++) s.voxels += row_voxels[r];

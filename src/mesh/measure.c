@@ -119,7 +119,7 @@ static fab_status one_way(const fab_soup *from, const fab_bvh *to, double *hd95,
 static fab_status two_ways(const fab_bvh *mesh, const fab_mask_surface *mask,
                            fab_mesh_report *report, fab_error *err)
 {
-    fab_soup faces = {mask->position, mask->index, mask->faces * 2};
+    fab_soup faces = {mask->position, mask->index, mask->faces * 2, .quads = true};
     fab_bvh tree;
     double hd95[2], mean[2];
     FAB_TRY(fab_mesh_bvh_build(&faces, &tree, err));
@@ -181,7 +181,7 @@ fab_status fab_mesh_measure(const fab_mesh *mesh, const fab_volume *labels,
 {
     fab_mesh_report r = {.mask_volume_ml = NAN, .volume_error_percent = NAN, .hd95_mm = NAN,
                          .mean_mm = NAN};
-    fab_soup soup = {mesh->position, mesh->index, mesh->triangle_count};
+    fab_soup soup = {mesh->position, mesh->index, mesh->triangle_count, .quads = false};
     fab_topology topology;
     FAB_TRY(fab_mesh_topology(mesh, &topology, err));
     r.closed = topology.closed;

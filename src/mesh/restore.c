@@ -95,9 +95,9 @@ static double pressure_of(const restoring *r, uint32_t mesh, const double at[3])
 static double shortest_edge(const fab_complex *c, uint32_t u)
 {
     double shortest = DBL_MAX;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
         for (int k = 0; k < 3; k++) {
-            uint32_t w = c->triangle[c->star[i]].v[k];
+            uint32_t w = fab_complex_at(c, u, i)->v[k];
             double d[3];
             for (int x = 0; x < 3; x++)
                 d[x] = (double)c->position[w][x] - (double)c->position[u][x];
@@ -113,8 +113,8 @@ static bool keep_in_caps(const fab_complex *c, uint32_t u, double move[3])
 {
     double cap[3] = {0, 0, 0};
     bool any = false;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
         double n[3], along = 0;
         if (!(t->flags & FAB_TRI_SCAN_EDGE)) continue;
         area_of(c, t->v, n);
@@ -135,9 +135,9 @@ static void find_move(const restoring *r, uint32_t u, float move[3])
                           (double)c->position[u][2]};
     double sum[3] = {0, 0, 0}, whole[3] = {0, 0, 0}, area = 0;
     memset(move, 0, 3 * sizeof *move);
-    if (c->star_start[u] == c->star_start[u + 1]) return;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    if (!c->around[u].count) return;
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
         double n[3], rise = pressure_of(r, t->front, at) - pressure_of(r, t->back, at);
         if (t->flags & FAB_TRI_SCAN_EDGE) continue;
         area_of(c, t->v, n);

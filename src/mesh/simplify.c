@@ -15,15 +15,16 @@
 
 #include "collapse.h"
 
-enum { MAX_PASSES = 200, VERTEX_CHUNK = 4096, BUCKETS = 8192 };
+enum { MAX_PASSES = 200, BLOCK = 1024, BUCKETS = 8192 };
 
 typedef struct quadric { /* weighted squared distance to planes, around the vertex's position */
     float a[6], b[3], c, weight; /* a: xx yy zz xy xz yz */
 } quadric;
 
 /* Whether a move is allowed costs more to find out than what it costs, so only moves that are about
- * to be carried out are asked about; a vertex that was refused once asks before it offers again. */
-enum { UNTOUCHED, CHANGED, REFUSED };
+ * to be carried out are asked about; a vertex that was refused once asks before it offers again.
+ * A vertex whose star is another one waits for the next pass; SETTLED: its candidate is known. */
+enum { UNTOUCHED, REFUSED, CHANGED, SETTLED };
 
 typedef struct candidate {
     uint32_t to;
@@ -36,7 +37,11 @@ typedef struct simplifier {
     float *importance; /* per mesh: small structures weigh more */
     float *urgency;    /* per vertex: the largest importance around it */
     candidate *best;
-    uint8_t *touched;  /* UNTOUCHED, CHANGED: its star is another one, REFUSED */
+    double *least;     /* inside a patch: what the move to best.to costs, and any other at least;
+                          negative: not known */
+    uint8_t *touched;  /* since the last pass */
+    uint8_t *stirred;  /* per block of vertices: one is touched */
+    uint8_t *open;     /* per block: one has a candidate */
     uint32_t *sorted; /* vertices by cost */
     uint32_t *bucket; /* BUCKETS + 1 */
     double max_squared;
@@ -57,8 +62,8 @@ static void start_quadric(const simplifier *s, uint32_t v, quadric *q)
     const fab_complex *c = &s->net;
     fab_ring ring;
     memset(q, 0, sizeof *q);
-    for (uint32_t i = c->star_start[v]; i < c->star_start[v + 1]; i++) {
-        const uint32_t *t = c->triangle[c->star[i]].v;
+    for (uint32_t i = 0; i < c->around[v].count; i++) {
+        const uint32_t *t = fab_complex_at(c, v, i)->v;
         double a[3], b[3], n[3];
         for (int x = 0; x < 3; x++) {
             a[x] = (double)c->position[t[1]][x] - (double)c->position[t[0]][x];
@@ -121,8 +126,8 @@ static float importance_of(const simplifier *s, uint32_t u)
 {
     float most = 1;
     const fab_complex *c = &s->net;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        const fab_complex_triangle *t = &c->triangle[c->star[i]];
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
         float a = s->importance[t->front];
         float b = t->back == FAB_COMPLEX_NONE ? a : s->importance[t->back];
         most = a > most ? a : most;
@@ -131,50 +136,99 @@ static float importance_of(const simplifier *s, uint32_t u)
     return most;
 }
 
-static void find_best(const simplifier *s, uint32_t u, candidate *best)
+static double cost_of(const simplifier *s, uint32_t u, uint32_t v)
 {
-    const fab_complex *c = &s->net;
+    double d[3];
+    offset(&s->net, u, v, d);
+    return error_at(&s->quadric[u], d) / (double)s->quadric[u].weight;
+}
+
+static void offer(simplifier *s, uint32_t u, uint32_t to, double cost)
+{
+    s->best[u].to = to;
+    s->best[u].cost = cost <= s->max_squared ? (float)cost * s->urgency[u] : FLT_MAX;
+}
+
+/* What each move along the ring costs; false if u stays where it is. */
+static bool price_ring(const simplifier *s, uint32_t u, fab_ring *ring, double *cost)
+{
+    if (!s->net.around[u].count || !fab_collapse_ring(&s->net, u, ring)) return false;
+    if (ring->features != 0 && ring->features != 2) return false;
+    for (int j = 0; j < ring->count; j++)
+        cost[j] = ring->features && !ring->feature[j] ? DBL_MAX : cost_of(s, u, ring->vertex[j]);
+    return true;
+}
+
+static void find_best(simplifier *s, uint32_t u)
+{
     fab_ring ring;
-    best->cost = FLT_MAX;
-    if (c->star_start[u] == c->star_start[u + 1] || !fab_collapse_ring(c, u, &ring)) return;
-    if (ring.features != 0 && ring.features != 2) return;
-    double cost[FAB_COLLAPSE_MAX_RING], d[3];
-    for (int j = 0; j < ring.count; j++) {
-        offset(c, u, ring.vertex[j], d);
-        cost[j] = ring.features && !ring.feature[j]
-                      ? DBL_MAX
-                      : error_at(&s->quadric[u], d) / (double)s->quadric[u].weight;
-    }
+    double cost[FAB_COLLAPSE_MAX_RING];
+    s->best[u].cost = FLT_MAX;
+    s->least[u] = -1;
+    if (!price_ring(s, u, &ring, cost)) return;
     for (int tried = 0; tried < 4; tried++) { /* the cheapest few; the rest wait for a later pass */
         int pick = 0;
         for (int j = 1; j < ring.count; j++) pick = cost[j] < cost[pick] ? j : pick;
-        if (!(cost[pick] <= s->max_squared)) return;
-        if (s->touched[u] == CHANGED || fab_collapse_allowed(c, u, ring.vertex[pick])) {
-            best->to = ring.vertex[pick];
-            best->cost = (float)cost[pick] * s->urgency[u];
+        bool dear = !(cost[pick] <= s->max_squared);
+        if (dear && tried > 0) return;
+        if (dear || s->touched[u] == CHANGED
+            || fab_collapse_allowed(&s->net, u, ring.vertex[pick])) {
+            offer(s, u, ring.vertex[pick], cost[pick]);
+            if (tried == 0 && !ring.features) s->least[u] = cost[pick];
             return;
         }
         cost[pick] = DBL_MAX;
     }
 }
 
-static void find_chunk(void *ctx, int64_t chunk, int worker)
+/* Asks memory ahead of use. */
+static void fetch_triangles(const fab_complex *c, uint32_t u)
 {
-    (void)worker;
-    simplifier *s = ctx;
-    uint32_t start = (uint32_t)chunk * VERTEX_CHUNK, n = s->net.vertices;
-    uint32_t end = n - start < VERTEX_CHUNK ? n : start + VERTEX_CHUNK;
-    for (uint32_t u = start; u < end; u++)
-        if (s->touched[u]) find_best(s, u, &s->best[u]);
+    for (uint32_t i = 0; i < c->around[u].count; i++) __builtin_prefetch(fab_complex_at(c, u, i));
 }
 
-static void start_chunk(void *ctx, int64_t chunk, int worker)
+static uint32_t block_end(const simplifier *s, int64_t block)
+{
+    uint32_t start = (uint32_t)block * BLOCK, n = s->net.vertices;
+    return n - start < BLOCK ? n : start + BLOCK;
+}
+
+static int64_t blocks_of(const simplifier *s)
+{
+    return ((int64_t)s->net.vertices + BLOCK - 1) / BLOCK;
+}
+
+static void touch(simplifier *s, uint32_t u, uint8_t how)
+{
+    s->touched[u] = how;
+    s->stirred[u / BLOCK] = 1;
+}
+
+static void find_block(void *ctx, int64_t block, int worker)
+{
+    enum { LISTS = 8, TRIANGLES = 4 };
+    (void)worker;
+    simplifier *s = ctx;
+    uint32_t start = (uint32_t)block * BLOCK, end = block_end(s, block), list[BLOCK], n = 0;
+    if (!s->stirred[block]) return;
+    s->stirred[block] = s->open[block] = 0;
+    for (uint32_t u = start; u < end; u++)
+        if (s->touched[u] == CHANGED || s->touched[u] == REFUSED) list[n++] = u;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + LISTS < n) __builtin_prefetch(&s->net.star[s->net.around[list[i + LISTS]].first]);
+        if (i + TRIANGLES < n) fetch_triangles(&s->net, list[i + TRIANGLES]);
+        find_best(s, list[i]);
+    }
+    for (uint32_t u = start; u < end; u++) s->open[block] |= s->best[u].cost < FLT_MAX;
+    memset(s->touched + start, UNTOUCHED, end - start);
+}
+
+static void start_block(void *ctx, int64_t block, int worker)
 {
     (void)worker;
     simplifier *s = ctx;
-    uint32_t start = (uint32_t)chunk * VERTEX_CHUNK, n = s->net.vertices;
-    uint32_t end = n - start < VERTEX_CHUNK ? n : start + VERTEX_CHUNK;
-    for (uint32_t u = start; u < end; u++) {
+    uint32_t end = block_end(s, block);
+    for (uint32_t u = (uint32_t)block * BLOCK; u < end; u++) {
         start_quadric(s, u, &s->quadric[u]);
         s->urgency[u] = importance_of(s, u);
     }
@@ -189,16 +243,29 @@ static uint32_t bucket_of(float cost)
     return bits >> 18;
 }
 
+/* Counts the vertices that have a candidate into their buckets, or (filling) lists them there. */
+static void walk_candidates(simplifier *s, bool filling)
+{
+    for (int64_t block = 0; block < blocks_of(s); block++) {
+        uint32_t end = block_end(s, block);
+        if (!s->open[block]) continue;
+        for (uint32_t u = (uint32_t)block * BLOCK; u < end; u++) {
+            if (!(s->best[u].cost < FLT_MAX)) continue;
+            uint32_t b = bucket_of(s->best[u].cost);
+            if (filling) s->sorted[s->bucket[b]++] = u;
+            else s->bucket[b + 1]++;
+        }
+    }
+}
+
 /* Vertices that have a candidate, cheapest first. */
 static uint32_t sort_candidates(simplifier *s)
 {
     memset(s->bucket, 0, (BUCKETS + 1) * sizeof *s->bucket);
-    for (uint32_t u = 0; u < s->net.vertices; u++)
-        if (s->best[u].cost < FLT_MAX) s->bucket[bucket_of(s->best[u].cost) + 1]++;
+    walk_candidates(s, false);
     for (uint32_t b = 0; b < BUCKETS; b++) s->bucket[b + 1] += s->bucket[b];
     uint32_t total = s->bucket[BUCKETS];
-    for (uint32_t u = 0; u < s->net.vertices; u++)
-        if (s->best[u].cost < FLT_MAX) s->sorted[s->bucket[bucket_of(s->best[u].cost)]++] = u;
+    walk_candidates(s, true);
     return total;
 }
 
@@ -207,32 +274,93 @@ static uint32_t sort_candidates(simplifier *s)
 static bool star_untouched(const simplifier *s, uint32_t u)
 {
     const fab_complex *c = &s->net;
-    if (s->touched[u] == CHANGED) return false;
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++)
+    if (s->touched[u] >= CHANGED) return false;
+    for (uint32_t i = 0; i < c->around[u].count; i++)
         for (int k = 0; k < 3; k++)
-            if (s->touched[c->triangle[c->star[i]].v[k]] == CHANGED) return false;
+            if (s->touched[fab_complex_at(c, u, i)->v[k]] >= CHANGED) return false;
     return true;
+}
+
+/* w lost its neighbour u. Its candidate stays, unless it was u, or one it was refused for. */
+static void lose(simplifier *s, uint32_t w, uint32_t u)
+{
+    bool known = s->least[w] >= 0 && s->best[w].to != u && s->touched[w] != REFUSED;
+    touch(s, w, known ? SETTLED : CHANGED);
+}
+
+/* w has the new neighbour v. Its other moves cost what they did. */
+static void gain(simplifier *s, uint32_t w, uint32_t v)
+{
+    if (s->touched[w] != SETTLED) return;
+    double cost = cost_of(s, w, v);
+    if (!(cost < s->least[w])) return;
+    s->least[w] = cost;
+    offer(s, w, v, cost);
+}
+
+/* Candidates around u, which is about to move into v. */
+static void tell_ring(simplifier *s, uint32_t u, uint32_t v)
+{
+    const fab_complex *c = &s->net;
+    touch(s, u, CHANGED);
+    touch(s, v, CHANGED);
+    for (int part = 0; part < 2; part++) /* first those that have v as a neighbour already */
+        for (uint32_t i = 0; i < c->around[u].count; i++) {
+            const uint32_t *w = fab_complex_at(c, u, i)->v;
+            bool beside = w[0] == v || w[1] == v || w[2] == v;
+            for (int k = 0; k < 3 && beside == (part == 0); k++) {
+                if (s->touched[w[k]] >= CHANGED) continue;
+                lose(s, w[k], u);
+                if (part) gain(s, w[k], v);
+            }
+        }
 }
 
 static void collapse(simplifier *s, uint32_t u, uint32_t v)
 {
-    fab_complex *c = &s->net;
     double d[3];
-    offset(c, u, v, d);
+    offset(&s->net, u, v, d);
+    tell_ring(s, u, v);
     move_quadric(&s->quadric[v], &s->quadric[u], d);
     if (s->urgency[u] > s->urgency[v]) s->urgency[v] = s->urgency[u];
-    for (uint32_t i = c->star_start[u]; i < c->star_start[u + 1]; i++) {
-        fab_complex_triangle *t = &c->triangle[c->star[i]];
-        bool gone = false;
-        for (int k = 0; k < 3; k++) {
-            s->touched[t->v[k]] = CHANGED;
-            gone |= t->v[k] == v;
-        }
-        for (int k = 0; k < 3; k++)
-            if (t->v[k] == u) t->v[k] = v;
-        if (!gone) continue;
-        t->dead = true;
-        s->count -= t->back == FAB_COMPLEX_NONE ? 1 : 2;
+    s->count -= fab_complex_collapse(&s->net, u, v);
+    s->best[u].cost = FLT_MAX;
+}
+
+static bool may_move(const simplifier *s, uint32_t u)
+{
+    return s->touched[u] < CHANGED && s->touched[s->best[u].to] < CHANGED;
+}
+
+/* Vertices are visited all over memory: what the next ones need is asked for ahead, each thing by
+ * way of one that was asked for before. */
+static void fetch_ahead(const simplifier *s, uint32_t i, uint32_t n)
+{
+    enum { STARS = 32, LISTS = 24, TRIANGLES = 16, VERTICES = 8 };
+    const fab_complex *c = &s->net;
+    if (i + STARS >= n) return;
+    __builtin_prefetch(&c->around[s->sorted[i + STARS]]);
+    __builtin_prefetch(&s->best[s->sorted[i + STARS]]);
+    uint32_t u = s->sorted[i + LISTS];
+    if (may_move(s, u)) {
+        __builtin_prefetch(&c->star[c->around[u].first]);
+        __builtin_prefetch(&c->around[s->best[u].to]);
+    }
+    u = s->sorted[i + TRIANGLES];
+    if (may_move(s, u)) {
+        fetch_triangles(c, u);
+        __builtin_prefetch(&c->star[c->around[s->best[u].to].first]);
+    }
+    u = s->sorted[i + VERTICES];
+    if (!may_move(s, u)) return;
+    fetch_triangles(c, s->best[u].to);
+    for (uint32_t j = 0; j < c->around[u].count; j++) {
+        const uint32_t *v = fab_complex_at(c, u, j)->v;
+        uint32_t w = v[0] == u ? v[1] : v[1] == u ? v[2] : v[0];
+        __builtin_prefetch(&c->position[w]);
+        __builtin_prefetch(&s->quadric[w]);
+        __builtin_prefetch(&s->least[w]);
+        __builtin_prefetch(&c->around[w]);
     }
 }
 
@@ -240,21 +368,20 @@ static void collapse(simplifier *s, uint32_t u, uint32_t v)
  * at, so that dear moves do not come before cheaper ones of the next pass. */
 static uint32_t run_pass(simplifier *s)
 {
-    fab_complex_find_stars(&s->net);
-    fab_parallel_for(((int64_t)s->net.vertices + VERTEX_CHUNK - 1) / VERTEX_CHUNK, find_chunk, s);
-    memset(s->touched, UNTOUCHED, s->net.vertices);
+    if (s->net.dead > s->net.triangles / 4) fab_complex_find_stars(&s->net); /* in memory's order */
+    fab_parallel_for(blocks_of(s), find_block, s);
     uint32_t n = sort_candidates(s), moves = 0, refused = 0;
     for (uint32_t i = 0; i < n && s->count > s->goal; i++) {
         uint32_t u = s->sorted[i];
         if (i > n / 2 && moves > 0) break;
+        fetch_ahead(s, i, n);
         if (!star_untouched(s, u)) continue;
         if (!fab_collapse_allowed(&s->net, u, s->best[u].to)) {
-            s->touched[u] = REFUSED;
+            touch(s, u, REFUSED);
             refused++;
             continue;
         }
         collapse(s, u, s->best[u].to);
-        s->best[u].cost = FLT_MAX;
         moves++;
     }
     return moves + refused;
@@ -286,16 +413,19 @@ static fab_status prepare(simplifier *s, fab_error *err)
     s->quadric = fab_alloc_array(n, sizeof *s->quadric);
     s->best = fab_alloc_array(n, sizeof *s->best);
     s->urgency = fab_alloc_array(n, sizeof *s->urgency);
+    s->least = fab_alloc_array(n, sizeof *s->least);
     s->touched = fab_malloc(n);
+    s->stirred = fab_malloc(n / BLOCK + 1);
+    s->open = fab_malloc(n / BLOCK + 1);
     s->sorted = fab_alloc_array(n, sizeof *s->sorted);
     s->bucket = fab_alloc_array(BUCKETS + 1, sizeof *s->bucket);
     s->importance = fab_alloc_array(s->net.set->count + 1, sizeof *s->importance);
     if (!s->quadric || !s->best || !s->touched || !s->sorted || !s->bucket || !s->importance
-        || !s->urgency)
+        || !s->urgency || !s->stirred || !s->open || !s->least)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to simplify %u vertices", s->net.vertices);
     weigh_structures(s);
     fab_complex_find_stars(&s->net);
-    fab_parallel_for(((int64_t)s->net.vertices + VERTEX_CHUNK - 1) / VERTEX_CHUNK, start_chunk, s);
+    fab_parallel_for(blocks_of(s), start_block, s);
     return FAB_OK;
 }
 
@@ -303,7 +433,7 @@ static void release(simplifier *s)
 {
     fab_complex_free(&s->net);
     void *block[] = {s->quadric, s->best, s->touched, s->sorted, s->bucket, s->importance,
-                     s->urgency};
+                     s->urgency, s->stirred, s->open, s->least};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
 }
 
@@ -317,6 +447,7 @@ static fab_status make_level(simplifier *s, const fab_mesh_level *level, float (
     s->goal = level->max_triangles;
     s->max_squared = error > 0 ? error * error : DBL_MAX / 4;
     memset(s->touched, CHANGED, s->net.vertices); /* what was too dear may not be now */
+    memset(s->stirred, 1, (size_t)blocks_of(s));
     for (int pass = 0; wanted && pass < MAX_PASSES && s->count > s->goal; pass++)
         if (run_pass(s) == 0) break;
     memcpy(kept, s->net.position, bytes);

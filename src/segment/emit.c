@@ -117,23 +117,39 @@ static int uniform_winner(const rows *r, int x0, int x1)
     return first;
 }
 
-/* Largest logit of a group of classes so far, its class, and the largest of the others. */
-typedef struct lead {
-    float best, second;
-    int class_value;
-} lead;
+/* ---- four classes at once; every result as one by one ---- */
 
-/* `same`: the class that gives the same label, which is no rival; -1: none. */
-static void lead_add(lead *l, float v, int class_value, int same)
+enum { LANES = 4 }; /* pitch is a multiple of 16 */
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
+
+static inline lanes load(const float *from)
 {
-    const bool rival = l->class_value != same;
-    if (v > l->best) {
-        if (rival) l->second = l->best;
-        l->best = v;
-        l->class_value = class_value;
-    } else if (v > l->second && rival) {
-        l->second = v;
-    }
+    lanes v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* a where it is larger than b, else b (also where a is NaN). */
+static inline lanes larger(lanes a, lanes b)
+{
+    const lane_bits yes = a > b;
+    return (lanes)(((lane_bits)a & yes) | ((lane_bits)b & ~yes));
+}
+
+static float largest_lane(lanes v)
+{
+    float most = v[0];
+    for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
+    return most;
+}
+
+/* First class of a group that has this logit; 0 if none has. */
+static int class_with(const fab_slide *s, const float *logit, int group, float value)
+{
+    for (int c = 0; c < s->model->config.classes; c++)
+        if (logit[c] == value && s->structure[c] == group) return c;
+    return 0;
 }
 
 /* Winner of the two columns mixed; *margin gets its lead over the best class that would give
@@ -141,17 +157,27 @@ static void lead_add(lead *l, float v, int class_value, int same)
 static int mixed_winner(const float *a, const float *b, float w, const fab_slide *s,
                         float *margin)
 {
-    lead group[2] = {{-INFINITY, -INFINITY, 0}, {-INFINITY, -INFINITY, 0}};
-    for (int c = 0; c < s->model->config.classes; c++)
-        lead_add(&group[s->structure[c]], a[c] + (b[c] - a[c]) * w, c, s->same[c] - 1);
-    const lead *none = &group[0], *some = &group[1];
-    if (none->best > some->best ||
-        (none->best == some->best && none->class_value < some->class_value)) {
-        *margin = none->best - some->best;
-        return none->class_value;
+    float v[FAB_UNET_MAX_CLASSES + 16];
+    lanes top[2] = {(lanes){0} - INFINITY, (lanes){0} - INFINITY}, second = top[0];
+    for (int c = 0; c < s->pitch; c += LANES) {
+        const lanes from = load(a + c), mixed = from + (load(b + c) - from) * w;
+        memcpy(v + c, &mixed, sizeof mixed);
+        for (int g = 0; g < 2; g++) top[g] = larger(mixed + load(s->group[g] + c), top[g]);
     }
-    *margin = some->best - (some->second > none->best ? some->second : none->best);
-    return some->class_value;
+    const float none = largest_lane(top[0]), some = largest_lane(top[1]);
+    if (none >= some) {
+        const int class_none = class_with(s, v, 0, none);
+        *margin = none - some;
+        if (none > some || class_none < class_with(s, v, 1, some)) return class_none;
+    }
+    const int winner = class_with(s, v, 1, some);
+    v[winner] = -INFINITY;
+    if (s->same[winner]) v[s->same[winner] - 1] = -INFINITY;
+    for (int c = 0; c < s->pitch; c += LANES)
+        second = larger(load(v + c) + load(s->group[1] + c), second);
+    const float rival = largest_lane(second);
+    *margin = some - (rival > none ? rival : none);
+    return winner;
 }
 
 static void store(const fab_target *t, int64_t at, int label, float margin)

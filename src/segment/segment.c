@@ -1,4 +1,5 @@
 /* segment.c - from an image to label maps: plan the memory, run, post-process. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +192,18 @@ static fab_status prepare_outputs(job *j, fab_segment_result *r, fab_error *err)
     return prepare_target(j, fine, j->fine_size, fine_mm, r->fine_labels, r->fine_margin, err);
 }
 
+static void group_classes(const fab_model *m, fab_slide *s)
+{
+    for (int i = 0; i < m->label_count; i++) {
+        const int c = m->labels[i].value;
+        s->structure[c] = 1;
+        s->same[c] = (int16_t)(fab_same_label_class(m, c) + 1);
+    }
+    for (int c = 0; c < s->pitch; c++)
+        for (int g = 0; g < 2; g++)
+            s->group[g][c] = c < m->config.classes && s->structure[c] == g ? 0 : -INFINITY;
+}
+
 static fab_status prepare_slide(job *j, fab_error *err)
 {
     fab_slide *s = &j->slide;
@@ -205,11 +218,7 @@ static fab_status prepare_slide(job *j, fab_error *err)
     if (!s->ring || !s->winner || !s->probability)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for logits (%zu MiB planned in all)",
                  j->planned >> 20);
-    for (int i = 0; i < j->model->label_count; i++) {
-        const int c = j->model->labels[i].value;
-        s->structure[c] = 1;
-        s->same[c] = (int16_t)(fab_same_label_class(j->model, c) + 1);
-    }
+    group_classes(j->model, s);
     s->targets = j->targets;
     s->target_count = 2;
     return FAB_OK;

@@ -110,6 +110,8 @@ typedef struct fab_slide {
     int pitch;             /* floats per voxel: classes rounded up to 16 */
     float *ring;           /* [depth][size y][size x][pitch]; plane z is at z % depth */
     uint8_t structure[FAB_UNET_MAX_CLASSES]; /* 1: the class has a label, 0: background */
+    float group[2][FAB_UNET_MAX_CLASSES + 16]; /* 0 for classes that are (1), are no (0) structure;
+                                                  -infinity for others and for what only pads */
     int16_t same[FAB_UNET_MAX_CLASSES]; /* another class that gives the same label + 1, or 0 */
     uint16_t *winner;      /* [z][y][x] of the network's grid: class */
     float *probability;    /* of the winner */
