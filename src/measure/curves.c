@@ -6,7 +6,7 @@
 
 #include "measure_internal.h"
 
-static const double WORTHLESS_DEG = 8; /* an angle with a larger standard uncertainty says nothing */
+static const double WORTHLESS_DEG = 8; /* an angle with a larger uncertainty says nothing */
 
 static double coronal(const fab_endplate *e)
 {

@@ -4,11 +4,11 @@
  * CT it was made of shows it as the sharpest edge there is: a thin plate of compact bone, spongy
  * bone on one side, disc on the other. So the HU between the middles of two bodies are explained by
  *
- *       core above   ###########      I(z) = disc + sum over both plates k of
- *       plate 0      ===========             (core_k - disc) B(-d_k) + ridge_k [B(d_k + w) - B(d_k)]
- *       disc                          d_k: mm from plate k into the disc
- *       plate 1      ===========      B: a step blurred by the image, sd psf_mm along the axis
- *       core below   ###########      w: thickness of the compact bone
+ *    core above   ###########    I(z) = disc + sum over both plates k of
+ *    plate 0      ===========           (core_k - disc) B(-d_k) + ridge_k [B(d_k + w) - B(d_k)]
+ *    disc                        d_k: mm from plate k into the disc
+ *    plate 1      ===========    B: a step blurred by the image, sd psf_mm along the axis
+ *    core below   ###########    w: thickness of the compact bone
  *
  * with the plates second-order surfaces as in surface.c. Both plates are fitted at once: a disc is
  * often no thicker than the blur, and the second plate would otherwise pass for the first. The five
@@ -20,7 +20,7 @@
 
 #include "measure_internal.h"
 
-enum { GEOMETRY = ME_SURFACE_TERMS, HU_TERMS = 5, MAX_SAMPLES = 6000, COARSE = 700, STEPS = 512,
+enum { GEOMETRY = ME_SURFACE_TERMS, HU_TERMS = 5, MAX_SAMPLES = 6000, COARSE = 400, STEPS = 512,
        PSF = 2 * GEOMETRY, UNKNOWNS = 2 * GEOMETRY + 1 + HU_TERMS };
 static const double COMPACT_MM = 0.8;  /* endplates are 0.5 to 1.1 mm thick */
 static const double OUTER = 0.84, INNER_WEIGHT = 0.4;
@@ -32,11 +32,17 @@ typedef struct model {
     double plate[2][GEOMETRY], psf, hu[HU_TERMS]; /* disc, core 0, core 1, ridge 0, ridge 1 */
 } model;
 
+struct me_gap_room {
+    sample samples[MAX_SAMPLES];
+    double misses[MAX_SAMPLES];
+    double step[STEPS + 1];          /* B from -4 to 4 sd */
+};
+
 typedef struct problem {
     const me_gap *g;
     sample *samples;
     int count;
-    double step[STEPS + 1];          /* B from -4 to 4 sd */
+    const double *step;
     double psf_prior, noise;
     model m;
     double normal[UNKNOWNS * UNKNOWNS], slope[UNKNOWNS];
@@ -204,13 +210,13 @@ static void coarse(problem *q)
 {
     const double side = q->g->half_width / ME_DEG, deep = q->g->half_depth / ME_DEG;
     const double far = q->g->search_mm, turn = q->g->search_deg;
-    for (int round = 0; round < 3; round++) {
+    for (int round = far > 3 ? 0 : 1; round < 3; round++) {
         double share = round == 0 ? 1 : round == 1 ? 0.4 : 0.15;
         for (int k = 0; k < 2; k++) {
             if (!q->g->there[k]) continue;
-            range offset = {0, share * far, share * far / 5};
-            range sagittal = {2, share * turn * deep, share * turn * deep / 5};
-            range coronal = {1, share * turn * side, share * turn * side / 5};
+            range offset = {0, share * far, share * far / 3};
+            range sagittal = {2, share * turn * deep, share * turn * deep / 3};
+            range coronal = {1, share * turn * side, share * turn * side / 3};
             search(q, k, offset, sagittal);
             search(q, k, offset, coronal);
             search(q, k, coronal, sagittal);
@@ -365,35 +371,42 @@ static void judge(problem *q, me_gap *g)
         if (g->found[k]) memcpy(g->plate[k].p, q->m.plate[k], sizeof g->plate[k].p);
 }
 
-fab_status fab_me_gap_fit(const fab_volume *image, me_gap *g, fab_error *err)
+fab_status fab_me_gap_room(me_gap_room **out, fab_error *err)
 {
-    const fab_grid *grid = fab_volume_grid(image);
-    fab_mat34 voxel_from_world;
-    g->found[0] = g->found[1] = false;
-    FAB_TRY(fab_mat34_invert(&grid->world_from_voxel, &voxel_from_world, err));
-    FAB_AUTO_FREE problem *q = fab_calloc(1, sizeof *q);
-    FAB_AUTO_FREE sample *samples = fab_alloc_array(MAX_SAMPLES, sizeof *samples);
-    FAB_AUTO_FREE double *room = fab_alloc_array(MAX_SAMPLES, sizeof *room);
-    if (!q || !samples || !room) FAB_FAIL(err, FAB_ERR_NOMEM, "measure: no memory for endplates");
-    q->g = g, q->samples = samples;
-    for (int i = 0; i <= STEPS; i++) q->step[i] = 0.5 * erfc(-(i * 8.0 / STEPS - 4) / sqrt(2));
-    gather(q, image, &voxel_from_world);
-    if (q->count < 150) return FAB_OK;
+    me_gap_room *room = fab_calloc(1, sizeof *room);
+    if (!room) FAB_FAIL(err, FAB_ERR_NOMEM, "measure: no memory for endplates");
+    for (int i = 0; i <= STEPS; i++) room->step[i] = 0.5 * erfc(-(i * 8.0 / STEPS - 4) / sqrt(2));
+    *out = room;
+    return FAB_OK;
+}
+
+/* Sd of the blur along the axis that is to be expected: the voxel's own and the scanner's. */
+static double usual_blur(const fab_grid *grid, me_vec axis)
+{
     double spacing[3], along = 0;
     fab_grid_spacing(grid, spacing);
     for (int a = 0; a < 3; a++) {
-        me_vec axis = me_unit(me_v(grid->world_from_voxel.m[0][a], grid->world_from_voxel.m[1][a],
-                                   grid->world_from_voxel.m[2][a]));
-        along += me_dot(axis, g->f.z) * me_dot(axis, g->f.z) * spacing[a] * spacing[a];
+        me_vec d = me_unit(me_v(grid->world_from_voxel.m[0][a], grid->world_from_voxel.m[1][a],
+                                grid->world_from_voxel.m[2][a]));
+        along += me_dot(d, axis) * me_dot(d, axis) * spacing[a] * spacing[a];
     }
-    q->psf_prior = sqrt(0.5 * 0.5 + 0.12 * along);
-    q->m.psf = 1.4 * q->psf_prior;
-    for (int k = 0; k < 2; k++) memcpy(q->m.plate[k], g->plate[k].p, sizeof q->m.plate[k]);
-    coarse(q);
-    q->m.psf = q->psf_prior;
-    (void)explain(q, &q->m, 1);
-    refine(q, room);
-    uncertainty(q, g);
-    judge(q, g);
-    return FAB_OK;
+    return sqrt(0.5 * 0.5 + 0.12 * along);
+}
+
+void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, me_gap_room *room,
+                    me_gap *g)
+{
+    problem q = {.g = g, .samples = room->samples, .step = room->step};
+    g->found[0] = g->found[1] = false;
+    gather(&q, image, voxel_from_world);
+    if (q.count < 150) return;
+    q.psf_prior = usual_blur(fab_volume_grid(image), g->f.z);
+    q.m.psf = 1.4 * q.psf_prior;
+    for (int k = 0; k < 2; k++) memcpy(q.m.plate[k], g->plate[k].p, sizeof q.m.plate[k]);
+    coarse(&q);
+    q.m.psf = q.psf_prior;
+    (void)explain(&q, &q.m, 1);
+    refine(&q, room->misses);
+    uncertainty(&q, g);
+    judge(&q, g);
 }

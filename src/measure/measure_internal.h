@@ -130,7 +130,10 @@ typedef struct me_gap {
     bool found[2];
     double tilt_sigma_deg[2], offset_sigma_mm[2], contrast_hu[2], noise_hu;
 } me_gap;
-fab_status fab_me_gap_fit(const fab_volume *image, me_gap *g, fab_error *err);
+typedef struct me_gap_room me_gap_room; /* scratch; fab_free it */
+fab_status fab_me_gap_room(me_gap_room **out, fab_error *err);
+void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, me_gap_room *room,
+                    me_gap *g);
 
 /* Endplates of all vertebrae and of S1 by the image, where it shows them. */
 fab_status fab_me_plates(const fab_volume *image, bool sacrum, fab_spine_measures *s,

@@ -21,6 +21,7 @@ static me_surface flat(const me_gap *g, const fab_endplate *e)
 
 static double reach_into(const fab_vertebra *v)
 {
+    if (!v) return 0;
     return fmin(8, 0.42 * me_len(me_sub(me_from(v->upper.centre), me_from(v->lower.centre))));
 }
 
@@ -39,22 +40,21 @@ static void open_gap(const fab_spine_measures *s, const fab_endplate *sacrum, pl
 {
     const fab_vertebra *a = p->above >= 0 ? &s->vertebra[p->above] : NULL;
     const fab_vertebra *b = p->below >= 0 ? &s->vertebra[p->below] : NULL;
-    const fab_vertebra *any = a ? a : b;
-    me_gap *g = &p->gap;
+    const fab_vertebra *one = a ? a : b, *two = b ? b : a;
     const fab_endplate *high = a ? &a->lower : NULL;
     const fab_endplate *low = b ? &b->upper : p->below == SACRUM ? sacrum : NULL;
-    const fab_endplate *one = high ? high : low, *two = low ? low : high;
-    me_vec o = me_mul(me_add(me_from(one->centre), me_from(two->centre)), 0.5);
-    me_vec up = me_add(me_from(one->normal), me_from(two->normal));
-    me_vec back = me_add(me_from(any->back), me_from(b ? b->back : any->back));
-    g->f = fab_me_frame(o, up, back);
-    g->half_width = 0.25 * (any->width_mm + (b ? b->width_mm : any->width_mm));
-    g->half_depth = 0.25 * (any->depth_mm + (b ? b->depth_mm : any->depth_mm));
+    const fab_endplate *first[2] = {high ? high : low, low ? low : high};
+    me_gap *g = &p->gap;
+    me_vec o = me_mul(me_add(me_from(first[0]->centre), me_from(first[1]->centre)), 0.5);
+    me_vec up = me_add(me_from(first[0]->normal), me_from(first[1]->normal));
+    g->f = fab_me_frame(o, up, me_add(me_from(one->back), me_from(two->back)));
+    g->half_width = 0.25 * (one->width_mm + two->width_mm);
+    g->half_depth = 0.25 * (one->depth_mm + two->depth_mm);
     g->beyond_mm = 6;
     g->there[0] = high, g->there[1] = low;
-    g->reach_mm[0] = a ? reach_into(a) : 0;
-    g->reach_mm[1] = b ? reach_into(b) : low ? 8 : 0;
-    for (int k = 0; k < 2; k++) g->plate[k] = flat(g, k == 0 ? one : two);
+    g->reach_mm[0] = reach_into(a);
+    g->reach_mm[1] = b ? reach_into(b) : 8;
+    for (int k = 0; k < 2; k++) g->plate[k] = flat(g, first[k]);
 }
 
 /* A body's own endplate lies on a neighbour's frame: how high above (x, y) of f. */
@@ -105,9 +105,9 @@ static void keep(const me_frame *f, double half_depth, fab_endplate *e)
 {
     me_vec c = me_local(f, me_from(e->centre)), n = me_from(e->normal);
     double up = fmax(0.3, me_dot(n, f->z)), b = -me_dot(n, f->x) / up, d = -me_dot(n, f->y) / up;
-    double middle = c.z - b * c.x - d * c.y, hollow = 0;
-    me_vec was = me_sub(me_from(e->middle), me_mul(me_add(me_from(e->front), me_from(e->back)), 0.5));
-    hollow = me_dot(was, f->z);
+    double middle = c.z - b * c.x - d * c.y, hollow;
+    me_vec chord = me_mul(me_add(me_from(e->front), me_from(e->back)), 0.5);
+    hollow = me_dot(me_sub(me_from(e->middle), chord), f->z);
     me_to(me_world(f, 0, 0, middle), e->centre);
     me_to(me_world(f, 0, 0, middle + hollow), e->middle);
     me_to(me_world(f, 0, -0.75 * half_depth, middle - d * 0.75 * half_depth), e->front);
@@ -200,32 +200,48 @@ static void narrow(fab_spine_measures *s, bool unsure[FAB_MEASURE_VERTEBRAE])
     }
 }
 
+typedef struct search {
+    const fab_volume *image;
+    fab_mat34 voxel_from_world;
+    me_gap_room *room;
+} search;
+
+static void find_gap(const search *q, fab_spine_measures *s, bool again, place *p)
+{
+    bool lowest = p->below == SACRUM, guess = lowest && !s->has_sacrum;
+    fab_endplate first = guess ? expected_sacrum(&s->vertebra[p->above]) : s->sacrum;
+    open_gap(s, &first, p);
+    p->gap.search_mm = again ? 3 : guess ? 7 : 4.5;
+    p->gap.search_deg = again ? 6 : lowest ? 20 : 16;
+    fab_me_gap_fit(q->image, &q->voxel_from_world, q->room, &p->gap);
+    if (lowest) update_sacrum(s, &first, p);
+}
+
+static void find_all(const search *q, fab_spine_measures *s, bool sacrum, bool again, place *list)
+{
+    bool unsure[FAB_MEASURE_VERTEBRAE] = {false};
+    int n = find_places(s, sacrum, list);
+    narrow(s, unsure);
+    for (int i = 0; i < s->count; i++)
+        if (s->vertebra[i].quality != FAB_MEASURE_NONE)
+            fab_me_walls(q->image, &q->voxel_from_world, unsure[i], &s->vertebra[i]);
+    for (int i = 0; i < n; i++) find_gap(q, s, again, &list[i]);
+    for (int i = 0; i < s->count; i++)
+        if (s->vertebra[i].quality != FAB_MEASURE_NONE)
+            update(&s->vertebra[i], gap_of(list, n, i, false), gap_of(list, n, i, true));
+}
+
 fab_status fab_me_plates(const fab_volume *image, bool sacrum, fab_spine_measures *s,
                          fab_error *err)
 {
-    fab_mat34 voxel_from_world;
     FAB_AUTO_FREE place *list = fab_alloc_array(2 * GAPS, sizeof *list);
+    FAB_AUTO_FREE me_gap_room *room = NULL;
+    search q = {.image = image};
     if (!list) FAB_FAIL(err, FAB_ERR_NOMEM, "measure: no memory for discs");
-    FAB_TRY(fab_mat34_invert(&fab_volume_grid(image)->world_from_voxel, &voxel_from_world, err));
-    for (int pass = 0; pass < 2; pass++) {
-        bool unsure[FAB_MEASURE_VERTEBRAE] = {false};
-        narrow(s, unsure);
-        int n = find_places(s, sacrum, list);
-        for (int i = 0; i < s->count; i++)
-            if (s->vertebra[i].quality != FAB_MEASURE_NONE)
-                fab_me_walls(image, &voxel_from_world, unsure[i], &s->vertebra[i]);
-        for (int i = 0; i < n; i++) {
-            bool lowest = list[i].below == SACRUM, guess = lowest && !s->has_sacrum;
-            fab_endplate first = guess ? expected_sacrum(&s->vertebra[list[i].above]) : s->sacrum;
-            open_gap(s, &first, &list[i]);
-            list[i].gap.search_mm = pass ? 2 : guess ? 7 : 4.5;
-            list[i].gap.search_deg = pass ? 6 : guess || lowest ? 20 : 16;
-            FAB_TRY(fab_me_gap_fit(image, &list[i].gap, err));
-            if (lowest) update_sacrum(s, &first, &list[i]);
-        }
-        for (int i = 0; i < s->count; i++)
-            if (s->vertebra[i].quality != FAB_MEASURE_NONE)
-                update(&s->vertebra[i], gap_of(list, n, i, false), gap_of(list, n, i, true));
-    }
+    FAB_TRY(fab_me_gap_room(&room, err));
+    const fab_grid *grid = fab_volume_grid(image);
+    FAB_TRY(fab_mat34_invert(&grid->world_from_voxel, &q.voxel_from_world, err));
+    q.room = room;
+    for (int pass = 0; pass < 2; pass++) find_all(&q, s, sacrum, pass > 0, list);
     return FAB_OK;
 }

@@ -138,7 +138,8 @@ static void measure_one(work *w, int row)
     }
     fab_me_endplates(m, &b, v);
     w->turn_score[row] = b.turn_score;
-    if (!plausible(v)) say(v, FAB_MEASURE_NONE, cut ? cut : "the label has not the shape of a vertebra");
+    if (!plausible(v))
+        say(v, FAB_MEASURE_NONE, cut ? cut : "the label has not the shape of a vertebra");
 }
 
 static double mean_height(const fab_vertebra *v)

@@ -96,7 +96,9 @@ static double wall(const fab_volume *image, const fab_mat34 *voxel_from_world, c
         }
     double middle = fab_me_median(t, found);
     for (int i = 0; i < found; i++) off[i] = fabs(t[i] - middle);
-    return found < RAYS * RAYS / 2 || fab_me_median(off, found) > 1.2 ? p->near : middle;
+    if (found < RAYS * RAYS / 2 || fab_me_median(off, found) > 1.2) return p->near;
+    bool coarse = spacing[0] * spacing[1] > 2 && fabs(middle - p->near) < 2;
+    return coarse ? 0.5 * (middle + p->near) : middle; /* no better than labels, but different */
 }
 
 /* The labels' wall is too far out rather than too far in. */

@@ -20,6 +20,7 @@
 #define PITCH_PER_ROOT 1.03
 #define MIN_PITCH 9
 #define MAX_PITCH 56
+#define CRUMB 0.3        /* of the body above: what is less, and in the sacrum, is none */
 #define ENDS 0           /* index of "no pitch yet" */
 #define NO_COST 1e30f
 
@@ -387,6 +388,40 @@ static void set_centres(sp_work *w)
     }
 }
 
+static bool at_edge(const sp_work *w, const sp_point *p)
+{
+    for (int a = 0; a < 3; a++)
+        if (p->at[a] == 0 || p->at[a] == w->grid.size[a] - 1) return true;
+    return false;
+}
+
+/* Pieces of the sacrum taken for body are no vertebra: the last part, far smaller than the one
+ * above it, whole, with sacrum about it. */
+static void drop_crumb(sp_work *w)
+{
+    const int last = w->out->count - 1;
+    fab_spine_vertebra *items = w->out->items;
+    double sacrum_ml = 0;
+    if (last < 2 || (double)items[last].body_voxels > CRUMB * (double)items[last - 1].body_voxels)
+        return;
+    const sp_vec middle = sp_from(items[last].centre);
+    for (int32_t i = 0; i < w->count; i++) {
+        const sp_point *p = &w->points[i];
+        if (p->role == SP_BODY && p->part == last + 1 && at_edge(w, p)) return;
+        if (p->role == SP_SACRUM && sp_len(sp_sub(sp_at(p), middle)) < 30)
+            sacrum_ml += w->voxel_ml;
+    }
+    if (sacrum_ml < 5) return;
+    for (int32_t i = 0; i < w->count; i++) {
+        sp_point *p = &w->points[i];
+        const int gone = p->role == SP_DISC ? last + 2 : last + 1;
+        if (p->part == gone) p->part = 0;
+    }
+    memset(&items[last], 0, sizeof items[last]);
+    w->data_s[1] = w->cut_s[--w->cuts];
+    w->out->count--;
+}
+
 fab_status fab_spine_separate(sp_work *w, fab_error *err)
 {
     profile p = {0};
@@ -404,5 +439,6 @@ fab_status fab_spine_separate(sp_work *w, fab_error *err)
                                            (int)(w->out->items[k].pitch_mm / 2)];
     }
     set_centres(w);
+    drop_crumb(w);
     return FAB_OK;
 }

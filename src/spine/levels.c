@@ -102,8 +102,8 @@ static int ribs_stop(const evidence *e)
     return e->count;
 }
 
-/* Ribs within reach of the bodies, or of bodies and arches. A vertebra below the first without a rib
- * bears none itself: what comes near it is a rib that hangs down, as in a large scoliosis. */
+/* Ribs within reach of the bodies, or of bodies and arches. A vertebra below the first without a
+ * rib bears none itself: what comes near it is a rib that hangs down, as in a large scoliosis. */
 static void find_ribs(sp_work *w, sp_role last, evidence *e)
 {
     e->have_ribs = measure_ribs(w, last) > RIB_ML;
