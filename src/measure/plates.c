@@ -186,8 +186,8 @@ static void update_sacrum(fab_spine_measures *s, const fab_endplate *first, cons
 }
 
 /* Labels that run on into a rib's head or a vessel make a body too wide, a missing piece makes it
- * too narrow. From one body to the next widths change little; the walls of one that is out of line are
- * looked for from what the one below it is like. */
+ * too narrow. From one body to the next widths change little; the walls of one that is out of line
+ * are looked for from what the one below it is like. */
 static void narrow(fab_spine_measures *s, bool unsure[FAB_MEASURE_VERTEBRAE])
 {
     double below = NAN;
