@@ -20,7 +20,6 @@
 #define PITCH_PER_ROOT 1.03
 #define MIN_PITCH 9
 #define MAX_PITCH 56
-#define CRUMB 0.3        /* of the body above: what is less, and in the sacrum, is none */
 #define ENDS 0           /* index of "no pitch yet" */
 #define NO_COST 1e30f
 
@@ -388,6 +387,8 @@ static void set_centres(sp_work *w)
     }
 }
 
+#define LEAST_OF_NEIGHBOUR 0.25 /* of the body above, for a last vertebra to be one */
+
 static bool at_edge(const sp_work *w, const sp_point *p)
 {
     for (int a = 0; a < 3; a++)
@@ -395,31 +396,26 @@ static bool at_edge(const sp_work *w, const sp_point *p)
     return false;
 }
 
-/* Pieces of the sacrum taken for body are no vertebra: the last part, far smaller than the one
- * above it, whole, with sacrum about it. */
-static void drop_crumb(sp_work *w)
+/* The top of the sacrum taken for a body, behind a speck of disc: no vertebra. One that the scan's
+ * edge cuts may well be that small. */
+static void drop_false_last(sp_work *w)
 {
-    const int last = w->out->count - 1;
-    fab_spine_vertebra *items = w->out->items;
-    double sacrum_ml = 0;
-    if (last < 2 || (double)items[last].body_voxels > CRUMB * (double)items[last - 1].body_voxels)
-        return;
-    const sp_vec middle = sp_from(items[last].centre);
+    int64_t here = 0, above = 0;
+    const int last = w->cuts + 1; /* its part */
+    if (w->cuts < 2) return;
     for (int32_t i = 0; i < w->count; i++) {
         const sp_point *p = &w->points[i];
-        if (p->role == SP_BODY && p->part == last + 1 && at_edge(w, p)) return;
-        if (p->role == SP_SACRUM && sp_len(sp_sub(sp_at(p), middle)) < 30)
-            sacrum_ml += w->voxel_ml;
+        if (p->role != SP_BODY) continue;
+        if (p->part == last && at_edge(w, p)) return;
+        here += p->part == last, above += p->part == last - 1;
     }
-    if (sacrum_ml < 5) return;
-    for (int32_t i = 0; i < w->count; i++) {
-        sp_point *p = &w->points[i];
-        const int gone = p->role == SP_DISC ? last + 2 : last + 1;
-        if (p->part == gone) p->part = 0;
-    }
-    memset(&items[last], 0, sizeof items[last]);
-    w->data_s[1] = w->cut_s[--w->cuts];
-    w->out->count--;
+    if ((double)here >= LEAST_OF_NEIGHBOUR * (double)above) return;
+    for (int32_t i = 0; i < w->count; i++)
+        if (w->points[i].role == SP_BODY && w->points[i].part == last)
+            w->points[i].role = SP_NONE, w->points[i].part = 0;
+    w->cuts--;
+    w->data_s[1] = w->cut_s[w->cuts];
+    set_parts(w);
 }
 
 fab_status fab_spine_separate(sp_work *w, fab_error *err)
@@ -432,6 +428,7 @@ fab_status fab_spine_separate(sp_work *w, fab_error *err)
     FAB_TRY(place_cuts(w, &p, err));
     FAB_TRY(make_planes(w, err));
     set_parts(w);
+    drop_false_last(w);
     w->out->count = w->cuts + 1;
     for (int k = 0; k < w->out->count; k++) {
         set_frame(w, k);
@@ -439,6 +436,5 @@ fab_status fab_spine_separate(sp_work *w, fab_error *err)
                                            (int)(w->out->items[k].pitch_mm / 2)];
     }
     set_centres(w);
-    drop_crumb(w);
     return FAB_OK;
 }
