@@ -20,6 +20,8 @@ static const cli_option segment_options[] = {
     {"roi-subset", 0, CLI_TEXT, "LIST", "TotalSegmentator: only these structures, by commas"},
     {"channel", 0, CLI_LIST, "NAME=PATH", "another image of a network of several; repeatable"},
     {"no-postprocessing", 0, CLI_FLAG, NULL, "leave off the clean-up an nnU-Net folder asks for"},
+    {"no-detail", 0, CLI_FLAG, NULL, "leave off the second, finer look at the spine"},
+    {"parts", 0, CLI_PATH, "FILE", "also write the parts of vertebrae (NAME.nii.gz, NAME.json)"},
     {"modality", 0, CLI_CHOICE, "CT|MR|PT", "what a NIfTI or NRRD file is, which does not say"},
     {"force", 0, CLI_FLAG, NULL, "go on with a scan the network is not made for; mark the result"},
     {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto is fp32"},
@@ -64,6 +66,8 @@ static int run_segment(const cli_call *call)
                          .modality = cli_text(call, "modality", NULL),
         .force = cli_has(call, "force"),
                          .no_postprocessing = cli_has(call, "no-postprocessing"),
+                         .no_detail = cli_has(call, "no-detail"),
+                         .parts = cli_text(call, "parts", NULL),
                          .precision = cli_precision(call),
                          .max_memory_bytes = cli_bytes(call, "max-memory"),
                          .step = cli_real(call, "step", 0), .watch = cli_begin(call)};

@@ -16,6 +16,7 @@ static const cli_option options[] = {
     {"fastest", 0, CLI_FLAG, NULL, "TotalSegmentator: its 6 mm network"},
     {"roi-subset", 0, CLI_TEXT, "LIST", "TotalSegmentator: only these structures, by commas"},
     {"no-postprocessing", 0, CLI_FLAG, NULL, "leave off the clean-up an nnU-Net folder asks for"},
+    {"no-detail", 0, CLI_FLAG, NULL, "leave off the second, finer look at the spine"},
     {"modality", 0, CLI_CHOICE, "CT|MR|PT", "what NIfTI and NRRD files are, which do not say"},
     {"precision", 0, CLI_CHOICE, "auto|fp32|bf16|exact", "of the network; auto is fp32"},
     {"max-memory", 0, CLI_SIZE, "SIZE", "a case fails if the network needs more, e.g. 2G"},
@@ -107,6 +108,7 @@ static int run(const cli_call *call)
                           .structures = cli_text(call, "roi-subset", NULL),
                           .modality = cli_text(call, "modality", NULL),
                           .no_postprocessing = cli_has(call, "no-postprocessing"),
+                          .no_detail = cli_has(call, "no-detail"),
                           .precision = cli_precision(call), .program = "/proc/self/exe",
                           .commit = CLI_COMMIT, .watch = cli_begin(call)};
     fab_status status = fab_job_validate(&o, &dossier, &err);

@@ -83,6 +83,10 @@ fab_status fab_models_list(const char *const *folders, fab_json **out, fab_error
  * FAB_ERR_NOTFOUND lists what there is. */
 fab_status fab_models_find(const char *const *folders, const char *name, const char *modality,
                            char *folder, size_t capacity, fab_error *err);
+/* The newest package that looks again at the spine in results of the package called so
+ * (fabrica/detail.h); false: there is none. */
+bool fab_models_find_detail(const char *const *folders, const char *package, char *folder,
+                            size_t capacity);
 
 typedef struct fab_model_add {
     const char *path;   /* an nnU-Net result, a data set's folder, a folder or zip of such; or a
@@ -123,6 +127,7 @@ typedef struct fab_twin_options {
     const char *modality;             /* of a file that does not say; NULL: unknown */
     bool force;                       /* go on with a scan that surely is no CT of the torso */
     bool no_postprocessing;           /* leaves off what a nnU-Net folder asks for */
+    bool no_detail;                   /* no second, finer look at the spine */
     fab_precision precision;          /* of the network's arithmetic */
     fab_mesh_choice mesh;
     const fab_job_watch *watch;
@@ -142,7 +147,8 @@ typedef struct fab_segment_job {
     const char *const *channels;
     const char *modality;
     bool force;
-    bool no_postprocessing;
+    bool no_postprocessing, no_detail;
+    const char *parts; /* file for the parts of vertebrae (NAME.nii.gz, NAME.json); NULL: none */
     fab_precision precision;
     const fab_job_watch *watch;
 } fab_segment_job;
@@ -202,7 +208,7 @@ typedef struct fab_validate_job {
     size_t max_memory_bytes;
     fab_totalseg_quality quality;
     const char *structures, *modality;
-    bool no_postprocessing;
+    bool no_postprocessing, no_detail;
     fab_precision precision;
     const char *program;              /* the executable, to hash; NULL: not known */
     const char *commit;               /* it was built from; NULL or "": not known */

@@ -52,6 +52,13 @@ typedef struct fab_segment_options {
     double step;              /* fraction of the patch, 0.1..1; 0 = the model's */
     size_t max_memory_bytes;  /* 0 = no cap; refuses before starting if it cannot be kept */
     const fab_progress *progress;
+    const uint8_t *groups;    /* fab_segment_classes only: group of each class, FAB_UNET_MAX_CLASSES
+                                 of them. The group with the highest sum of probabilities wins, in
+                                 it the likeliest class; NULL: each class by itself */
+    const fab_volume *wanted; /* fab_segment_classes only: U8 on any grid; windows that have no
+                                 non-zero voxel within wanted_mm are left out, and what lies in
+                                 none of the others means nothing. NULL: all are run */
+    double wanted_mm;
 } fab_segment_options;
 
 /* What a reader should know about one structure (or, value 0, about the whole run). */
@@ -105,7 +112,8 @@ fab_status fab_segment(const fab_model *m, const fab_volume *image,
 typedef struct fab_segment_view {
     fab_volume *hu;          /* F32, clipped as the card says */
     fab_volume *classes;     /* U16, the network's class of highest probability */
-    fab_volume *probability; /* F32, of that class */
+    fab_volume *probability; /* F32, of that class, or of its group */
+    int patches;             /* network evaluations */
 } fab_segment_view;
 fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
                                const fab_segment_options *options, fab_segment_view *out,

@@ -18,10 +18,10 @@ extern "C" {
 #define FAB_SPINE_MAX 32 /* vertebrae in one scan: more than a person has */
 
 /* What the values of a class map mean; 0: the map does not have it. Only body is needed. Several
- * values may be given for lungs, kidneys and hips (their left and right). */
+ * values may be given for lungs, kidneys, hips and psoas (their left and right). */
 typedef struct fab_spine_classes {
     int body, arch, disc, canal, cord, sacrum, ribs;
-    int lungs[2], kidneys[2], hips[2];
+    int lungs[2], kidneys[2], hips[2], psoas[2];
 } fab_spine_classes;
 
 /* One vertebra, from the head down. Positions in world mm (LPS). */

@@ -19,8 +19,11 @@ extern "C" {
  * couch, clothes, beyond the field of view); 1..117 TotalSegmentator's names with their numbers;
  * then the phantom's names, "vertebral_arch_C1" ... "vertebral_arch_L6" (everything of a vertebra
  * behind the canal's anterior wall, pedicles too; the body alone keeps "vertebrae_L1"), the
- * cervical discs, and what belongs to no organ: "soft_tissue", "mass", "free_fluid". NULL where
- * there is none; FAB_SYNTH_UNKNOWN (no label is known there) has no name. Static storage. */
+ * cervical discs, and what belongs to no organ: "soft_tissue", "mass", "free_fluid"; and the
+ * parts of any level's arch, "arch_pedicle", "arch_lamina", "arch_spinous_process",
+ * "arch_transverse_process", "arch_superior_articular_process" and
+ * "arch_inferior_articular_process", in maps that were asked for them. NULL where there is none;
+ * FAB_SYNTH_UNKNOWN (no label is known there) has no name. Static storage. */
 #define FAB_SYNTH_UNKNOWN 255
 const char *fab_synth_name(int value);
 /* The value of a name of the vocabulary, or -1. */
@@ -32,18 +35,20 @@ typedef struct fab_synth_source fab_synth_source;
 /* labels: U8 or U16, any grid and orientation; set names its values (vertebrae_S1 is taken as
  * sacrum; names that the vocabulary lacks become FAB_SYNTH_UNKNOWN). bone_hu: NULL, or CT numbers
  * inside bones (the lowest number elsewhere) on any grid, used as the texture of bone. None is
- * kept. Seconds, about 12 bytes a voxel of a 1.5 mm grid while it runs. *out is freed by
- * fab_synth_source_free. FAB_ERR_ARG if there is nothing with a name. */
+ * kept. parts: arches are named by part and not by level. Seconds, about 12 bytes a voxel of a
+ * 1.5 mm grid while it runs. *out is freed by fab_synth_source_free. FAB_ERR_ARG if there is
+ * nothing with a name. */
 fab_status fab_synth_source_make(const fab_volume *labels, const fab_label_set *set,
-                                 const fab_volume *bone_hu, fab_synth_source **out,
+                                 const fab_volume *bone_hu, bool parts, fab_synth_source **out,
                                  fab_error *err);
 fab_synth_source *fab_synth_source_free(fab_synth_source *s); /* NULL */
 FAB_DEFINE_AUTO(fab_synth_source, fab_synth_source_free)
 
 /* The label map of a scan in the fine vocabulary, on its own grid (1.2 to 2 mm): arches split from
- * bodies, discs and canal named where they are not. U8; arguments and errors as above. */
-fab_status fab_synth_refine(const fab_volume *labels, const fab_label_set *set, fab_volume **out,
-                            fab_error *err);
+ * bodies (and into parts), discs and canal named where they are not. U8; arguments and errors as
+ * above. */
+fab_status fab_synth_refine(const fab_volume *labels, const fab_label_set *set, bool parts,
+                            fab_volume **out, fab_error *err);
 
 /* What a patch shows. NaN, NULL and -1: drawn from the seed. */
 typedef struct fab_synth_options {

@@ -101,6 +101,24 @@ static fab_status put_geometry(fab_json *m, const fab_study *s, fab_error *err)
     return fab_put_grid(o, "grid", fab_volume_grid(s->volume), err);
 }
 
+/* The second look at the spine: which network, and the map of vertebrae's parts. */
+static fab_status put_detail(fab_json *o, const fab_twin *t, fab_error *err)
+{
+    const fab_json *card = fab_network_detail_card(t->network);
+    fab_json *detail = NULL;
+    if (!card || t->o->no_detail) return fab_json_set(o, "detail", fab_json_null(), err);
+    FAB_TRY(fab_put_object(o, "detail", &detail, err));
+    FAB_TRY(fab_put_text(detail, "name", fab_text_of(card, "name"), err));
+    FAB_TRY(fab_put_text(detail, "version", fab_text_of(card, "version"), err));
+    FAB_TRY(fab_put_text(detail, "weights_sha256",
+                         fab_text_of(fab_json_find(card, "weights"), "sha256"), err));
+    FAB_TRY(fab_put_bool(detail, "used", t->detail.parts != NULL, err));
+    FAB_TRY(fab_put_real(detail, "agreement", t->detail.agreement, 3, err));
+    FAB_TRY(fab_put_text_or_null(detail, "parts",
+                                 t->detail.parts ? FAB_TWIN_PARTS ".nii.gz" : "", err));
+    return fab_put_text(detail, "note", t->detail.note, err);
+}
+
 static fab_status put_segmentation(fab_json *m, const fab_twin *t, fab_error *err)
 {
     fab_json *o = NULL, *model = NULL;
@@ -117,6 +135,7 @@ static fab_status put_segmentation(fab_json *m, const fab_twin *t, fab_error *er
     FAB_TRY(fab_put_text(model, "precision",
                          fab_precision_name(fab_nn_isa_precision(t->found.isa)), err));
     FAB_TRY(fab_put_text(model, "kernels", fab_nn_isa_name(t->found.isa), err));
+    FAB_TRY(put_detail(o, t, err));
     static const char *const copied[] = {"modality", "license", "limitations"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         const fab_json *value = fab_json_find(card, copied[i]);

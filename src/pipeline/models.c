@@ -120,6 +120,25 @@ static int compare_versions(const char *a, const char *b)
     return 0;
 }
 
+bool fab_models_find_detail(const char *const *folders, const char *package, char *folder,
+                            size_t capacity)
+{
+    FAB_AUTO(fab_json_free) fab_json *list = NULL;
+    const fab_json *best = NULL;
+    if (fab_models_list(folders, &list, NULL) < 0) return false;
+    for (size_t i = 0; i < fab_json_count(list); i++) {
+        const fab_json *row = fab_json_at(list, i);
+        if (fab_json_find(row, "problem") ||
+            !fab_detail_is_for(fab_json_find(row, "card"), package))
+            continue;
+        if (!best ||
+            compare_versions(fab_text_of(best, "version"), fab_text_of(row, "version")) < 0)
+            best = row;
+    }
+    if (best) snprintf(folder, capacity, "%s", fab_text_of(best, "folder"));
+    return best != NULL;
+}
+
 static bool fits(const fab_json *row, const char *name, const char *modality)
 {
     if (fab_json_find(row, "problem")) return false;
@@ -127,6 +146,7 @@ static bool fits(const fab_json *row, const char *name, const char *modality)
     const char *format = fab_text_of(fab_json_find(row, "card"), "format");
     if (strcmp(format, FAB_NETWORK_NNUNET) == 0 || strcmp(format, FAB_NETWORK_BRAINCHOP) == 0)
         return false; /* runs only when asked for */
+    if (fab_json_find(fab_json_find(row, "card"), "detail")) return false; /* never by itself */
     return !modality[0] || strcmp(fab_text_of(row, "modality"), modality) == 0;
 }
 

@@ -10,7 +10,8 @@
 struct fab_network {
     fab_json *card;
     char folder[FAB_MAX_PATH_BYTES];
-    fab_model *model; /* our own package; NULL: an added one */
+    fab_model *model;  /* our own package; NULL: an added one */
+    fab_model *detail; /* looks at the spine again; NULL: there is none */
     int channels;
     char channel_name[FAB_NNUNET_MAX_CHANNELS][FAB_MAX_NAME_BYTES];
 };
@@ -20,12 +21,18 @@ fab_network *fab_network_free(fab_network *n)
     if (!n) return NULL;
     fab_json_free(n->card);
     fab_model_free(n->model);
+    fab_model_free(n->detail);
     return fab_free(n);
 }
 
 const fab_json *fab_network_card(const fab_network *n)
 {
     return n->model ? fab_model_card(n->model) : n->card;
+}
+
+const fab_json *fab_network_detail_card(const fab_network *n)
+{
+    return n->detail ? fab_model_card(n->detail) : NULL;
 }
 
 const char *fab_network_name(const fab_network *n)
@@ -124,6 +131,16 @@ static fab_status get_channels(fab_network *n, fab_error *err)
     return FAB_OK;
 }
 
+/* The newest of the known packages that is a second look at this one's results. */
+static fab_status load_detail(const char *const *folders, fab_precision precision, fab_network *n,
+                              fab_error *err)
+{
+    char folder[FAB_MAX_PATH_BYTES];
+    if (!fab_models_find_detail(folders, fab_model_name(n->model), folder, sizeof folder))
+        return FAB_OK;
+    return fab_model_load(folder, precision, &n->detail, err);
+}
+
 fab_status fab_network_choose(const char *const *folders, const char *name,
                               const fab_study *study, fab_precision precision,
                               fab_network **out, fab_error *err)
@@ -135,6 +152,7 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
     if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, precision, &n->model, err));
+    if (n->model) FAB_TRY(load_detail(folders, precision, n, err));
     FAB_TRY(get_channels(n, err));
     if (n->channels == 1) FAB_TRY(fab_network_check(n, study, true, err));
     *out = n;
@@ -192,7 +210,8 @@ static fab_status segment_own(const fab_network *n, const fab_volume *image,
                  "--fastest and --roi-subset are for TotalSegmentator's", fab_network_name(n));
     FAB_TRY(fab_segment(n->model, image, &so, out, err));
     drop_rest(fab_model_card(n->model), out);
-    return FAB_OK;
+    if (!n->detail || !how->detail) return FAB_OK;
+    return fab_detail_refine(n->detail, image, how->progress, out, how->detail, err);
 }
 
 /* ---- nnU-Net folders ---------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #ifndef FAB_PIPELINE_NETWORK_H
 #define FAB_PIPELINE_NETWORK_H
 
+#include "fabrica/detail.h"
 #include "fabrica/nnunet.h"
 #include "pipeline_internal.h"
 
@@ -29,6 +30,8 @@ const char *fab_network_name(const fab_network *n);
 const char *fab_network_version(const fab_network *n);
 const char *fab_network_weights_sha256(const fab_network *n);
 const fab_json *fab_network_card(const fab_network *n);
+/* The card of the network that looks at the spine again; NULL: there is none for this model. */
+const fab_json *fab_network_detail_card(const fab_network *n);
 /* How many images of one patient it sees at once, and what they are called. */
 int fab_network_channels(const fab_network *n);
 const char *fab_network_channel_name(const fab_network *n, int channel);
@@ -60,6 +63,7 @@ typedef struct fab_network_run {
     bool no_postprocessing; /* of nnU-Net's result folder */
     bool surfaces;          /* the result's fine volumes are wanted */
     fab_precision precision; /* as fab_network_choose was told */
+    fab_detail *detail;      /* NULL: no second look at the spine */
     const fab_progress *progress;
 } fab_network_run;
 /* Where part number `part` of an added package lies; FAB_ERR_FORMAT if its card names

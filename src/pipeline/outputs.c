@@ -234,6 +234,11 @@ fab_status fab_twin_write(fab_twin *t, fab_error *err)
     FAB_TRY(fab_path_join(path, sizeof path, folder, "labels.nii.gz", err));
     FAB_TRY(fab_nifti_write(t->found.labels, path, FAB_GENERATOR " labels", err));
     FAB_TRY(save_table(&t->found.set, folder, "labels.json", err));
+    if (t->detail.parts) {
+        FAB_TRY(fab_path_join(path, sizeof path, folder, FAB_TWIN_PARTS ".nii.gz", err));
+        FAB_TRY(fab_nifti_write(t->detail.parts, path, FAB_GENERATOR " spine parts", err));
+        FAB_TRY(save_table(&t->detail.set, folder, FAB_TWIN_PARTS ".json", err));
+    }
     FAB_TRY(fab_job_part(&t->job, 2, 4, err));
     FAB_TRY(save_meshes(t, &t->meshes, "meshes", err));
     FAB_TRY(fab_job_part(&t->job, 3, 4, err));

@@ -3,6 +3,7 @@
 #ifndef FAB_PIPELINE_INTERNAL_H
 #define FAB_PIPELINE_INTERNAL_H
 
+#include "fabrica/detail.h"
 #include "fabrica/export.h"
 #include "fabrica/mesh.h"
 #include "fabrica/pipeline.h"
@@ -130,6 +131,8 @@ enum { FAB_TWIN_LODS = 3 };
 
 typedef struct fab_channels fab_channels;
 
+#define FAB_TWIN_PARTS "spine_parts" /* .nii.gz and .json in a case */
+
 typedef struct fab_twin {
     fab_job job;
     const fab_twin_options *o;
@@ -138,6 +141,7 @@ typedef struct fab_twin {
     fab_channels *channels;       /* its images */
     char labels_sha256[65];       /* of o->labels, "" without */
     fab_segment_result found;
+    fab_detail detail;            /* of the spine; parts NULL: none */
     fab_scan scan;
     fab_qa qa;
     fab_json *reviewed;           /* fab_review_rows_json */

@@ -66,36 +66,37 @@ static fab_status put_in_place(const char *from, const char *to, fab_error *err)
     FAB_FAIL(err, FAB_ERR_IO, "cannot rename the finished file to %s: %s", to, strerror(errno));
 }
 
-static fab_status write_into(const fab_segment_job *o, const fab_segment_result *found,
+static fab_status write_into(const fab_volume *v, const fab_label_set *set, const char *output,
                              const char *folder, const char *table, fab_error *err)
 {
     char map[FAB_MAX_PATH_BYTES], names[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_json_free) fab_json *labels = NULL;
-    FAB_TRY(fab_path_join(map, sizeof map, folder, fab_path_name(o->output), err));
+    FAB_TRY(fab_path_join(map, sizeof map, folder, fab_path_name(output), err));
     FAB_TRY(fab_path_join(names, sizeof names, folder, fab_path_name(table), err));
-    FAB_TRY(fab_label_set_to_json(&found->set, &labels, err));
-    FAB_TRY(fab_nifti_write(found->labels, map, FAB_GENERATOR " labels", err));
+    FAB_TRY(fab_label_set_to_json(set, &labels, err));
+    FAB_TRY(fab_nifti_write(v, map, FAB_GENERATOR " labels", err));
     FAB_TRY(fab_json_save_file(labels, names, err));
-    FAB_TRY(put_in_place(map, o->output, err));
+    FAB_TRY(put_in_place(map, output, err));
     fab_status status = put_in_place(names, table, err);
-    if (status < 0) (void)fab_path_remove_tree(o->output, NULL); /* both or neither */
+    if (status < 0) (void)fab_path_remove_tree(output, NULL); /* both or neither */
     return status;
 }
 
 /* Both files are written in a folder beside them that the watcher knows of, so that a run that is
  * stopped while it compresses leaves nothing. */
-static fab_status write_labels(const fab_segment_job *o, const fab_segment_result *found,
-                               const char *table, fab_error *err)
+static fab_status write_labels(const fab_segment_job *o, const fab_volume *v,
+                               const fab_label_set *set, const char *output, fab_error *err)
 {
-    char folder[FAB_MAX_PATH_BYTES];
-    int n = snprintf(folder, sizeof folder, "%s.tmp-XXXXXX", o->output);
+    char folder[FAB_MAX_PATH_BYTES], table[FAB_MAX_PATH_BYTES];
+    FAB_TRY(table_path(output, table, sizeof table, err));
+    int n = snprintf(folder, sizeof folder, "%s.tmp-XXXXXX", output);
     if (n < 0 || (size_t)n >= sizeof folder)
         FAB_FAIL(err, FAB_ERR_ARG, "the output path is too long");
     if (!mkdtemp(folder))
         FAB_FAIL(err, errno == ENOSPC ? FAB_ERR_NOSPACE : FAB_ERR_IO,
-                 "cannot make a folder beside %s: %s", o->output, strerror(errno));
+                 "cannot make a folder beside %s: %s", output, strerror(errno));
     fab_job_scratch(o->watch, folder, true);
-    fab_status status = write_into(o, found, folder, table, err);
+    fab_status status = write_into(v, set, output, folder, table, err);
     (void)fab_path_remove_tree(folder, NULL);
     fab_job_scratch(o->watch, folder, false);
     return status;
@@ -112,7 +113,7 @@ static const fab_step_def segment_steps[] = {
 
 static fab_status run_network(const fab_segment_job *o, const fab_network *network,
                               const fab_study *study, fab_job *job, fab_segment_result *found,
-                              fab_json *summary, fab_error *err)
+                              fab_detail *detail, fab_json *summary, fab_error *err)
 {
     fab_channels c = {0};
     fab_json *list = NULL;
@@ -120,7 +121,7 @@ static fab_status run_network(const fab_segment_job *o, const fab_network *netwo
     fab_status status = fab_job_enter(job, SEG_RUN, err);
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
                                  o->no_postprocessing, false, o->precision,
-                                 &job->progress};
+                                 o->no_detail ? NULL : detail, &job->progress};
     if (status == FAB_OK) status = fab_network_segment(network, c.image, &how, found, err);
     if (status == FAB_OK && c.count > 1) {
         status = fab_channels_json(&c, study->input_sha256, &list, err);
@@ -145,26 +146,47 @@ static fab_status put_review(const fab_segment_result *found, const fab_study *s
     return status;
 }
 
+/* The map of vertebrae's parts, if it is wanted and there is one. */
+static fab_status write_parts(const fab_segment_job *o, const fab_network *network,
+                              const fab_detail *detail, fab_json *summary, fab_error *err)
+{
+    const fab_json *card = fab_network_detail_card(network);
+    if (card && !o->no_detail) {
+        FAB_TRY(fab_put_text(summary, "detail_model", fab_text_of(card, "name"), err));
+        FAB_TRY(fab_put_text(summary, "detail_note", detail->note, err));
+    }
+    if (!o->parts) return FAB_OK;
+    if (!detail->parts) {
+        fab_job_note(o->watch, "%s is not written: no spine's parts were found", o->parts);
+        return FAB_OK;
+    }
+    FAB_TRY(write_labels(o, detail->parts, &detail->set, o->parts, err));
+    return fab_put_text(summary, "parts", o->parts, err);
+}
+
 static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segment_result *found,
-                               fab_json *summary, fab_error *err)
+                               fab_detail *detail, fab_json *summary, fab_error *err)
 {
     FAB_AUTO(fab_study_free) fab_study *study = NULL;
     FAB_AUTO(fab_network_free) fab_network *network = NULL;
     fab_scan scan;
     char table[FAB_MAX_PATH_BYTES];
-    FAB_TRY(table_path(o->output, table, sizeof table, err));
     FAB_TRY(check_output_file(o->output, o->replace, err));
+    if (o->parts) FAB_TRY(table_path(o->parts, table, sizeof table, err));
+    if (o->parts) FAB_TRY(check_output_file(o->parts, o->replace, err));
+    FAB_TRY(table_path(o->output, table, sizeof table, err));
     FAB_TRY(fab_job_enter(job, SEG_READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, job, &study, err));
     FAB_TRY(fab_study_declare(study, o->modality, err));
     FAB_TRY(fab_network_choose(o->model_folders, o->model, study, o->precision, &network,
                                err));
     FAB_TRY(fab_scan_check(study, network, o->force, o->watch, &scan, err));
-    FAB_TRY(run_network(o, network, study, job, found, summary, err));
+    FAB_TRY(run_network(o, network, study, job, found, detail, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));
     FAB_TRY(put_review(found, study, network, &scan, job, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_WRITE, err));
-    FAB_TRY(write_labels(o, found, table, err));
+    FAB_TRY(write_labels(o, found->labels, &found->set, o->output, err));
+    FAB_TRY(write_parts(o, network, detail, summary, err));
     FAB_TRY(fab_put_text(summary, "output", o->output, err));
     FAB_TRY(fab_put_text(summary, "table", table, err));
     FAB_TRY(fab_put_text(summary, "model", fab_network_name(network), err));
@@ -181,11 +203,13 @@ fab_status fab_job_segment(const fab_segment_job *o, fab_json **summary, fab_err
 {
     FAB_AUTO(fab_json_free) fab_json *s = fab_json_object();
     fab_segment_result found = {0};
+    fab_detail detail = {0};
     fab_json *run = NULL;
     fab_job job;
     fab_job_start(&job, o->watch, segment_steps, SEG_COUNT);
-    fab_status status = segment_into(o, &job, &found, s, err);
+    fab_status status = segment_into(o, &job, &found, &detail, s, err);
     fab_segment_result_free(&found);
+    fab_detail_free(&detail);
     FAB_TRY(status);
     fab_job_finish(&job);
     FAB_TRY(fab_job_run_json(&job, &run, err));

@@ -32,6 +32,7 @@ static void twin_free(fab_twin *t)
     fab_json_free(t->reviewed);
     fab_qa_free(&t->qa);
     fab_segment_result_free(&t->found);
+    fab_detail_free(&t->detail);
     if (t->channels) fab_channels_free(t->channels);
     fab_free(t->channels);
     fab_network_free(t->network);

@@ -300,8 +300,8 @@ static fab_status prepare(fab_validation *v, fab_error *err)
     if (o->cache) snprintf(v->cache, sizeof v->cache, "%s", o->cache);
     else snprintf(v->cache, sizeof v->cache, "%.*s.cache", (int)n, o->output);
     snprintf(v->options_text, sizeof v->options_text,
-             "step %.6g quality %d postprocessing %d precision %d", o->step, (int)o->quality,
-             !o->no_postprocessing, (int)o->precision);
+             "step %.6g quality %d postprocessing %d precision %d detail %d", o->step,
+             (int)o->quality, !o->no_postprocessing, (int)o->precision, !o->no_detail);
     FAB_TRY(fab_dataset_open(o->dataset, &v->data, err));
     if (o->predictions && !fab_is_folder(o->predictions))
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s is not a folder of label maps", o->predictions);

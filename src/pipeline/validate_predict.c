@@ -56,6 +56,8 @@ static fab_status cache_key(const fab_validation *v, const fab_channels *c, cons
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         fab_sha256_update(&h, texts[i], strlen(texts[i]) + 1);
     FAB_TRY(hash_json(&h, fab_network_card(v->network), err));
+    if (fab_network_detail_card(v->network))
+        FAB_TRY(hash_json(&h, fab_network_detail_card(v->network), err));
     if (c->count > 1) {
         FAB_TRY(fab_channels_json(c, study->input_sha256, &channels, err));
         FAB_TRY(hash_json(&h, channels, err));
@@ -150,8 +152,10 @@ static fab_status run_network(fab_validation *v, const fab_channels *c, fab_pred
                               fab_error *err)
 {
     const fab_validate_job *o = v->o;
+    fab_detail detail = {0};
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
-                                 o->no_postprocessing, false, o->precision, &v->job.progress};
+                                 o->no_postprocessing, false, o->precision,
+                                 o->no_detail ? NULL : &detail, &v->job.progress};
     fab_segment_result found = {0};
     double wall = fab_time_wall_s(), cpu = fab_time_cpu_s();
     reset_peak();
@@ -172,6 +176,7 @@ static fab_status run_network(fab_validation *v, const fab_channels *c, fab_pred
         p->peak_bytes = (int64_t)fab_peak_rss_bytes();
     }
     fab_segment_result_free(&found);
+    fab_detail_free(&detail);
     return status;
 }
 

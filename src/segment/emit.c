@@ -36,6 +36,25 @@ static int winner_of(const float *l, int classes, float *probability)
     return best;
 }
 
+/* The same with classes' probabilities added up by group; *probability gets the group's. */
+static int group_winner_of(const float *l, int classes, const uint8_t *group, float *probability)
+{
+    float sum[FAB_UNET_MAX_CLASSES] = {0}, e[FAB_UNET_MAX_CLASSES], all = 0, top = l[0];
+    int best = 0;
+    for (int c = 1; c < classes; c++) top = l[c] > top ? l[c] : top;
+    for (int c = 0; c < classes; c++) {
+        e[c] = expf(l[c] - top);
+        sum[group[c]] += e[c];
+        all += e[c];
+    }
+    for (int c = 1; c < classes; c++) {
+        const float mine = sum[group[c]], leads = sum[group[best]];
+        if (mine > leads || (group[c] == group[best] && e[c] > e[best])) best = c;
+    }
+    *probability = sum[group[best]] / all;
+    return best;
+}
+
 /* Class 0 comes last where it is enclosed by others: the best of them wins there. */
 static void fill_enclosed(const fab_slide *s, int z)
 {
@@ -61,8 +80,9 @@ static void winners_plane(void *ctx, int64_t index, int worker)
     const ptrdiff_t plane = (ptrdiff_t)s->size[1] * s->size[2];
     for (ptrdiff_t i = 0; i < plane; i++) {
         const float *l = logits_at(s, z, 0, 0) + i * s->pitch;
-        s->winner[z * plane + i] =
-            (uint16_t)winner_of(l, classes, &s->probability[z * plane + i]);
+        float *p = &s->probability[z * plane + i];
+        s->winner[z * plane + i] = (uint16_t)(s->groups ? group_winner_of(l, classes, s->groups, p)
+                                                        : winner_of(l, classes, p));
     }
     if (s->model->outside_reaches_edge) fill_enclosed(s, z);
 }

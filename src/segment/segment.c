@@ -275,6 +275,7 @@ static void free_job(job *j)
     fab_free(j->image_floats);
     fab_free(j->slide.ring);
     fab_free(j->slide.winner);
+    fab_volume_unref(j->slide.wanted);
     fab_free(j->slide.probability);
     fab_decision_free(&j->decision);
 }
@@ -406,14 +407,27 @@ void fab_segment_view_free(fab_segment_view *v)
     memset(v, 0, sizeof *v);
 }
 
-static fab_status run_view(job *j, double step, fab_segment_view *v, fab_error *err)
+/* Where windows must reach, on the network's grid. */
+static fab_status prepare_wanted(job *j, const fab_segment_options *o, fab_error *err)
 {
-    int patches = 0;
+    const fab_grid g = lattice(j, j->slide.size);
+    if (!o || !o->wanted) return FAB_OK;
+    if (fab_volume_dtype(o->wanted) != FAB_U8)
+        FAB_FAIL(err, FAB_ERR_ARG, "what is wanted must be U8");
+    for (int a = 0; a < 3; a++)
+        j->slide.wanted_reach[a] = (int)ceil(o->wanted_mm / j->model->spacing_mm[a]);
+    return fab_volume_resample(o->wanted, &g, FAB_NEAREST, 0, &j->slide.wanted, err);
+}
+
+static fab_status run_view(job *j, double step, const fab_segment_options *o,
+                           fab_segment_view *v, fab_error *err)
+{
     FAB_TRY(plan(j, step, err));
     FAB_TRY(prepare_windows(j, step, err));
     FAB_TRY(prepare_slide(j, err));
+    FAB_TRY(prepare_wanted(j, o, err));
     j->slide.target_count = 0;
-    FAB_TRY(fab_slide_run(&j->slide, &patches, err));
+    FAB_TRY(fab_slide_run(&j->slide, &v->patches, err));
     return fill_view(j, v, err);
 }
 
@@ -429,7 +443,8 @@ fab_status fab_segment_classes(const fab_model *m, const fab_volume *image,
     FAB_TRY(look_at(m, image, &j, low, &body, err));
     fab_segment_view v = {0};
     j.slide.progress = options ? options->progress : NULL;
-    const fab_status status = run_view(&j, step, &v, err);
+    j.slide.groups = options ? options->groups : NULL;
+    const fab_status status = run_view(&j, step, options, &v, err);
     free_job(&j);
     if (status < 0) {
         fab_segment_view_free(&v);

@@ -113,6 +113,9 @@ typedef struct fab_slide {
     float group[2][FAB_UNET_MAX_CLASSES + 16]; /* 0 for classes that are (1), are no (0) structure;
                                                   -infinity for others and for what only pads */
     int16_t same[FAB_UNET_MAX_CLASSES]; /* another class that gives the same label + 1, or 0 */
+    fab_volume *wanted;    /* NULL, or U8 on the network's grid: where a window must reach */
+    int wanted_reach[3];   /* voxels beyond a window */
+    const uint8_t *groups; /* NULL, or the group of each class: fab_segment_options */
     uint16_t *winner;      /* [z][y][x] of the network's grid: class */
     float *probability;    /* of the winner */
     fab_target *targets;

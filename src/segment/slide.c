@@ -86,6 +86,25 @@ static fab_status run_window(patch_job *job, fab_net_session *session, float *in
     return FAB_OK;
 }
 
+/* Whether a window comes near anything that is wanted. */
+static bool is_wanted(const fab_slide *s, const int at[3])
+{
+    int low[3], high[3];
+    if (!s->wanted) return true;
+    for (int a = 0; a < 3; a++) {
+        low[a] = at[a] - s->low[a] - s->wanted_reach[a];
+        high[a] = at[a] - s->low[a] + s->model->patch[a] + s->wanted_reach[a];
+        if (low[a] < 0) low[a] = 0;
+        if (high[a] > s->size[a]) high[a] = s->size[a];
+    }
+    const uint8_t *v = fab_volume_data(s->wanted);
+    for (int z = low[0]; z < high[0]; z++)
+        for (int y = low[1]; y < high[1]; y++)
+            for (int x = low[2]; x < high[2]; x++)
+                if (v[((ptrdiff_t)z * s->size[1] + y) * s->size[2] + x]) return true;
+    return false;
+}
+
 /* Empties ring planes [from, to). */
 static void clear_planes(fab_slide *s, int from, int to)
 {
@@ -98,7 +117,7 @@ static fab_status run_all(fab_slide *s, fab_net_session *session, float *input, 
                           fab_error *err)
 {
     const int total = s->count[0] * s->count[1] * s->count[2];
-    int done = 0, clean = 0, made = 0;
+    int done = 0, clean = 0, made = 0, run = 0;
     patch_job job = {.s = s};
     for (int z = 0; z < s->count[0]; z++) {
         const int end = s->starts[0][z] + s->model->patch[0] - s->low[0];
@@ -111,14 +130,16 @@ static fab_status run_all(fab_slide *s, fab_net_session *session, float *input, 
                 job.at[a] = s->starts[a][index[a]];
             }
             FAB_TRY(fab_progress_step(s->progress, "segment", (double)done / total, err));
+            if (!is_wanted(s, job.at)) continue;
             FAB_TRY(run_window(&job, session, input, err));
+            run++;
         }
         const bool last = z + 1 == s->count[0];
         const int ready = last ? s->size[0] : s->starts[0][z + 1] - s->low[0];
         fab_slide_emit(s, made, ready);
         made = ready;
     }
-    *patches = total << (s->model->mirror[0] + s->model->mirror[1] + s->model->mirror[2]);
+    *patches = run << (s->model->mirror[0] + s->model->mirror[1] + s->model->mirror[2]);
     return fab_progress_step(s->progress, "segment", 1.0, err);
 }
 

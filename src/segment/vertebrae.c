@@ -57,7 +57,8 @@ fab_status fab_model_read_spine(const fab_json *card, fab_model *m, fab_error *e
     const key keys[] = {{"body", &c->body}, {"arch", &c->arch}, {"discs", &c->disc},
                         {"canal", &c->canal}, {"cord", &c->cord}, {"sacrum", &c->sacrum},
                         {"ribs", &c->ribs}, {"lungs", &c->lungs[0]},
-                        {"kidneys", &c->kidneys[0]}, {"hips", &c->hips[0]}};
+                        {"kidneys", &c->kidneys[0]}, {"hips", &c->hips[0]},
+                        {"psoas", &c->psoas[0]}};
     const size_t count = sizeof keys / sizeof *keys;
     const fab_json *o = NULL;
     if (!fab_json_find(card, "spine")) return FAB_OK;

@@ -3,7 +3,8 @@
  * A naming is one number, the name of the lowest vertebra, and how many lumbar vertebrae there
  * are; all other names follow, so none can be left out or occur twice, and every naming there is
  * can be scored (25 x 3). The score is a sum of log-likelihoods: the sacrum right below, ribs at
- * the sides of each body, sizes along the spine, the end of the cord, kidneys, lungs and hips.
+ * the sides of each body, psoas beside it, sizes along the spine, the end of the cord, kidneys,
+ * lungs and hips.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,14 +12,17 @@
 
 #include "spine_internal.h"
 
-enum { C7 = 6, T1 = 7, T11 = 17, T12 = 18, L1 = 19, L4 = 22, L5 = 23 };
+enum { C7 = 6, T1 = 7, T10 = 16, T11 = 17, T12 = 18, L1 = 19, L2 = 20, L4 = 22, L5 = 23 };
 
 #define REACH_MM 10.0      /* from vertebra to rib */
 #define RIB_ML 0.45        /* of rib within reach: certainly a rib */
 #define HANGING 0.3        /* what a rib below a vertebra without one counts */
 #define ARCH_MARGIN 2.0    /* how much better ribs at the arches must fit */
 #define RIBS_EXPLAINED -8.0 /* of the best naming; worse: the ribs are wrong, not the count */
+#define PSOAS_MM 65.0      /* from the curve to psoas beside it */
+#define PSOAS_ML 6.0       /* of it beside a vertebra: certainly psoas */
 #define NO_SACRUM_BELOW -9.0
+#define LEAST_PSOAS -12.0
 #define UNCERTAIN_MARGIN 2.0
 #define SD_SIZE 0.07       /* log of width or pitch about the expected course */
 #define SD_PERSON 0.12     /* log of a person's size */
@@ -38,6 +42,8 @@ typedef struct evidence {
     double rib[FAB_SPINE_MAX]; /* 0..1: a rib is here */
     double seen[FAB_SPINE_MAX]; /* 0..1: one would have been seen */
     double trust;          /* 0..1 in the ribs: less where no naming explains them */
+    bool have_psoas;
+    double psoas[FAB_SPINE_MAX]; /* 0..1: the muscle lies beside it */
     double gap_mm;         /* from the last body to the sacrum, NOT_SEEN */
     double conus, hip_top, kidneys, lung_base; /* vertebra index, fractional; NAN */
 } evidence;
@@ -112,6 +118,31 @@ static void find_ribs(sp_work *w, sp_role last, evidence *e)
         e->seen[k] = w->out->items[k].cut ? 0.2 : 1; /* its rib may lie out of the scan */
     }
     for (int k = ribs_stop(e); k < e->count; k++) e->rib[k] *= HANGING;
+}
+
+/* The vertebra at a height of the curve; -1: none. */
+static int vertebra_at(const sp_work *w, double s)
+{
+    int k = 0;
+    if (s < w->data_s[0] || s > w->data_s[1]) return -1;
+    while (k < w->cuts && s > w->cut_s[k]) k++;
+    return k;
+}
+
+/* Psoas arises beside T12 to L5. A crop that shows no rib and no sacrum still shows it. */
+static void find_psoas(const sp_work *w, evidence *e)
+{
+    double ml[FAB_SPINE_MAX] = {0};
+    for (int32_t i = 0; i < w->count; i++) {
+        const sp_point *p = &w->points[i];
+        const int k = p->role == SP_PSOAS && (double)p->off < PSOAS_MM
+                          ? vertebra_at(w, (double)p->s) : -1;
+        if (k >= 0) ml[k] += w->voxel_ml;
+    }
+    for (int k = 0; k < e->count; k++) {
+        e->psoas[k] = sp_clamp(ml[k] / PSOAS_ML, 0, 1);
+        e->have_psoas = e->have_psoas || e->psoas[k] >= 1;
+    }
 }
 
 static double index_at_s(const sp_work *w, double s)
@@ -213,6 +244,20 @@ static double rib_score(const evidence *e, const naming *n)
     return sum;
 }
 
+static double psoas_score(const evidence *e, const naming *n)
+{
+    double sum = 0;
+    if (!e->have_psoas) return 0;
+    for (int k = 0; k < e->count; k++) {
+        const int level = level_in(n, e->count, k);
+        if (level <= T10) sum -= 5.0 * e->psoas[k];
+        else if (level == T11) sum -= 3.0 * e->psoas[k];
+        else if (level == T12) sum -= 0.7 * e->psoas[k];
+        else if (level >= L2 && level <= L4) sum -= 1.5 * (1 - e->psoas[k]) * e->seen[k];
+    }
+    return fmax(sum, LEAST_PSOAS);
+}
+
 static double sacrum_score(const evidence *e, const naming *n, double pitch)
 {
     const int last = L1 + n->lumbar - 1;
@@ -255,7 +300,8 @@ static double score(const sp_work *w, const evidence *e, const naming *n)
 {
     static const double lumbar[3] = {-3.2, -0.09, -3.0}; /* 4, 5, 6 (Tins and Balain 2016) */
     const double pitch = w->out->items[w->out->count - 1].pitch_mm;
-    return lumbar[n->lumbar - 4] + e->trust * rib_score(e, n) + sacrum_score(e, n, pitch) +
+    return lumbar[n->lumbar - 4] + e->trust * rib_score(e, n) + psoas_score(e, n) +
+           sacrum_score(e, n, pitch) +
            size_score(w, n) + landmark(e->conus, n, e->count, L1 + 0.2, 0.9) +
            landmark(e->hip_top, n, e->count, L4 - 0.2, 0.8) +
            landmark(e->kidneys, n, e->count, L1 + 0.8, 1.0) +
@@ -389,6 +435,7 @@ void fab_spine_name(sp_work *w)
 {
     evidence e = {.count = w->out->count};
     naming list[MAX_NAMINGS], best;
+    find_psoas(w, &e);
     find_sacrum(w, &e);
     find_conus(w, &e);
     find_organs(w, &e);

@@ -22,6 +22,7 @@ static void set_roles(const fab_spine_classes *c, uint8_t *role)
         set_role(role, c->lungs[k], SP_LUNGS);
         set_role(role, c->kidneys[k], SP_KIDNEYS);
         set_role(role, c->hips[k], SP_HIPS);
+        set_role(role, c->psoas[k], SP_PSOAS);
     }
     set_role(role, c->ribs, SP_RIBS);
     set_role(role, c->sacrum, SP_SACRUM);
@@ -40,7 +41,7 @@ static int value_at(const fab_volume *map, int64_t i)
 
 static bool is_point(int role)
 {
-    return role >= SP_BODY && role <= SP_RIBS;
+    return role >= SP_BODY && role <= SP_PSOAS;
 }
 
 static void add_extent(sp_extent *e, double z)

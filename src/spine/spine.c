@@ -5,11 +5,12 @@
 
 static fab_status check_classes(const fab_spine_classes *c, fab_error *err)
 {
-    const int value[13] = {c->body, c->arch, c->disc, c->canal, c->cord, c->sacrum, c->ribs,
+    const int value[] = {c->body, c->arch, c->disc, c->canal, c->cord, c->sacrum, c->ribs,
                            c->lungs[0], c->lungs[1], c->kidneys[0], c->kidneys[1], c->hips[0],
-                           c->hips[1]};
+                           c->hips[1], c->psoas[0], c->psoas[1]};
+    const int count = sizeof value / sizeof *value;
     if (c->body < 1) FAB_FAIL(err, FAB_ERR_ARG, "the class of vertebral bodies is not given");
-    for (int i = 0; i < 13; i++) {
+    for (int i = 0; i < count; i++) {
         if (value[i] < 0 || value[i] > FAB_MAX_LABELS)
             FAB_FAIL(err, FAB_ERR_ARG, "class value %d", value[i]);
         for (int k = 0; k < i; k++)

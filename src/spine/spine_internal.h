@@ -33,11 +33,11 @@ static inline double sp_clamp(double v, double low, double high)
 }
 
 typedef enum sp_role {
-    SP_NONE, SP_BODY, SP_ARCH, SP_DISC, SP_CANAL, SP_SACRUM, SP_RIBS, SP_LUNGS, SP_KIDNEYS,
-    SP_HIPS, SP_ROLES
+    SP_NONE, SP_BODY, SP_ARCH, SP_DISC, SP_CANAL, SP_SACRUM, SP_RIBS, SP_PSOAS, SP_LUNGS,
+    SP_KIDNEYS, SP_HIPS, SP_ROLES
 } sp_role;
 
-/* A voxel of body, arch, disc, canal or cord, sacrum or rib. */
+/* A voxel of body, arch, disc, canal or cord, sacrum, rib or psoas. */
 typedef struct sp_point {
     int32_t at[3];
     float p[3];         /* world mm */

@@ -12,7 +12,9 @@ static const char *const ours[] = {
     "vertebral_arch_T10", "vertebral_arch_T11", "vertebral_arch_T12", "vertebral_arch_L1",
     "vertebral_arch_L2", "vertebral_arch_L3", "vertebral_arch_L4", "vertebral_arch_L5",
     "vertebral_arch_L6", "disc_C2_C3", "disc_C3_C4", "disc_C4_C5", "disc_C5_C6", "disc_C6_C7",
-    "soft_tissue", "mass", "free_fluid",
+    "soft_tissue", "mass", "free_fluid", "arch_pedicle", "arch_lamina", "arch_spinous_process",
+    "arch_transverse_process", "arch_superior_articular_process",
+    "arch_inferior_articular_process",
 };
 
 enum { OURS = sizeof ours / sizeof *ours, FIRST = FAB_TORSO_STRUCTURES + 1 };

@@ -79,7 +79,7 @@ static fab_status make(fab_sy_patch *p, float *hu, uint8_t *fine, fab_error *err
         for (size_t i = 0; i < voxels; i++) p->bone[i] = INT16_MIN;
     }
     FAB_TRY(fab_sy_lay_out(p, err));
-    fab_sy_add_things(p);
+    FAB_TRY(fab_sy_add_things(p, err));
     fab_sy_add_metal(p);
     FAB_TRY(fab_sy_paint(p, &tissue, hu, err));
     FAB_TRY(fab_sy_scan(p, hu, err));

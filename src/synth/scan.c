@@ -236,8 +236,8 @@ void fab_sy_cut(fab_sy_patch *p, float *hu, uint8_t *fine)
 {
     if (!p->options->cut) return;
     const double how = fab_rng_uniform(&p->rng);
-    if (how < 0.1) cut_small(p, hu, fine);
-    else if (how < 0.3) cut_axes(p, hu, fine);
-    else if (how < 0.43) cut_circle(p, hu, fine);
-    else if (how < 0.53) cut_top(p, hu, fine);
+    if (how < 0.15) cut_small(p, hu, fine);
+    else if (how < 0.33) cut_axes(p, hu, fine);
+    else if (how < 0.45) cut_circle(p, hu, fine);
+    else if (how < 0.54) cut_top(p, hu, fine);
 }

@@ -133,7 +133,8 @@ static fab_status sort_points(fab_synth_source *s, fab_error *err)
 }
 
 static fab_status prepare(const fab_volume *labels, const fab_label_set *set,
-                          const fab_volume *bone_hu, fab_synth_source *s, fab_error *err)
+                          const fab_volume *bone_hu, bool parts, fab_synth_source *s,
+                          fab_error *err)
 {
     fab_grid grid;
     fab_sy_grid g = {0};
@@ -156,23 +157,25 @@ static fab_status prepare(const fab_volume *labels, const fab_label_set *set,
     s->joints = fab_sy_rod(level, s->joint);
     FAB_TRY(fab_sy_depth(&g, &s->depth, err));
     FAB_TRY(fab_sy_fields(&g, s->field_size, &s->field, err));
+    if (parts) fab_sy_parts(&g, level); /* of arches: after depths, which ask for vertebrae */
     if (bone_hu) FAB_TRY(read_bone(bone_hu, &grid, &s->bone, err));
     return sort_points(s, err);
 }
 
 fab_status fab_synth_source_make(const fab_volume *labels, const fab_label_set *set,
-                                 const fab_volume *bone_hu, fab_synth_source **out, fab_error *err)
+                                 const fab_volume *bone_hu, bool parts, fab_synth_source **out,
+                                 fab_error *err)
 {
     FAB_AUTO(fab_synth_source_free) fab_synth_source *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a map");
-    FAB_TRY(prepare(labels, set, bone_hu, s, err));
+    FAB_TRY(prepare(labels, set, bone_hu, parts, s, err));
     *out = s;
     s = NULL;
     return FAB_OK;
 }
 
-static fab_status refine(const fab_volume *labels, const fab_label_set *set, fab_grid *grid,
-                         fab_sy_grid *g, fab_error *err)
+static fab_status refine(const fab_volume *labels, const fab_label_set *set, bool parts,
+                         fab_grid *grid, fab_sy_grid *g, fab_error *err)
 {
     fab_sy_vertebra level[SY_LEVELS + 1];
     FAB_AUTO_FREE uint8_t *value = fab_malloc(65536);
@@ -182,16 +185,18 @@ static fab_status refine(const fab_volume *labels, const fab_label_set *set, fab
     FAB_TRY(names_of(set, value, err));
     FAB_TRY(own_grid(labels, true, grid, err));
     FAB_TRY(read_labels(labels, value, grid, g, err));
-    return fab_sy_derive(g, level, err);
+    FAB_TRY(fab_sy_derive(g, level, err));
+    if (parts) fab_sy_parts(g, level);
+    return FAB_OK;
 }
 
-fab_status fab_synth_refine(const fab_volume *labels, const fab_label_set *set, fab_volume **out,
-                            fab_error *err)
+fab_status fab_synth_refine(const fab_volume *labels, const fab_label_set *set, bool parts,
+                            fab_volume **out, fab_error *err)
 {
     fab_grid grid;
     fab_sy_grid g = {0};
     FAB_AUTO(fab_volume_unref) fab_volume *v = NULL;
-    fab_status status = refine(labels, set, &grid, &g, err);
+    fab_status status = refine(labels, set, parts, &grid, &g, err);
     if (status == FAB_OK) status = fab_volume_create(&grid, FAB_U8, &v, err);
     if (status == FAB_OK) memcpy(fab_volume_data_mut(v), g.label, fab_volume_bytes(v));
     fab_free(g.label);

@@ -38,6 +38,12 @@ enum {
     SY_SOFT = 191,
     SY_MASS = 192,
     SY_FLUID = 193,
+    SY_PEDICLE = 194,
+    SY_LAMINA = 195,
+    SY_SPINOUS = 196,
+    SY_TRANSVERSE = 197,
+    SY_SUPERIOR = 198,
+    SY_INFERIOR = 199,
     SY_CLOTH = 253 /* only while a patch is made: outside, with threads */,
     SY_BEYOND = 254 /* only while a patch is made: above or below the map */,
     SY_UNKNOWN = FAB_SYNTH_UNKNOWN
@@ -112,6 +118,8 @@ typedef struct fab_sy_grid { /* an unfinished map */
 
 /* Finds the spine's levels, splits arches off, names discs and the canal. v: SY_LEVELS + 1. */
 fab_status fab_sy_derive(fab_sy_grid *g, fab_sy_vertebra *v, fab_error *err);
+/* Splits the arches that fab_sy_derive named into their parts. */
+void fab_sy_parts(const fab_sy_grid *g, const fab_sy_vertebra *levels);
 fab_status fab_sy_fields(const fab_sy_grid *g, int size[3], int8_t **out, fab_error *err);
 fab_status fab_sy_depth(const fab_sy_grid *g, uint8_t **out, fab_error *err);
 /* Joints of the rod from the levels found. */
@@ -231,7 +239,7 @@ void fab_sy_map_row(const fab_sy_map *m, int channel, int y, int z, float *scrat
 void fab_sy_map_free(fab_sy_map *m);
 void fab_sy_body_draw(fab_rng *rng, fab_sy_body *b);
 fab_status fab_sy_lay_out(fab_sy_patch *p, fab_error *err);
-void fab_sy_add_things(fab_sy_patch *p); /* masses and fluid: names */
+fab_status fab_sy_add_things(fab_sy_patch *p, fab_error *err); /* masses and fluid: names */
 void fab_sy_add_metal(fab_sy_patch *p);  /* screws, hips: names and p->metal */
 /* The fine voxel that shows a source point (mm), near enough; false if the patch does not reach. */
 bool fab_sy_find(const fab_sy_patch *p, const float source[3], float voxel[3]);

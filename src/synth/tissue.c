@@ -123,7 +123,7 @@ static const struct {
     const char *pattern;
     float inner, outer[2];
 } bone_rows[] = {
-    {"vertebra*", 170, {260, 560}}, {"sacrum", 120, {260, 520}},
+    {"vertebra*", 170, {260, 560}}, {"arch_*", 170, {260, 560}}, {"sacrum", 120, {260, 520}},
     {"coccyx", 120, {200, 400}},    {"hip_*", 150, {330, 620}},
     {"scapula_*", 150, {330, 620}}, {"clavicula_*", 170, {330, 650}},
     {"femur_*", 180, {350, 750}},   {"humerus_*", 180, {350, 750}},
@@ -204,8 +204,10 @@ static void draw_bones(fab_rng *rng, fab_sy_tissue *t)
             t->inner[v] = inner * density * fab_sy_range(rng, 0.92, 1.08);
         }
     }
-    for (int v = SY_ARCH_C1; v <= SY_ARCH_L6; v++) /* arches are nearly all cortex */
+    for (int v = SY_ARCH_C1; v <= SY_INFERIOR; v++) { /* arches are nearly all cortex */
+        if (v > SY_ARCH_L6 && v < SY_PEDICLE) continue;
         t->inner[v] += 0.45f * (t->outer[v] - t->inner[v]), t->outer[v] *= 1.25f;
+    }
     t->shell_mm = fab_sy_range(rng, 0.9, 2.2);
     t->trabecula = fab_sy_range(rng, 0.08, 0.25);
     t->marrow_at = fab_rng_uniform(rng) < 0.5 ? fab_sy_range(rng, 0.9, 2.0) : 9;

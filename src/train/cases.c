@@ -145,7 +145,7 @@ static fab_status refined(const fab_recipe *r, const fab_volume *labels, const f
     uint8_t table[256];
     FAB_AUTO(fab_volume_unref) fab_volume *fine = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *small = NULL;
-    FAB_TRY(fab_synth_refine(labels, set, &fine, err));
+    FAB_TRY(fab_synth_refine(labels, set, fab_recipe_wants_parts(r), &fine, err));
     FAB_TRY(fab_volume_resample(fine, to, FAB_NEAREST, 0, &small, err));
     fine_classes(r, table);
     table[0] = (uint8_t)background;
@@ -292,7 +292,8 @@ static fab_status add_synthetic(const loader *l, const fab_json *source, double 
     }
     FAB_TRY(add_case(l->cases, weight, &c, err));
     fine_classes(l->recipe, c->fine_class);
-    return fab_synth_source_make(labels, &set, bone, &c->synth, err);
+    const bool parts = fab_recipe_wants_parts(l->recipe);
+    return fab_synth_source_make(labels, &set, bone, parts, &c->synth, err);
 }
 
 static fab_status add_self_labelled(const loader *l, const fab_json *source, double weight,

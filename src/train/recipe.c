@@ -207,3 +207,8 @@ int fab_recipe_class(const fab_recipe *r, const char *name)
     }
     return r->rest;
 }
+
+bool fab_recipe_wants_parts(const fab_recipe *r)
+{
+    return fab_recipe_class(r, "arch_pedicle") != fab_recipe_class(r, "arch_lamina");
+}

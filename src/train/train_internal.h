@@ -40,6 +40,8 @@ void fab_recipe_free(fab_recipe *r);
 /* Class of a structure's name: the rule with exactly this name, else the first whose beginning
  * fits, else the rest. */
 int fab_recipe_class(const fab_recipe *r, const char *name);
+/* Whether it tells the parts of a vertebral arch apart. */
+bool fab_recipe_wants_parts(const fab_recipe *r);
 
 /* ---- cases ------------------------------------------------------------------------------ */
 

@@ -34,7 +34,7 @@ static fab_status whole(void *ctx)
     static float hu[8 * 16 * 16];
     static uint8_t fine[8 * 16 * 16];
     FAB_AUTO(fab_synth_source_free) fab_synth_source *s = NULL;
-    FAB_TRY(fab_synth_source_make(labels, &set, bone, &s, &err));
+    FAB_TRY(fab_synth_source_make(labels, &set, bone, false, &s, &err));
     fab_synth_options o;
     fab_synth_options_default(&o);
     o.size[0] = 8, o.size[1] = 16, o.size[2] = 16;

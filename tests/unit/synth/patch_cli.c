@@ -92,7 +92,7 @@ static fab_status patches(const fab_synth_source *s, char **argv, int argc, fab_
     return FAB_OK;
 }
 
-static fab_status look(int argc, char **argv, fab_error *err)
+static fab_status look(int argc, char **argv, bool parts, fab_error *err)
 {
     FAB_AUTO(fab_volume_unref) fab_volume *labels = NULL, *bone = NULL;
     FAB_AUTO(fab_synth_source_free) fab_synth_source *s = NULL;
@@ -101,7 +101,7 @@ static fab_status look(int argc, char **argv, fab_error *err)
     FAB_TRY(read_set(argv[2], &set, err));
     if (strcmp(argv[3], "-") != 0) FAB_TRY(fab_nrrd_read(argv[3], &bone, NULL, 0, err));
     const double start = fab_time_cpu_s();
-    FAB_TRY(fab_synth_source_make(labels, &set, bone, &s, err));
+    FAB_TRY(fab_synth_source_make(labels, &set, bone, parts, &s, err));
     printf("map: %d x %d x %d of %.2f mm, %d joints, %.1f s\n", s->size[0], s->size[1], s->size[2],
            (double)s->step, s->joints, fab_time_cpu_s() - start);
     if (strcmp(argv[4], "-") != 0)
@@ -112,12 +112,15 @@ static fab_status look(int argc, char **argv, fab_error *err)
 int main(int argc, char **argv)
 {
     fab_error err;
+    const bool parts = argc > 1 && !strcmp(argv[1], "--parts");
+    if (parts) argc--, argv++;
     if (argc < 6) {
-        fprintf(stderr, "patch_cli LABELS SET.json BONE|- FOLDER|- COUNT [FIRST_SEED [FOCUS|- "
+        fprintf(stderr, "patch_cli [--parts] LABELS SET.json BONE|- FOLDER|- COUNT "
+                        "[FIRST_SEED [FOCUS|- "
                         "[COBB [ARTEFACTS [CONTRAST]]]]]\n");
         return 2;
     }
-    if (look(argc, argv, &err) == FAB_OK) return 0;
+    if (look(argc, argv, parts, &err) == FAB_OK) return 0;
     fprintf(stderr, "%s\n", err.message);
     return 1;
 }

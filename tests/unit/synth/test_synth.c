@@ -30,7 +30,7 @@ static const fab_synth_source *phantom_source(void)
     o.spacing_mm[0] = o.spacing_mm[1] = o.spacing_mm[2] = o.slice_thickness_mm = 2;
     o.range_mm[0] = -20, o.range_mm[1] = 300;
     CHECK_OK(fab_phantom_make(&o, &p, &err));
-    fab_status s = fab_synth_source_make(p.labels, &p.set, NULL, &source, &err);
+    fab_status s = fab_synth_source_make(p.labels, &p.set, NULL, false, &source, &err);
     fab_phantom_free(&p);
     CHECK_OK(s);
     return source;
@@ -146,7 +146,7 @@ static void discs_and_canal_are_found_again(void)
     CHECK_OK(fab_phantom_make(&o, &p, &err));
     FAB_AUTO(fab_volume_unref) fab_volume *bare = NULL;
     FAB_AUTO(fab_synth_source_free) fab_synth_source *full = NULL, *found = NULL;
-    CHECK_OK(fab_synth_source_make(p.labels, &p.set, NULL, &full, &err));
+    CHECK_OK(fab_synth_source_make(p.labels, &p.set, NULL, false, &full, &err));
     CHECK_OK(fab_volume_convert(p.labels, FAB_U16, &bare, &err));
     uint16_t *v = fab_volume_data_mut(bare);
     for (int64_t i = 0; i < fab_grid_voxels(fab_volume_grid(bare)); i++) {
@@ -162,7 +162,7 @@ static void discs_and_canal_are_found_again(void)
                                            NULL};
         if (l && fab_sy_matches_any(l->name, gone)) v[i] = 0;
     }
-    CHECK_OK(fab_synth_source_make(bare, &p.set, NULL, &found, &err));
+    CHECK_OK(fab_synth_source_make(bare, &p.set, NULL, false, &found, &err));
     fab_phantom_free(&p);
     const int pad = (found->size[0] - full->size[0]) / 2;
     CHECK(pad == 30 && found->size[2] == full->size[2]);
@@ -198,10 +198,10 @@ static void maps_of_nothing_are_refused(void)
     const fab_grid g = {{20, 20, 20}, {{{2, 0, 0, 0}, {0, 2, 0, 0}, {0, 0, 2, 0}}}};
     CHECK_OK(fab_label_set_add(&set, 1, "liver", &err));
     CHECK_OK(fab_volume_create(&g, FAB_U8, &v, &err));
-    CHECK_FAILS(FAB_ERR_ARG, "nothing", fab_synth_source_make(v, &set, NULL, &s, &err));
+    CHECK_FAILS(FAB_ERR_ARG, "nothing", fab_synth_source_make(v, &set, NULL, false, &s, &err));
     fab_volume_unref(v);
     CHECK_OK(fab_volume_create(&g, FAB_F32, &v, &err));
-    CHECK_FAILS(FAB_ERR_ARG, "U8 or U16", fab_synth_source_make(v, &set, NULL, &s, &err));
+    CHECK_FAILS(FAB_ERR_ARG, "U8 or U16", fab_synth_source_make(v, &set, NULL, false, &s, &err));
     fab_volume_unref(v);
     CHECK(!s);
 }
