@@ -7,7 +7,8 @@
 #include "export_internal.h"
 
 enum {
-    LEVEL = 4, MAX_ENTRIES = 16, MAX_ENTRY_NAME = 64,
+    LEVEL = 1, /* half the time of 4 for 5 % more bytes of mesh text */
+    MAX_ENTRIES = 16, MAX_ENTRY_NAME = 64,
     VERSION_NEEDED = 20, METHOD_DEFLATE = 8, DATE_1980_01_01 = 0x21
 };
 

@@ -182,24 +182,24 @@ double fab_mesh_bvh_distance(const fab_bvh *bvh, const double p[3], double withi
     return sqrt(best);
 }
 
-/* ---- self-intersections: each leaf's triangles against those after them in tree order ---- */
+/* ---- self-intersections: every leaf against itself, every left subtree against the right ---- */
+
+typedef struct box {
+    float low[3], high[3];
+} box;
 
 typedef struct crossing_search {
     const fab_bvh *bvh;
+    box *box; /* of triangles, in tree order */
     double slack;
     int64_t *found; /* per chunk */
 } crossing_search;
 
-typedef struct leaf {
-    uint32_t first, count; /* of order */
-    fab_bvh_node box[LEAF_TRIANGLES];
-} leaf;
+typedef struct node_pair {
+    uint32_t a, b; /* all of a's triangles are before b's */
+} node_pair;
 
-typedef struct subtree {
-    uint32_t node, end; /* its nodes are node..end - 1 */
-} subtree;
-
-enum { SEARCH_CHUNK = 512 };
+enum { SEARCH_CHUNK = 512, PAIR_DEPTH = 3 * STACK_DEPTH };
 
 static bool share_vertex(const uint32_t *a, const uint32_t *b)
 {
@@ -209,22 +209,12 @@ static bool share_vertex(const uint32_t *a, const uint32_t *b)
     return false;
 }
 
-static bool boxes_meet(const fab_bvh_node *a, const fab_bvh_node *b)
+static bool boxes_meet(const float a_low[3], const float a_high[3], const float b_low[3],
+                       const float b_high[3])
 {
     for (int x = 0; x < 3; x++)
-        if (a->low[x] > b->high[x] || b->low[x] > a->high[x]) return false;
+        if (a_low[x] > b_high[x] || b_low[x] > a_high[x]) return false;
     return true;
-}
-
-static leaf leaf_of(const fab_bvh *bvh, const fab_bvh_node *node)
-{
-    leaf l = {.first = node->first, .count = node->count};
-    for (uint32_t i = 0; i < node->count; i++) {
-        l.box[i] = (fab_bvh_node){.low = {FLT_MAX, FLT_MAX, FLT_MAX},
-                                  .high = {-FLT_MAX, -FLT_MAX, -FLT_MAX}};
-        grow(&l.box[i], &bvh->soup, bvh->order[node->first + i]);
-    }
-    return l;
 }
 
 static void corners_from(const fab_soup *soup, uint32_t triangle, const float origin[3],
@@ -235,47 +225,50 @@ static void corners_from(const fab_soup *soup, uint32_t triangle, const float or
         for (int x = 0; x < 3; x++) out[c][x] -= (double)origin[x];
 }
 
-static int64_t search_leaves(const crossing_search *s, const leaf *a, const leaf *b)
+/* Does the triangle at place i cut through the one at place j, after it? */
+static bool places_cross(const crossing_search *s, uint32_t i, uint32_t j)
 {
     const fab_soup *soup = &s->bvh->soup;
-    const uint32_t *order = s->bvh->order;
+    const box *p = &s->box[i], *q = &s->box[j];
+    uint32_t mine = s->bvh->order[i], other = s->bvh->order[j];
+    double a[3][3], b[3][3];
+    if (!boxes_meet(p->low, p->high, q->low, q->high)) return false;
+    if (share_vertex(soup->index + (size_t)mine * 3, soup->index + (size_t)other * 3)) return false;
+    corners_from(soup, mine, p->low, a);
+    corners_from(soup, other, p->low, b);
+    return fab_mesh_triangles_cross(a, b, s->slack);
+}
+
+static int64_t search_leaves(const crossing_search *s, const fab_bvh_node *a, const fab_bvh_node *b)
+{
     int64_t found = 0;
-    for (uint32_t i = 0; i < a->count; i++)
-        for (uint32_t j = 0; j < b->count; j++) {
-            if (b->first + j <= a->first + i || !boxes_meet(&a->box[i], &b->box[j])) continue;
-            uint32_t mine = order[a->first + i], other = order[b->first + j];
-            if (share_vertex(soup->index + (size_t)mine * 3, soup->index + (size_t)other * 3))
-                continue;
-            double p[3][3], q[3][3];
-            corners_from(soup, mine, a->box[i].low, p);
-            corners_from(soup, other, a->box[i].low, q);
-            found += fab_mesh_triangles_cross(p, q, s->slack);
-        }
+    for (uint32_t i = a->first; i < a->first + a->count; i++)
+        for (uint32_t j = a == b ? i + 1 : b->first; j < b->first + b->count; j++)
+            found += places_cross(s, i, j);
     return found;
 }
 
-/* A node's left child follows it and the right one ends where it ends, so subtrees that end before
- * this leaf hold only triangles before it. */
-static int64_t search_from(const crossing_search *s, uint32_t node)
+/* Both go down together: each pair is replaced by four at most, and trees are shallow. */
+static int64_t search_pair(const crossing_search *s, node_pair top)
 {
-    const fab_bvh *bvh = s->bvh;
-    const fab_bvh_node *box = &bvh->node[node];
-    leaf mine = leaf_of(bvh, box);
-    subtree stack[STACK_DEPTH];
+    const fab_bvh_node *node = s->bvh->node;
+    node_pair stack[PAIR_DEPTH];
     uint32_t depth = 0;
     int64_t found = 0;
-    stack[depth++] = (subtree){0, bvh->nodes};
+    stack[depth++] = top;
     while (depth) {
-        subtree at = stack[--depth];
-        const fab_bvh_node *here = &bvh->node[at.node];
-        if (at.end <= node || !boxes_meet(here, box)) continue;
-        if (here->count) {
-            leaf other = leaf_of(bvh, here);
-            found += search_leaves(s, &mine, &other);
+        node_pair at = stack[--depth];
+        const fab_bvh_node *a = &node[at.a], *b = &node[at.b];
+        if (!boxes_meet(a->low, a->high, b->low, b->high)) continue;
+        if (a->count && b->count) {
+            found += search_leaves(s, a, b);
             continue;
         }
-        stack[depth++] = (subtree){here->first, at.end};
-        stack[depth++] = (subtree){at.node + 1, here->first};
+        const uint32_t left[2] = {a->count ? at.a : at.a + 1, a->first};
+        const uint32_t right[2] = {b->count ? at.b : at.b + 1, b->first};
+        for (int i = 0; i < (a->count ? 1 : 2); i++)
+            for (int j = 0; j < (b->count ? 1 : 2); j++)
+                stack[depth++] = (node_pair){left[i], right[j]};
     }
     return found;
 }
@@ -286,16 +279,32 @@ static void search_chunk(void *ctx, int64_t chunk, int worker)
     const crossing_search *s = ctx;
     uint32_t n = s->bvh->nodes, start = (uint32_t)chunk * SEARCH_CHUNK;
     uint32_t end = n - start < SEARCH_CHUNK ? n : start + SEARCH_CHUNK;
-    for (uint32_t node = start; node < end; node++)
-        if (s->bvh->node[node].count) s->found[chunk] += search_from(s, node);
+    for (uint32_t i = start; i < end; i++) {
+        const fab_bvh_node *node = &s->bvh->node[i];
+        s->found[chunk] += node->count ? search_leaves(s, node, node)
+                                       : search_pair(s, (node_pair){i + 1, node->first});
+    }
+}
+
+static void box_places(crossing_search *s)
+{
+    for (uint32_t i = 0; i < s->bvh->soup.triangles; i++) {
+        fab_bvh_node one = {.low = {FLT_MAX, FLT_MAX, FLT_MAX},
+                            .high = {-FLT_MAX, -FLT_MAX, -FLT_MAX}};
+        grow(&one, &s->bvh->soup, s->bvh->order[i]);
+        memcpy(s->box[i].low, one.low, sizeof one.low);
+        memcpy(s->box[i].high, one.high, sizeof one.high);
+    }
 }
 
 int64_t fab_mesh_bvh_self_intersections(const fab_bvh *bvh, double slack)
 {
     int64_t chunks = ((int64_t)bvh->nodes + SEARCH_CHUNK - 1) / SEARCH_CHUNK, sum = 0;
     FAB_AUTO_FREE int64_t *found = fab_calloc((size_t)chunks + 1, sizeof *found);
-    if (!found) return -1;
-    crossing_search s = {.bvh = bvh, .slack = slack, .found = found};
+    FAB_AUTO_FREE box *boxes = fab_alloc_array((size_t)bvh->soup.triangles + 1, sizeof *boxes);
+    if (!found || !boxes) return -1;
+    crossing_search s = {.bvh = bvh, .box = boxes, .slack = slack, .found = found};
+    box_places(&s);
     fab_parallel_for(chunks, search_chunk, &s);
     for (int64_t c = 0; c < chunks; c++) sum += found[c];
     return sum;

@@ -26,12 +26,17 @@ static size_t mix(const uint32_t key[3])
     return (size_t)(h ^ (h >> 32));
 }
 
-static uint32_t join_vertex(fab_complex *c, const hash_table *t, const float p[3])
+static size_t point_slot(const hash_table *t, const float value[3])
 {
     uint32_t key[3];
-    float value[3] = {p[0] + 0.0f, p[1] + 0.0f, p[2] + 0.0f}; /* -0 becomes 0 */
     memcpy(key, value, sizeof key);
-    size_t i = mix(key) & t->mask;
+    return mix(key) & t->mask;
+}
+
+static uint32_t join_vertex(fab_complex *c, const hash_table *t, const float p[3])
+{
+    float value[3] = {p[0] + 0.0f, p[1] + 0.0f, p[2] + 0.0f}; /* -0 becomes 0 */
+    size_t i = point_slot(t, value);
     while (t->slot[i] != FAB_COMPLEX_NONE) {
         if (memcmp(c->position[t->slot[i]], value, sizeof value) == 0) return t->slot[i];
         i = (i + 1) & t->mask;
@@ -51,16 +56,25 @@ static void canonical(const uint32_t v[3], bool back, uint32_t out[3])
     out[2] = v[(s + (back ? 1 : 2)) % 3];
 }
 
+static size_t face_slot(const hash_table *t, const uint32_t v[3])
+{
+    uint32_t sorted[3];
+    canonical(v, false, sorted);
+    if (sorted[1] > sorted[2]) { /* the same for both directions */
+        uint32_t swap = sorted[1];
+        sorted[1] = sorted[2];
+        sorted[2] = swap;
+    }
+    return mix(sorted) & t->mask;
+}
+
 static void join_triangle(fab_complex *c, const hash_table *t, const uint32_t v[3],
                           uint32_t mesh, uint8_t flags)
 {
-    uint32_t mine[3], theirs[3], sorted[3];
+    uint32_t mine[3], theirs[3];
     canonical(v, false, mine);
     canonical(v, true, theirs);
-    sorted[0] = mine[0]; /* the same for both directions */
-    sorted[1] = mine[1] < mine[2] ? mine[1] : mine[2];
-    sorted[2] = mine[1] < mine[2] ? mine[2] : mine[1];
-    size_t i = mix(sorted) & t->mask;
+    size_t i = face_slot(t, v);
     while (t->slot[i] != FAB_COMPLEX_NONE) {
         fab_complex_triangle *other = &c->triangle[t->slot[i]];
         if (memcmp(other->v, theirs, sizeof theirs) == 0 && other->back == FAB_COMPLEX_NONE
@@ -76,20 +90,42 @@ static void join_triangle(fab_complex *c, const hash_table *t, const uint32_t v[
     t->slot[i] = c->triangles++;
 }
 
+enum { AHEAD = 16 }; /* slots are asked of memory this long before they are looked at */
+
+static void join_points(fab_complex *c, const hash_table *points, const fab_mesh *mesh,
+                        uint32_t *number)
+{
+    for (size_t v = 0; v < mesh->vertex_count; v++) {
+        if (v + AHEAD < mesh->vertex_count)
+            __builtin_prefetch(
+                &points->slot[point_slot(points, mesh->position + (v + AHEAD) * 3)]);
+        number[v] = join_vertex(c, points, mesh->position + v * 3);
+    }
+}
+
+static void join_faces(fab_complex *c, const hash_table *faces, const fab_mesh *mesh, uint32_t m,
+                       const uint32_t *number)
+{
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        const uint32_t *i = mesh->index + t * 3;
+        const uint32_t v[3] = {number[i[0]], number[i[1]], number[i[2]]};
+        if (t + AHEAD < mesh->triangle_count) {
+            const uint32_t *j = i + (size_t)AHEAD * 3;
+            const uint32_t w[3] = {number[j[0]], number[j[1]], number[j[2]]};
+            __builtin_prefetch(&faces->slot[face_slot(faces, w)]);
+        }
+        join_triangle(c, faces, v, m, mesh->flags ? mesh->flags[t] : 0);
+    }
+}
+
 static fab_status join_all(fab_complex *c, size_t vertices, size_t triangles, fab_error *err)
 {
     hash_table points = {0}, faces = {0};
     uint32_t *number = fab_alloc_array(vertices + 1, sizeof *number);
     bool ready = number && make_table(&points, vertices) && make_table(&faces, triangles);
     for (size_t m = 0; ready && m < c->set->count; m++) {
-        const fab_mesh *mesh = &c->set->items[m];
-        for (size_t v = 0; v < mesh->vertex_count; v++)
-            number[v] = join_vertex(c, &points, mesh->position + v * 3);
-        for (size_t t = 0; t < mesh->triangle_count; t++) {
-            const uint32_t *i = mesh->index + t * 3;
-            const uint32_t v[3] = {number[i[0]], number[i[1]], number[i[2]]};
-            join_triangle(c, &faces, v, (uint32_t)m, mesh->flags ? mesh->flags[t] : 0);
-        }
+        join_points(c, &points, &c->set->items[m], number);
+        join_faces(c, &faces, &c->set->items[m], (uint32_t)m, number);
     }
     fab_free(number);
     fab_free(points.slot);

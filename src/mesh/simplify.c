@@ -26,19 +26,24 @@ typedef struct quadric { /* weighted squared distance to planes, around the vert
  * A vertex whose star is another one waits for the next pass; SETTLED: its candidate is known. */
 enum { UNTOUCHED, REFUSED, CHANGED, SETTLED };
 
-typedef struct candidate {
-    uint32_t to;
-    float cost; /* FLT_MAX: none */
-} candidate;
+/* All that a move needs to know of a vertex, in one line of the cache. */
+typedef struct vertex {
+    quadric quadric;
+    float urgency; /* the largest importance around it */
+    double least;  /* inside a patch: what the move to `to` costs, and any other at least;
+                      negative: not known */
+    uint32_t to;   /* where it would go */
+} vertex;
+
+enum { CACHE_LINE = 64 };
+_Static_assert(sizeof(vertex) == CACHE_LINE, "a vertex fills a line");
 
 typedef struct simplifier {
     fab_complex net;
-    quadric *quadric;
+    void *block;
+    vertex *vertex;    /* in block */
+    float *cost;       /* of the candidate, times the urgency; FLT_MAX: none */
     float *importance; /* per mesh: small structures weigh more */
-    float *urgency;    /* per vertex: the largest importance around it */
-    candidate *best;
-    double *least;     /* inside a patch: what the move to best.to costs, and any other at least;
-                          negative: not known */
     uint8_t *touched;  /* since the last pass */
     uint8_t *stirred;  /* per block of vertices: one is touched */
     uint8_t *open;     /* per block: one has a candidate */
@@ -140,13 +145,13 @@ static double cost_of(const simplifier *s, uint32_t u, uint32_t v)
 {
     double d[3];
     offset(&s->net, u, v, d);
-    return error_at(&s->quadric[u], d) / (double)s->quadric[u].weight;
+    return error_at(&s->vertex[u].quadric, d) / (double)s->vertex[u].quadric.weight;
 }
 
 static void offer(simplifier *s, uint32_t u, uint32_t to, double cost)
 {
-    s->best[u].to = to;
-    s->best[u].cost = cost <= s->max_squared ? (float)cost * s->urgency[u] : FLT_MAX;
+    s->vertex[u].to = to;
+    s->cost[u] = cost <= s->max_squared ? (float)cost * s->vertex[u].urgency : FLT_MAX;
 }
 
 /* What each move along the ring costs; false if u stays where it is. */
@@ -163,8 +168,8 @@ static void find_best(simplifier *s, uint32_t u)
 {
     fab_ring ring;
     double cost[FAB_COLLAPSE_MAX_RING];
-    s->best[u].cost = FLT_MAX;
-    s->least[u] = -1;
+    s->cost[u] = FLT_MAX;
+    s->vertex[u].least = -1;
     if (!price_ring(s, u, &ring, cost)) return;
     for (int tried = 0; tried < 4; tried++) { /* the cheapest few; the rest wait for a later pass */
         int pick = 0;
@@ -174,7 +179,7 @@ static void find_best(simplifier *s, uint32_t u)
         if (dear || s->touched[u] == CHANGED
             || fab_collapse_allowed(&s->net, u, ring.vertex[pick])) {
             offer(s, u, ring.vertex[pick], cost[pick]);
-            if (tried == 0 && !ring.features) s->least[u] = cost[pick];
+            if (tried == 0 && !ring.features) s->vertex[u].least = cost[pick];
             return;
         }
         cost[pick] = DBL_MAX;
@@ -185,6 +190,14 @@ static void find_best(simplifier *s, uint32_t u)
 static void fetch_triangles(const fab_complex *c, uint32_t u)
 {
     for (uint32_t i = 0; i < c->around[u].count; i++) __builtin_prefetch(fab_complex_at(c, u, i));
+}
+
+static void fetch_points(const fab_complex *c, uint32_t u)
+{
+    for (uint32_t i = 0; i < c->around[u].count; i++) {
+        const uint32_t *v = fab_complex_at(c, u, i)->v;
+        __builtin_prefetch(&c->position[v[0] == u ? v[1] : v[1] == u ? v[2] : v[0]]);
+    }
 }
 
 static uint32_t block_end(const simplifier *s, int64_t block)
@@ -206,7 +219,7 @@ static void touch(simplifier *s, uint32_t u, uint8_t how)
 
 static void find_block(void *ctx, int64_t block, int worker)
 {
-    enum { LISTS = 8, TRIANGLES = 4 };
+    enum { LISTS = 12, TRIANGLES = 8, POINTS = 4 };
     (void)worker;
     simplifier *s = ctx;
     uint32_t start = (uint32_t)block * BLOCK, end = block_end(s, block), list[BLOCK], n = 0;
@@ -217,9 +230,10 @@ static void find_block(void *ctx, int64_t block, int worker)
     for (uint32_t i = 0; i < n; i++) {
         if (i + LISTS < n) __builtin_prefetch(&s->net.star[s->net.around[list[i + LISTS]].first]);
         if (i + TRIANGLES < n) fetch_triangles(&s->net, list[i + TRIANGLES]);
+        if (i + POINTS < n) fetch_points(&s->net, list[i + POINTS]);
         find_best(s, list[i]);
     }
-    for (uint32_t u = start; u < end; u++) s->open[block] |= s->best[u].cost < FLT_MAX;
+    for (uint32_t u = start; u < end; u++) s->open[block] |= s->cost[u] < FLT_MAX;
     memset(s->touched + start, UNTOUCHED, end - start);
 }
 
@@ -229,8 +243,8 @@ static void start_block(void *ctx, int64_t block, int worker)
     simplifier *s = ctx;
     uint32_t end = block_end(s, block);
     for (uint32_t u = (uint32_t)block * BLOCK; u < end; u++) {
-        start_quadric(s, u, &s->quadric[u]);
-        s->urgency[u] = importance_of(s, u);
+        start_quadric(s, u, &s->vertex[u].quadric);
+        s->vertex[u].urgency = importance_of(s, u);
     }
 }
 
@@ -250,8 +264,8 @@ static void walk_candidates(simplifier *s, bool filling)
         uint32_t end = block_end(s, block);
         if (!s->open[block]) continue;
         for (uint32_t u = (uint32_t)block * BLOCK; u < end; u++) {
-            if (!(s->best[u].cost < FLT_MAX)) continue;
-            uint32_t b = bucket_of(s->best[u].cost);
+            if (!(s->cost[u] < FLT_MAX)) continue;
+            uint32_t b = bucket_of(s->cost[u]);
             if (filling) s->sorted[s->bucket[b]++] = u;
             else s->bucket[b + 1]++;
         }
@@ -284,7 +298,7 @@ static bool star_untouched(const simplifier *s, uint32_t u)
 /* w lost its neighbour u. Its candidate stays, unless it was u, or one it was refused for. */
 static void lose(simplifier *s, uint32_t w, uint32_t u)
 {
-    bool known = s->least[w] >= 0 && s->best[w].to != u && s->touched[w] != REFUSED;
+    bool known = s->vertex[w].least >= 0 && s->vertex[w].to != u && s->touched[w] != REFUSED;
     touch(s, w, known ? SETTLED : CHANGED);
 }
 
@@ -293,8 +307,8 @@ static void gain(simplifier *s, uint32_t w, uint32_t v)
 {
     if (s->touched[w] != SETTLED) return;
     double cost = cost_of(s, w, v);
-    if (!(cost < s->least[w])) return;
-    s->least[w] = cost;
+    if (!(cost < s->vertex[w].least)) return;
+    s->vertex[w].least = cost;
     offer(s, w, v, cost);
 }
 
@@ -321,45 +335,44 @@ static void collapse(simplifier *s, uint32_t u, uint32_t v)
     double d[3];
     offset(&s->net, u, v, d);
     tell_ring(s, u, v);
-    move_quadric(&s->quadric[v], &s->quadric[u], d);
-    if (s->urgency[u] > s->urgency[v]) s->urgency[v] = s->urgency[u];
+    move_quadric(&s->vertex[v].quadric, &s->vertex[u].quadric, d);
+    if (s->vertex[u].urgency > s->vertex[v].urgency) s->vertex[v].urgency = s->vertex[u].urgency;
     s->count -= fab_complex_collapse(&s->net, u, v);
-    s->best[u].cost = FLT_MAX;
+    s->cost[u] = FLT_MAX;
 }
 
 static bool may_move(const simplifier *s, uint32_t u)
 {
-    return s->touched[u] < CHANGED && s->touched[s->best[u].to] < CHANGED;
+    return s->touched[u] < CHANGED && s->touched[s->vertex[u].to] < CHANGED;
 }
 
 /* Vertices are visited all over memory: what the next ones need is asked for ahead, each thing by
  * way of one that was asked for before. */
 static void fetch_ahead(const simplifier *s, uint32_t i, uint32_t n)
 {
-    enum { STARS = 32, LISTS = 24, TRIANGLES = 16, VERTICES = 8 };
+    enum { STARS = 64, LISTS = 40, TRIANGLES = 20, VERTICES = 8 };
     const fab_complex *c = &s->net;
     if (i + STARS >= n) return;
     __builtin_prefetch(&c->around[s->sorted[i + STARS]]);
-    __builtin_prefetch(&s->best[s->sorted[i + STARS]]);
+    __builtin_prefetch(&s->vertex[s->sorted[i + STARS]]);
     uint32_t u = s->sorted[i + LISTS];
     if (may_move(s, u)) {
         __builtin_prefetch(&c->star[c->around[u].first]);
-        __builtin_prefetch(&c->around[s->best[u].to]);
+        __builtin_prefetch(&c->around[s->vertex[u].to]);
     }
     u = s->sorted[i + TRIANGLES];
     if (may_move(s, u)) {
         fetch_triangles(c, u);
-        __builtin_prefetch(&c->star[c->around[s->best[u].to].first]);
+        __builtin_prefetch(&c->star[c->around[s->vertex[u].to].first]);
     }
     u = s->sorted[i + VERTICES];
     if (!may_move(s, u)) return;
-    fetch_triangles(c, s->best[u].to);
+    fetch_triangles(c, s->vertex[u].to);
     for (uint32_t j = 0; j < c->around[u].count; j++) {
         const uint32_t *v = fab_complex_at(c, u, j)->v;
         uint32_t w = v[0] == u ? v[1] : v[1] == u ? v[2] : v[0];
         __builtin_prefetch(&c->position[w]);
-        __builtin_prefetch(&s->quadric[w]);
-        __builtin_prefetch(&s->least[w]);
+        __builtin_prefetch(&s->vertex[w]);
         __builtin_prefetch(&c->around[w]);
     }
 }
@@ -376,12 +389,12 @@ static uint32_t run_pass(simplifier *s)
         if (i > n / 2 && moves > 0) break;
         fetch_ahead(s, i, n);
         if (!star_untouched(s, u)) continue;
-        if (!fab_collapse_allowed(&s->net, u, s->best[u].to)) {
+        if (!fab_collapse_allowed(&s->net, u, s->vertex[u].to)) {
             touch(s, u, REFUSED);
             refused++;
             continue;
         }
-        collapse(s, u, s->best[u].to);
+        collapse(s, u, s->vertex[u].to);
         moves++;
     }
     return moves + refused;
@@ -410,18 +423,17 @@ static void weigh_structures(simplifier *s)
 static fab_status prepare(simplifier *s, fab_error *err)
 {
     size_t n = (size_t)s->net.vertices + 1;
-    s->quadric = fab_alloc_array(n, sizeof *s->quadric);
-    s->best = fab_alloc_array(n, sizeof *s->best);
-    s->urgency = fab_alloc_array(n, sizeof *s->urgency);
-    s->least = fab_alloc_array(n, sizeof *s->least);
+    s->block = fab_alloc_array(n + 1, sizeof *s->vertex);
+    s->vertex = (vertex *)(((uintptr_t)s->block + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+    s->cost = fab_alloc_array(n, sizeof *s->cost);
     s->touched = fab_malloc(n);
     s->stirred = fab_malloc(n / BLOCK + 1);
     s->open = fab_malloc(n / BLOCK + 1);
     s->sorted = fab_alloc_array(n, sizeof *s->sorted);
     s->bucket = fab_alloc_array(BUCKETS + 1, sizeof *s->bucket);
     s->importance = fab_alloc_array(s->net.set->count + 1, sizeof *s->importance);
-    if (!s->quadric || !s->best || !s->touched || !s->sorted || !s->bucket || !s->importance
-        || !s->urgency || !s->stirred || !s->open || !s->least)
+    if (!s->block || !s->cost || !s->touched || !s->sorted || !s->bucket || !s->importance
+        || !s->stirred || !s->open)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to simplify %u vertices", s->net.vertices);
     weigh_structures(s);
     fab_complex_find_stars(&s->net);
@@ -432,8 +444,8 @@ static fab_status prepare(simplifier *s, fab_error *err)
 static void release(simplifier *s)
 {
     fab_complex_free(&s->net);
-    void *block[] = {s->quadric, s->best, s->touched, s->sorted, s->bucket, s->importance,
-                     s->urgency, s->stirred, s->open, s->least};
+    void *block[] = {s->block, s->cost, s->touched, s->sorted, s->bucket, s->importance,
+                     s->stirred, s->open};
     for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
 }
 

@@ -1,5 +1,5 @@
 /* write.c - a fab_volume to NIfTI-1, the same bytes every time: no time stamp, no name, one
- * compressor (libdeflate, level 6) for .gz.
+ * compressor (libdeflate) for .gz.
  *
  * The sform holds the grid. The qform is computed from it, rebuilt as a reader would, and kept only
  * if it puts every corner within a hundredth of a voxel: it cannot hold a sheared grid. */
@@ -11,7 +11,8 @@
 #include "header_internal.h"
 
 #define DATA_OFFSET 352
-#define GZIP_LEVEL 6
+#define LABELS_LEVEL 6 /* long runs: level 1 takes 1.4 times the bytes */
+#define IMAGE_LEVEL 1  /* noise: level 6 saves 0.01 % for 1.5 times the time */
 #define UNITS_MM 2
 #define XFORM_SCANNER 1
 
@@ -125,8 +126,10 @@ static fab_status write_gzip(const fab_volume *v, const uint8_t *header, fab_wri
                            fab_error *err)
 {
     size_t data = fab_volume_bytes(v), bound;
+    fab_dtype type = fab_volume_dtype(v);
+    int level = type == FAB_U8 || type == FAB_U16 ? LABELS_LEVEL : IMAGE_LEVEL;
     FAB_AUTO_FREE uint8_t *plain = fab_malloc(DATA_OFFSET + data);
-    struct libdeflate_compressor *c = libdeflate_alloc_compressor(GZIP_LEVEL);
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(level);
     bound = c ? libdeflate_gzip_compress_bound(c, DATA_OFFSET + data) : 0;
     FAB_AUTO_FREE uint8_t *packed = c ? fab_malloc(bound) : NULL;
     size_t size = 0;

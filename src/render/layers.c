@@ -44,25 +44,40 @@ static float shell_alpha(float opacity, float facing)
     return fminf(opacity * (0.22f + 2.6f * turned * turned * turned), 0.97f);
 }
 
+static bool put_fragment(const fab_render_item *item, const fab_render_setup *s,
+                         const double share[3], float depth, uint32_t *first, layer_list *list)
+{
+    float n[3];
+    if (!reserve(list)) return false;
+    fab_render_setup_normal(s, share, n);
+    fragment *made = &list->fragments[list->count++];
+    *made = (fragment){.depth = depth, .next = *first,
+                       .alpha = shell_alpha(item->opacity, n[2])};
+    fab_render_light(item->rgb, n, 1, made->rgb);
+    for (int c = 0; c < 3; c++) made->rgb[c] *= 1.15f;
+    *first = (uint32_t)list->count;
+    return true;
+}
+
 static bool put_layer(fab_render_frame *f, const fab_render_item *item, const fab_render_setup *s,
                       const int box[4], layer_list *list)
 {
-    for (int y = s->low[1]; y <= s->high[1]; y++)
+    for (int y = s->low[1]; y <= s->high[1]; y++) {
+        const fab_render_sample *line = f->samples + (size_t)y * (size_t)f->width;
+        uint32_t *first = list->first + (y - box[1]) * FAB_RENDER_TILE;
+        double row[3], w[3];
+        bool been = false;
+        fab_render_setup_row(s, y, row);
         for (int x = s->low[0]; x <= s->high[0]; x++) {
-            float depth, n[3];
-            double share[3];
-            if (!fab_render_setup_at(s, x, y, &depth, share)) continue;
-            if (depth >= f->samples[(size_t)y * (size_t)f->width + (size_t)x].depth_mm) continue;
-            fab_render_setup_normal(s, share, n);
-            if (!reserve(list)) return false;
-            uint32_t *first = &list->first[(y - box[1]) * FAB_RENDER_TILE + x - box[0]];
-            fragment *made = &list->fragments[list->count++];
-            *made = (fragment){.depth = depth, .next = *first,
-                               .alpha = shell_alpha(item->opacity, n[2])};
-            fab_render_light(item->rgb, n, 1, made->rgb);
-            for (int c = 0; c < 3; c++) made->rgb[c] *= 1.15f;
-            *first = (uint32_t)list->count;
+            bool in = fab_render_setup_in(s, row, x, w);
+            if (been && !in) break;
+            been = in;
+            if (!in || s->nearest_mm >= line[x].depth_mm) continue;
+            float depth = fab_render_setup_depth(s, w);
+            if (depth >= line[x].depth_mm) continue;
+            if (!put_fragment(item, s, w, depth, &first[x - box[0]], list)) return false;
         }
+    }
     return true;
 }
 
@@ -103,6 +118,7 @@ static bool gather(fab_render_frame *f, int64_t tile, const int box[4], layer_li
         fab_render_setup setup;
         uint32_t triangle = (uint32_t)(f->bins.ids[i] - it->first_triangle);
         bool cap = it->mesh->flags && it->mesh->flags[triangle] & FAB_TRI_SCAN_EDGE;
+        fab_render_fetch_ahead(f, i, f->bins.start[tile + 1], it);
         if (it->opacity >= 1 || cap || !fab_render_setup_make(it, triangle, box, &setup)) continue;
         if (!put_layer(f, it, &setup, box, list)) return false;
     }

@@ -10,31 +10,49 @@
 
 /* ---- one triangle ----------------------------------------------------------------------- */
 
+static double least(const double v[3])
+{
+    double a = v[0] < v[1] ? v[0] : v[1];
+    return a < v[2] ? a : v[2];
+}
+
+static double most(const double v[3])
+{
+    double a = v[0] > v[1] ? v[0] : v[1];
+    return a > v[2] ? a : v[2];
+}
+
+/* Samples whose centres lie from low to high, within those from first to last, all >= 0. */
+static void sample_range(double low, double high, int first, int last, int *from, int *to)
+{
+    low -= 0.5, high -= 0.5;
+    *from = first, *to = -1;
+    if (!(low <= last && high >= first)) return;
+    if (low > first) *from = (int)low + ((int)low < low);
+    *to = high < last ? (int)high : last;
+}
+
 bool fab_render_setup_make(const fab_render_item *item, uint32_t triangle, const int tile[4],
                            fab_render_setup *s)
 {
     const uint32_t *index = item->mesh->index + 3 * (size_t)triangle;
     for (int i = 0; i < 3; i++) s->v[i] = &item->vertices[index[i]];
-    double x[3], y[3];
-    for (int i = 0; i < 3; i++) x[i] = s->v[i]->x, y[i] = s->v[i]->y;
-    /* y runs down, so a triangle facing the viewer has a negative area here */
-    double area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0]);
-    if (!(area < -1e-9)) return false;
-    double low_x = fmin(x[0], fmin(x[1], x[2])), high_x = fmax(x[0], fmax(x[1], x[2]));
-    double low_y = fmin(y[0], fmin(y[1], y[2])), high_y = fmax(y[0], fmax(y[1], y[2]));
-    if (high_x < tile[0] || low_x > tile[2] + 1 || high_y < tile[1] || low_y > tile[3] + 1)
-        return false;
-    s->low[0] = (int)fmax(floor(low_x - 0.5), tile[0]);
-    s->low[1] = (int)fmax(floor(low_y - 0.5), tile[1]);
-    s->high[0] = (int)fmin(ceil(high_x - 0.5), tile[2]);
-    s->high[1] = (int)fmin(ceil(high_y - 0.5), tile[3]);
+    const double x[3] = {s->v[0]->x, s->v[1]->x, s->v[2]->x};
+    const double y[3] = {s->v[0]->y, s->v[1]->y, s->v[2]->y};
+    const double depth[3] = {s->v[0]->depth_mm, s->v[1]->depth_mm, s->v[2]->depth_mm};
+    double area;
+    if (!fab_render_faces(x, y, &area)) return false;
+    sample_range(least(x), most(x), tile[0], tile[2], &s->low[0], &s->high[0]);
+    sample_range(least(y), most(y), tile[1], tile[3], &s->low[1], &s->high[1]);
+    if (s->low[0] > s->high[0] || s->low[1] > s->high[1]) return false;
+    s->nearest_mm = (float)least(depth);
     for (int i = 0; i < 3; i++) {
         int j = (i + 1) % 3, k = (i + 2) % 3;
         s->edge[i][0] = (y[j] - y[k]) / area;
         s->edge[i][1] = (x[k] - x[j]) / area;
         s->edge[i][2] = (x[j] * y[k] - x[k] * y[j]) / area;
     }
-    return s->low[0] <= s->high[0] && s->low[1] <= s->high[1];
+    return true;
 }
 
 void fab_render_setup_normal(const fab_render_setup *s, const double share[3], float normal[3])
@@ -49,57 +67,89 @@ void fab_render_setup_normal(const fab_render_setup *s, const double share[3], f
 
 /* ---- bins ------------------------------------------------------------------------------- */
 
-/* Tiles the triangle's box touches: first x, first y, last x, last y. False: none. */
+/* A triangle that is turned to the viewer, and the tiles its box touches. */
+typedef struct binned {
+    uint32_t id;
+    uint16_t low[2], high[2];
+} binned;
+
+/* False: none. */
 static bool tiles_of(const fab_render_frame *f, const fab_render_item *item, uint32_t triangle,
-                     int out[4])
+                     binned *out)
 {
     const uint32_t *index = item->mesh->index + 3 * (size_t)triangle;
-    float low[2] = {FAB_RENDER_FAR, FAB_RENDER_FAR}, high[2] = {-FAB_RENDER_FAR, -FAB_RENDER_FAR};
+    double x[3], y[3], area;
     for (int i = 0; i < 3; i++) {
-        const fab_render_vertex *v = &item->vertices[index[i]];
-        low[0] = v->x < low[0] ? v->x : low[0], high[0] = v->x > high[0] ? v->x : high[0];
-        low[1] = v->y < low[1] ? v->y : low[1], high[1] = v->y > high[1] ? v->y : high[1];
+        x[i] = item->vertices[index[i]].x;
+        y[i] = item->vertices[index[i]].y;
     }
-    if (!(low[0] < (float)f->width && low[1] < (float)f->height && high[0] > 0 && high[1] > 0))
-        return false;
-    int tiles[2] = {f->tiles_x, f->tiles_y};
+    if (!fab_render_faces(x, y, &area)) return false;
+    const double low[2] = {least(x) - 1, least(y) - 1}, high[2] = {most(x) + 1, most(y) + 1};
+    const int size[2] = {f->width, f->height}, tiles[2] = {f->tiles_x, f->tiles_y};
     for (int i = 0; i < 2; i++) {
-        out[i] = (int)(fmaxf(low[i] - 1, 0) / FAB_RENDER_TILE);
-        out[2 + i] = (int)fminf((high[i] + 1) / FAB_RENDER_TILE, (float)(tiles[i] - 1));
+        if (!(low[i] + 1 < size[i] && high[i] > 1)) return false;
+        out->low[i] = low[i] > 0 ? (uint16_t)(low[i] / FAB_RENDER_TILE) : 0;
+        out->high[i] = high[i] < size[i] ? (uint16_t)(high[i] / FAB_RENDER_TILE)
+                                         : (uint16_t)(tiles[i] - 1);
     }
     return true;
 }
 
-/* Adds every triangle to its tiles' counts, or (filling) its id to their lists. */
-static void walk_bins(const fab_render_frame *f, uint64_t *next, uint32_t *ids)
+/* Lists what is to be drawn; how many. */
+static size_t list_triangles(const fab_render_frame *f, binned *list)
 {
+    size_t n = 0;
     for (size_t i = 0; i < f->item_count; i++)
         for (uint32_t t = 0; t < f->items[i].mesh->triangle_count; t++) {
-            int box[4];
-            if (!tiles_of(f, &f->items[i], t, box)) continue;
-            for (int y = box[1]; y <= box[3]; y++)
-                for (int x = box[0]; x <= box[2]; x++) {
-                    uint64_t at = next[(size_t)y * (size_t)f->tiles_x + (size_t)x]++;
-                    if (ids) ids[at] = (uint32_t)(f->items[i].first_triangle + t);
-                }
+            if (!tiles_of(f, &f->items[i], t, &list[n])) continue;
+            list[n++].id = (uint32_t)(f->items[i].first_triangle + t);
         }
+    return n;
+}
+
+/* Adds every triangle to its tiles' counts, or (filling) its id to their lists. */
+static void walk_bins(const fab_render_frame *f, const binned *list, size_t count, uint64_t *next,
+                      uint32_t *ids)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t y = list[i].low[1]; y <= list[i].high[1]; y++)
+            for (size_t x = list[i].low[0]; x <= list[i].high[0]; x++) {
+                uint64_t at = next[y * (size_t)f->tiles_x + x]++;
+                if (ids) ids[at] = list[i].id;
+            }
 }
 
 fab_status fab_render_bin(fab_render_frame *f, fab_error *err)
 {
     size_t tiles = (size_t)f->tiles_x * (size_t)f->tiles_y;
     FAB_AUTO_FREE uint64_t *next = fab_calloc(tiles, sizeof *next);
+    FAB_AUTO_FREE binned *list = fab_alloc_array((size_t)f->triangle_count + 1, sizeof *list);
     f->bins.start = fab_calloc(tiles + 1, sizeof *f->bins.start);
-    if (!next || !f->bins.start) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for tiles");
-    walk_bins(f, next, NULL);
+    if (!next || !list || !f->bins.start)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for tiles");
+    size_t count = list_triangles(f, list);
+    walk_bins(f, list, count, next, NULL);
     for (size_t i = 0; i < tiles; i++) {
         f->bins.start[i + 1] = f->bins.start[i] + next[i];
         next[i] = f->bins.start[i];
     }
     f->bins.ids = fab_alloc_array((size_t)f->bins.start[tiles] + 1, sizeof *f->bins.ids);
     if (!f->bins.ids) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for tile lists");
-    walk_bins(f, next, f->bins.ids);
+    walk_bins(f, list, count, next, f->bins.ids);
     return FAB_OK;
+}
+
+void fab_render_fetch_ahead(const fab_render_frame *f, uint64_t i, uint64_t end,
+                            const fab_render_item *item)
+{
+    enum { INDEX = 16, VERTICES = 8 };
+    if (i + INDEX >= end) return;
+    uint64_t far = f->bins.ids[i + INDEX] - item->first_triangle;
+    uint64_t near = f->bins.ids[i + VERTICES] - item->first_triangle;
+    if (far >= item->mesh->triangle_count) return; /* of the next item */
+    __builtin_prefetch(item->mesh->index + 3 * far);
+    for (int c = 0; c < 3; c++)
+        __builtin_prefetch(&item->vertices[item->mesh->index[3 * near + (uint64_t)c]]);
 }
 
 const fab_render_item *fab_render_item_of(const fab_render_frame *f, uint32_t id, size_t *item)
@@ -120,20 +170,31 @@ void fab_render_tile_box(const fab_render_frame *f, int64_t tile, int box[4])
 
 /* ---- the opaque surface ----------------------------------------------------------------- */
 
+static void put_sample(fab_render_sample *sample, const fab_render_setup *s, double w[3],
+                       uint16_t mark)
+{
+    float n[3], depth = fab_render_setup_depth(s, w);
+    if (depth >= sample->depth_mm) return;
+    fab_render_setup_normal(s, w, n);
+    sample->depth_mm = depth;
+    sample->item = mark;
+    for (int c = 0; c < 3; c++) sample->normal[c] = (int16_t)lrintf(n[c] * 32767);
+}
+
 static void put_triangle(fab_render_frame *f, const fab_render_setup *s, uint16_t mark)
 {
-    for (int y = s->low[1]; y <= s->high[1]; y++)
+    for (int y = s->low[1]; y <= s->high[1]; y++) {
+        fab_render_sample *line = f->samples + (size_t)y * (size_t)f->width;
+        double row[3], w[3];
+        bool been = false;
+        fab_render_setup_row(s, y, row);
         for (int x = s->low[0]; x <= s->high[0]; x++) {
-            float depth, n[3];
-            double share[3];
-            if (!fab_render_setup_at(s, x, y, &depth, share)) continue;
-            fab_render_sample *sample = &f->samples[(size_t)y * (size_t)f->width + (size_t)x];
-            if (depth >= sample->depth_mm) continue;
-            fab_render_setup_normal(s, share, n);
-            sample->depth_mm = depth;
-            sample->item = mark;
-            for (int c = 0; c < 3; c++) sample->normal[c] = (int16_t)lrintf(n[c] * 32767);
+            bool in = fab_render_setup_in(s, row, x, w);
+            if (been && !in) break;
+            been = in;
+            if (in && s->nearest_mm < line[x].depth_mm) put_sample(&line[x], s, w, mark);
         }
+    }
 }
 
 static void opaque_tile(void *ctx, int64_t tile, int worker)
@@ -151,6 +212,7 @@ static void opaque_tile(void *ctx, int64_t tile, int worker)
         const fab_render_item *it = fab_render_item_of(f, f->bins.ids[i], &item);
         fab_render_setup setup;
         uint32_t triangle = (uint32_t)(f->bins.ids[i] - it->first_triangle);
+        fab_render_fetch_ahead(f, i, f->bins.start[tile + 1], it);
         if (it->opacity < 1 || !fab_render_setup_make(it, triangle, box, &setup)) continue;
         bool cap = it->mesh->flags && it->mesh->flags[triangle] & FAB_TRI_SCAN_EDGE;
         put_triangle(f, &setup, (uint16_t)((item + 1) | (cap ? FAB_RENDER_CAP : 0)));

@@ -78,36 +78,63 @@ typedef struct fab_render_frame {
     float *rgba;                /* linear, premultiplied, one a sample */
 } fab_render_frame;
 
+/* NULL outside the frame. */
+static inline const fab_render_sample *fab_render_sample_at(const fab_render_frame *f, int x, int y)
+{
+    if (x < 0 || y < 0 || x >= f->width || y >= f->height) return NULL;
+    return &f->samples[(size_t)y * (size_t)f->width + (size_t)x];
+}
+
 /* A triangle made ready for walking its samples. */
 typedef struct fab_render_setup {
     const fab_render_vertex *v[3];
     double edge[3][3];     /* barycentric_i(x, y) = edge[i][0] x + edge[i][1] y + edge[i][2] */
     int low[2], high[2];   /* samples, inclusive, clipped to the tile */
+    float nearest_mm;      /* no sample of it is nearer */
 } fab_render_setup;
-/* False when turned away, without area, or outside the tile. */
+/* False when turned away, without area, or without a sample in the tile. */
 bool fab_render_setup_make(const fab_render_item *item, uint32_t triangle, const int tile[4],
                            fab_render_setup *out);
-/* Depth at a sample and the corners' shares of it; false when outside. */
-static inline bool fab_render_setup_at(const fab_render_setup *s, int x, int y, float *depth,
-                                       double share[3])
+/* Is the triangle turned to the viewer? x and y of its corners. */
+static inline bool fab_render_faces(const double x[3], const double y[3], double *area)
 {
-    double w[3], sum = 0, z = 0;
-    for (int i = 0; i < 3; i++) {
-        w[i] = s->edge[i][0] * (x + 0.5) + s->edge[i][1] * (y + 0.5) + s->edge[i][2];
-        if (!(w[i] >= 0)) return false;
-    }
+    /* y runs down, so a triangle facing the viewer has a negative area here */
+    *area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0]);
+    return *area < -1e-9;
+}
+/* The weights' part that a row of samples shares. */
+static inline void fab_render_setup_row(const fab_render_setup *s, int y, double row[3])
+{
+    for (int i = 0; i < 3; i++) row[i] = s->edge[i][1] * (y + 0.5);
+}
+/* The corners' weights at a sample of the row; false when outside. */
+static inline bool fab_render_setup_in(const fab_render_setup *s, const double row[3], int x,
+                                       double w[3])
+{
+    const double at = x + 0.5;
+    w[0] = s->edge[0][0] * at + row[0] + s->edge[0][2];
+    w[1] = s->edge[1][0] * at + row[1] + s->edge[1][2];
+    w[2] = s->edge[2][0] * at + row[2] + s->edge[2][2];
+    return (w[0] >= 0) & (w[1] >= 0) & (w[2] >= 0);
+}
+/* Weights to the corners' shares in perspective; the depth there. */
+static inline float fab_render_setup_depth(const fab_render_setup *s, double w[3])
+{
+    double sum = 0, z = 0;
     for (int i = 0; i < 3; i++) sum += w[i] *= (double)s->v[i]->q;
     for (int i = 0; i < 3; i++) {
-        share[i] = w[i] / sum;
-        z += share[i] * (double)s->v[i]->depth_mm;
+        w[i] /= sum;
+        z += w[i] * (double)s->v[i]->depth_mm;
     }
-    *depth = (float)z;
-    return true;
+    return (float)z;
 }
 /* The view-space unit normal there. */
 void fab_render_setup_normal(const fab_render_setup *s, const double share[3], float normal[3]);
 /* The item a triangle id belongs to; *item is where the last one was, ids ascend. */
 const fab_render_item *fab_render_item_of(const fab_render_frame *f, uint32_t id, size_t *item);
+/* Asks memory for triangles soon to come after entry i of ids, before `end`, if of this item. */
+void fab_render_fetch_ahead(const fab_render_frame *f, uint64_t i, uint64_t end,
+                            const fab_render_item *item);
 void fab_render_tile_box(const fab_render_frame *f, int64_t tile, int box[4]);
 
 fab_status fab_render_project(const fab_mesh_set *meshes, const fab_label_set *set,

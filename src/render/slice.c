@@ -95,9 +95,8 @@ static fab_status draw_grey(const fab_volume *image, const slice_frame *f, doubl
 {
     FAB_AUTO(fab_volume_unref) fab_volume *slice = NULL;
     fab_grid g = sample_grid(f, out->width, out->height, IMAGE_SAMPLES);
-    double low, high, dark = center - width_units / 2;
-    fab_volume_minmax(image, &low, &high);
-    FAB_TRY(fab_volume_resample(image, &g, FAB_LINEAR, fmin(low, dark), &slice, err));
+    double dark = center - width_units / 2;
+    FAB_TRY(fab_volume_resample(image, &g, FAB_LINEAR, floor(dark), &slice, err));
     for (int y = 0; y < out->height; y++)
         for (int x = 0; x < out->width; x++) {
             double sum = 0;
@@ -125,7 +124,13 @@ typedef struct label_map {
     const void *data;    /* U8, or wide: U16 */
     bool wide;
     fab_mat34 voxel_from_sample;
+    uint8_t *run; /* of each sample: how far another label is in its row, at most 255 */
 } label_map;
+
+/* A disc around a sample: half its width `dy` rows above or below. */
+typedef struct outline {
+    int reach, half[MAX_LINE + 1];
+} outline;
 
 static int voxel_label(const label_map *map, const int at[3])
 {
@@ -156,36 +161,54 @@ static int heaviest(const int label[8], const double part[3])
     return best;
 }
 
-/* The label of most of what lies around p; most often all eight voxels there have it. */
-static int vote(const label_map *map, const double p[3])
-{
+/* The eight voxels around a point; samples are closer together than voxels, so most often they are
+ * those of the sample before. */
+typedef struct surrounding {
     int base[3], label[8];
-    double part[3];
-    bool one = true;
-    for (int a = 0; a < 3; a++) {
-        base[a] = (int)floor(p[a]);
-        part[a] = p[a] - base[a];
-    }
+    bool known, one; /* one: all have the same label */
+} surrounding;
+
+static void look_around(const label_map *map, const int base[3], surrounding *s)
+{
+    if (s->known && !memcmp(s->base, base, sizeof s->base)) return;
+    s->known = s->one = true;
+    memcpy(s->base, base, sizeof s->base);
     for (int corner = 0; corner < 8; corner++) {
         const int at[3] = {base[0] + (corner & 1), base[1] + (corner >> 1 & 1),
                            base[2] + (corner >> 2)};
-        label[corner] = voxel_label(map, at);
-        one &= label[corner] == label[0];
+        s->label[corner] = voxel_label(map, at);
+        s->one &= s->label[corner] == s->label[0];
     }
-    return one ? label[0] : heaviest(label, part);
+}
+
+/* The label of most of what lies around p, which is inside the volume or less than 1 outside. */
+static int vote(const label_map *map, const double p[3], surrounding *s)
+{
+    int base[3];
+    double part[3];
+    for (int a = 0; a < 3; a++) {
+        base[a] = (int)(p[a] + 1) - 1;
+        part[a] = p[a] - base[a];
+    }
+    look_around(map, base, s);
+    return s->one ? s->label[0] : heaviest(s->label, part);
 }
 
 static void vote_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     const label_map *map = ctx;
+    const double(*m)[4] = map->voxel_from_sample.m;
+    surrounding around = {.known = false};
     for (int x = 0; x < map->width; x++) {
-        double p[3] = {x, (double)y, 0};
-        fab_mat34_apply(&map->voxel_from_sample, p, p);
+        double p[3];
         bool inside = true;
-        for (int a = 0; a < 3; a++) inside &= p[a] > -1 && p[a] < map->size[a];
+        for (int a = 0; a < 3; a++) {
+            p[a] = m[a][0] * x + m[a][1] * (double)y + m[a][3];
+            inside &= p[a] > -1 && p[a] < map->size[a];
+        }
         map->values[(size_t)y * (size_t)map->width + (size_t)x] =
-            inside ? (uint16_t)vote(map, p) : 0;
+            inside ? (uint16_t)vote(map, p, &around) : 0;
     }
 }
 
@@ -195,14 +218,35 @@ static uint16_t value_at(const label_map *map, int x, int y)
     return map->values[(size_t)y * (size_t)map->width + (size_t)x];
 }
 
-/* Is another label within the line's width of sample (x, y)? */
-static bool on_line(const label_map *map, int x, int y, int reach)
+/* How far each sample of a row is from one of another label in it; beyond the row there is none. */
+static void run_row(void *ctx, int64_t y, int worker)
 {
-    uint16_t own = value_at(map, x, y);
-    for (int dy = -reach; dy <= reach; dy++)
-        for (int dx = -reach; dx <= reach; dx++)
-            if (dx * dx + dy * dy <= reach * reach && value_at(map, x + dx, y + dy) != own)
-                return true;
+    (void)worker;
+    const label_map *map = ctx;
+    const uint16_t *value = map->values + (size_t)y * (size_t)map->width;
+    uint8_t *run = map->run + (size_t)y * (size_t)map->width;
+    int from = 0;
+    for (int x = 1; x <= map->width; x++) {
+        if (x < map->width && value[x] == value[from]) continue;
+        for (int i = from; i < x; i++) { /* samples from..x - 1 are alike */
+            int near = i - from < x - 1 - i ? i - from : x - 1 - i;
+            run[i] = (uint8_t)(near < UINT8_MAX ? near + 1 : UINT8_MAX);
+        }
+        from = x;
+    }
+}
+
+/* Is another label within the line's width of sample (x, y)? */
+static bool on_line(const label_map *map, int x, int y, const outline *l)
+{
+    const size_t at = (size_t)y * (size_t)map->width + (size_t)x;
+    if (map->run[at] <= l->reach) return true;
+    for (int dy = -l->reach; dy <= l->reach; dy++) {
+        if (y + dy < 0 || y + dy >= map->height) return true;
+        const size_t there = (size_t)(y + dy) * (size_t)map->width + (size_t)x;
+        if (map->values[there] != map->values[at]) return true;
+        if (map->run[there] <= l->half[dy < 0 ? -dy : dy]) return true;
+    }
     return false;
 }
 
@@ -218,8 +262,8 @@ static void vivid(const uint8_t rgb[3], double out[3])
     }
 }
 
-static void tint_pixel(const label_map *map, const fab_label_set *set, int reach, fab_image *out,
-                       int x, int y)
+static void tint_pixel(const label_map *map, const fab_label_set *set, const outline *l,
+                       fab_image *out, int x, int y)
 {
     uint8_t *p = out->rgba + 4 * ((size_t)y * (size_t)out->width + (size_t)x);
     double sum[3] = {0}, share = 1.0 / (LABEL_SAMPLES * LABEL_SAMPLES);
@@ -230,7 +274,7 @@ static void tint_pixel(const label_map *map, const fab_label_set *set, int reach
         const fab_label *label = value ? fab_label_set_find(set, value) : NULL;
         double a = label ? fill_strength : 0, rgb[3] = {0};
         for (int c = 0; label && c < 3; c++) rgb[c] = label->rgb[c];
-        if (label && on_line(map, sx, sy, reach)) {
+        if (label && on_line(map, sx, sy, l)) {
             vivid(label->rgb, rgb);
             a = 0.95;
         }
@@ -243,7 +287,7 @@ static void tint_pixel(const label_map *map, const fab_label_set *set, int reach
 typedef struct tint_job {
     const label_map *map;
     const fab_label_set *set;
-    int reach;
+    outline line;
     fab_image *out;
 } tint_job;
 
@@ -252,7 +296,16 @@ static void tint_row(void *ctx, int64_t y, int worker)
     (void)worker;
     const tint_job *job = ctx;
     for (int x = 0; x < job->out->width; x++)
-        tint_pixel(job->map, job->set, job->reach, job->out, x, (int)y);
+        tint_pixel(job->map, job->set, &job->line, job->out, x, (int)y);
+}
+
+static outline line_of(int height)
+{
+    int reach = (int)lround(line_px * LABEL_SAMPLES * fmax(height / 700.0, 0.8));
+    outline l = {.reach = reach < 1 ? 1 : reach > MAX_LINE ? MAX_LINE : reach};
+    for (int dy = 0; dy <= l.reach; dy++)
+        while ((l.half[dy] + 1) * (l.half[dy] + 1) + dy * dy <= l.reach * l.reach) l.half[dy]++;
+    return l;
 }
 
 static fab_status draw_labels(const fab_volume *labels, const fab_label_set *set,
@@ -268,14 +321,15 @@ static fab_status draw_labels(const fab_volume *labels, const fab_label_set *set
     fab_mat34 voxel_from_world;
     FAB_TRY(fab_mat34_invert(&fab_volume_grid(labels)->world_from_voxel, &voxel_from_world, err));
     map.voxel_from_sample = fab_mat34_multiply(&voxel_from_world, &g.world_from_voxel);
-    FAB_AUTO_FREE uint16_t *values = fab_alloc_array((size_t)map.width * (size_t)map.height,
-                                                     sizeof *values);
-    if (!values) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a slice's labels");
+    size_t samples = (size_t)map.width * (size_t)map.height;
+    FAB_AUTO_FREE uint16_t *values = fab_alloc_array(samples, sizeof *values);
+    FAB_AUTO_FREE uint8_t *run = fab_malloc(samples);
+    if (!values || !run) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a slice's labels");
     map.values = values;
+    map.run = run;
     fab_parallel_for(map.height, vote_row, &map);
-    int reach = (int)lround(line_px * LABEL_SAMPLES * fmax(out->height / 700.0, 0.8));
-    tint_job job = {.map = &map, .set = set, .out = out,
-                    .reach = reach < 1 ? 1 : reach > MAX_LINE ? MAX_LINE : reach};
+    fab_parallel_for(map.height, run_row, &map);
+    tint_job job = {.map = &map, .set = set, .out = out, .line = line_of(out->height)};
     fab_parallel_for(out->height, tint_row, &job);
     return FAB_OK;
 }

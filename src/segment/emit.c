@@ -7,6 +7,9 @@
  */
 #include <math.h>
 #include <string.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "segment_internal.h"
 
@@ -20,6 +23,37 @@ static float *logits_at(const fab_slide *s, int z, int y, int x)
 {
     return s->ring +
            (((ptrdiff_t)(z % s->depth) * s->size[1] + y) * s->size[2] + x) * s->pitch;
+}
+
+/* ---- four classes at once; every result as one by one ---- */
+
+enum { LANES = 4 }; /* pitch is a multiple of 16 */
+typedef float lanes __attribute__((vector_size(4 * LANES)));
+typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
+
+static inline lanes load(const float *from)
+{
+    lanes v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* a where it is larger than b, else b (also where a is NaN). */
+static inline lanes larger(lanes a, lanes b)
+{
+#ifdef __SSE__
+    return (lanes)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    const lane_bits yes = a > b;
+    return (lanes)(((lane_bits)a & yes) | ((lane_bits)b & ~yes));
+#endif
+}
+
+static float largest_lane(lanes v)
+{
+    float most = v[0];
+    for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
+    return most;
 }
 
 /* ---- the network's own lattice -------------------------------------------------------------- */
@@ -120,9 +154,12 @@ static const float *column_at(rows *r, int x, int slot)
     if (r->have[slot] == x) return r->column[slot];
     const ptrdiff_t at = (ptrdiff_t)x * r->s->pitch;
     float *to = r->column[slot];
-    for (int c = 0; c < r->s->pitch; c++)
-        to[c] = (r->l[0][at + c] * r->w[0] + r->l[1][at + c] * r->w[1]) +
-                (r->l[2][at + c] * r->w[2] + r->l[3][at + c] * r->w[3]);
+    for (int c = 0; c < r->s->pitch; c += LANES) {
+        const float *const *l = r->l;
+        const lanes mean = (load(l[0] + at + c) * r->w[0] + load(l[1] + at + c) * r->w[1]) +
+                           (load(l[2] + at + c) * r->w[2] + load(l[3] + at + c) * r->w[3]);
+        memcpy(to + c, &mean, sizeof mean);
+    }
     r->have[slot] = x;
     return to;
 }
@@ -137,38 +174,11 @@ static int uniform_winner(const rows *r, int x0, int x1)
     return first;
 }
 
-/* ---- four classes at once; every result as one by one ---- */
-
-enum { LANES = 4 }; /* pitch is a multiple of 16 */
-typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
-
-static inline lanes load(const float *from)
-{
-    lanes v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
-/* a where it is larger than b, else b (also where a is NaN). */
-static inline lanes larger(lanes a, lanes b)
-{
-    const lane_bits yes = a > b;
-    return (lanes)(((lane_bits)a & yes) | ((lane_bits)b & ~yes));
-}
-
-static float largest_lane(lanes v)
-{
-    float most = v[0];
-    for (int i = 1; i < LANES; i++) most = v[i] > most ? v[i] : most;
-    return most;
-}
-
-/* First class of a group that has this logit; 0 if none has. */
-static int class_with(const fab_slide *s, const float *logit, int group, float value)
+/* First structure's class that has this logit. */
+static int structure_with(const fab_slide *s, const float *logit, float value)
 {
     for (int c = 0; c < s->model->config.classes; c++)
-        if (logit[c] == value && s->structure[c] == group) return c;
+        if (logit[c] == value && s->structure[c]) return c;
     return 0;
 }
 
@@ -177,24 +187,27 @@ static int class_with(const fab_slide *s, const float *logit, int group, float v
 static int mixed_winner(const float *a, const float *b, float w, const fab_slide *s,
                         float *margin)
 {
-    float v[FAB_UNET_MAX_CLASSES + 16];
-    lanes top[2] = {(lanes){0} - INFINITY, (lanes){0} - INFINITY}, second = top[0];
+    float v[FAB_UNET_MAX_CLASSES + 16], none = -INFINITY;
+    lanes top = (lanes){0} - INFINITY, second = top;
+    int winner = 0;
     for (int c = 0; c < s->pitch; c += LANES) {
         const lanes from = load(a + c), mixed = from + (load(b + c) - from) * w;
         memcpy(v + c, &mixed, sizeof mixed);
-        for (int g = 0; g < 2; g++) top[g] = larger(mixed + load(s->group[g] + c), top[g]);
+        top = larger(mixed + load(s->barred + c), top);
     }
-    const float none = largest_lane(top[0]), some = largest_lane(top[1]);
-    if (none >= some) {
-        const int class_none = class_with(s, v, 0, none);
-        *margin = none - some;
-        if (none > some || class_none < class_with(s, v, 1, some)) return class_none;
+    for (int i = 0; i < s->none_count; i++) {
+        const float logit = v[s->none[i]];
+        if (logit > none) winner = s->none[i];
+        if (logit > none) none = logit;
     }
-    const int winner = class_with(s, v, 1, some);
+    const float some = largest_lane(top);
+    *margin = none - some;
+    if (none > some || (none == some && winner < structure_with(s, v, some))) return winner;
+    winner = structure_with(s, v, some);
     v[winner] = -INFINITY;
     if (s->same[winner]) v[s->same[winner] - 1] = -INFINITY;
     for (int c = 0; c < s->pitch; c += LANES)
-        second = larger(load(v + c) + load(s->group[1] + c), second);
+        second = larger(load(v + c) + load(s->barred + c), second);
     const float rival = largest_lane(second);
     *margin = some - (rival > none ? rival : none);
     return winner;

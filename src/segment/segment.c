@@ -199,9 +199,11 @@ static void group_classes(const fab_model *m, fab_slide *s)
         s->structure[c] = 1;
         s->same[c] = (int16_t)(fab_same_label_class(m, c) + 1);
     }
-    for (int c = 0; c < s->pitch; c++)
-        for (int g = 0; g < 2; g++)
-            s->group[g][c] = c < m->config.classes && s->structure[c] == g ? 0 : -INFINITY;
+    for (int c = 0; c < s->pitch; c++) {
+        const bool structure = c < m->config.classes && s->structure[c];
+        s->barred[c] = structure ? 0 : -INFINITY;
+        if (c < m->config.classes && !structure) s->none[s->none_count++] = c;
+    }
 }
 
 static fab_status prepare_slide(job *j, fab_error *err)

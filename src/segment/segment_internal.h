@@ -110,8 +110,8 @@ typedef struct fab_slide {
     int pitch;             /* floats per voxel: classes rounded up to 16 */
     float *ring;           /* [depth][size y][size x][pitch]; plane z is at z % depth */
     uint8_t structure[FAB_UNET_MAX_CLASSES]; /* 1: the class has a label, 0: background */
-    float group[2][FAB_UNET_MAX_CLASSES + 16]; /* 0 for classes that are (1), are no (0) structure;
-                                                  -infinity for others and for what only pads */
+    float barred[FAB_UNET_MAX_CLASSES + 16]; /* 0 for structures' classes, else -infinity */
+    int none[FAB_UNET_MAX_CLASSES], none_count; /* the other classes */
     int16_t same[FAB_UNET_MAX_CLASSES]; /* another class that gives the same label + 1, or 0 */
     fab_volume *wanted;    /* NULL, or U8 on the network's grid: where a window must reach */
     int wanted_reach[3];   /* voxels beyond a window */
