@@ -172,10 +172,14 @@ static const me_gap *gap_of(const place *list, int n, int row, bool above)
     return NULL;
 }
 
-static void update_sacrum(fab_spine_measures *s, const fab_endplate *first, const place *p)
+static void update_sacrum(fab_spine_measures *s, const fab_endplate *first, bool again,
+                          const place *p)
 {
     const fab_vertebra *l5 = &s->vertebra[p->above];
-    if (!p->gap.found[1]) return;
+    if (!p->gap.found[1]) {
+        if (again) s->has_sacrum = false; /* the image does not show it where the label has it */
+        return;
+    }
     s->sacrum = *first;
     me_to(normal_of(&p->gap, 1), s->sacrum.normal);
     if (!s->has_sacrum) s->sacrum_depth_mm = l5->depth_mm;
@@ -214,7 +218,7 @@ static void find_gap(const search *q, fab_spine_measures *s, bool again, place *
     p->gap.search_mm = again ? 3 : guess ? 7 : 4.5;
     p->gap.search_deg = again ? 6 : lowest ? 20 : 16;
     fab_me_gap_fit(q->image, &q->voxel_from_world, q->room, &p->gap);
-    if (lowest) update_sacrum(s, &first, p);
+    if (lowest) update_sacrum(s, &first, again, p);
 }
 
 static void find_all(const search *q, fab_spine_measures *s, bool sacrum, bool again, place *list)
