@@ -17,6 +17,7 @@ enum { C7 = 6, T1 = 7, T10 = 16, T11 = 17, T12 = 18, L1 = 19, L2 = 20, L4 = 22, 
 #define REACH_MM 10.0      /* from vertebra to rib */
 #define RIB_ML 0.45        /* of rib within reach: certainly a rib */
 #define HANGING 0.3        /* what a rib below a vertebra without one counts */
+#define PASSES_L1 3.0      /* against L1: the last rib often passes its transverse process */
 #define ARCH_MARGIN 2.0    /* how much better ribs at the arches must fit */
 #define RIBS_EXPLAINED -8.0 /* of the best naming; worse: the ribs are wrong, not the count */
 #define PSOAS_MM 65.0      /* from the curve to psoas beside it */
@@ -41,6 +42,7 @@ typedef struct evidence {
     bool have_ribs;        /* some vertebra in view bears one */
     double rib[FAB_SPINE_MAX]; /* 0..1: a rib is here */
     double seen[FAB_SPINE_MAX]; /* 0..1: one would have been seen */
+    bool by_arches;        /* ribs were looked for at the arches, too */
     double trust;          /* 0..1 in the ribs: less where no naming explains them */
     bool have_psoas;
     double psoas[FAB_SPINE_MAX]; /* 0..1: the muscle lies beside it */
@@ -112,6 +114,7 @@ static int ribs_stop(const evidence *e)
  * rib bears none itself: what comes near it is a rib that hangs down, as in a large scoliosis. */
 static void find_ribs(sp_work *w, sp_role last, evidence *e)
 {
+    e->by_arches = last == SP_ARCH;
     e->have_ribs = measure_ribs(w, last) > RIB_ML;
     for (int k = 0; k < e->count; k++) {
         e->rib[k] = sp_clamp(w->out->items[k].ribs_ml / RIB_ML, 0, 1);
@@ -238,7 +241,7 @@ static double rib_score(const evidence *e, const naming *n)
         else if (level < T11) sum -= 3.0 * missing;
         else if (level == T11) sum -= 5.0 * missing;
         else if (level == T12) sum -= 4.5 * missing;
-        else if (level == L1) sum -= 5.0 * there;
+        else if (level == L1) sum -= (e->by_arches ? PASSES_L1 : 5.0) * there;
         else sum -= 6.0 * there;
     }
     return sum;
@@ -374,8 +377,9 @@ static void explain(const sp_work *w, const evidence *e, const naming *best, dou
     const int rib = e->have_ribs && e->trust >= 1 ? lowest_rib(e) : -1;
     s->ribs_end = rib >= 0 && rib < s->count - 1;
     const int free_below = s->count - 1 - rib;
-    s->transitional = best->lumbar != 5 || (s->sacrum_below && s->ribs_end && free_below != 5) ||
-                      (s->sacrum_below && s->lumbar_confidence < 0.8);
+    const bool too_many = s->ribs_end && !e->by_arches && free_below != 5;
+    s->transitional = best->lumbar != 5 ||
+                      (s->sacrum_below && (too_many || s->lumbar_confidence < 0.8));
     s->uncertain = margin < UNCERTAIN_MARGIN;
     s->note[0] = 0;
     if (s->transitional)
