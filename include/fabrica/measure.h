@@ -31,6 +31,8 @@ typedef struct fab_endplate {
     double front[3], middle[3], back[3];
     double rms_mm;                 /* of the surface about the plane */
     double sigma_deg;              /* standard uncertainty of its tilt */
+    double offset_sigma_mm;        /* and of its place along the normal */
+    bool by_image;                 /* found in the image; else the labels' surface */
 } fab_endplate;
 
 typedef struct fab_canal_section {

@@ -150,6 +150,7 @@ static void plate_out(const me_mask *m, const me_body *b, bool upper, double z[3
     me_to(me_world(&b->f, 0, 0, z[1]), e->middle);
     me_to(me_world(&b->f, 0, y, z[2]), e->back);
     e->rms_mm = p->rms;
+    e->offset_sigma_mm = 0.2 * fab_me_voxel_along(m, b->f.z);
     e->sigma_deg = fab_me_tilt_sigma(m, me_from(e->normal), b->half_width, b->half_depth, p->rms,
                                      s);
 }

@@ -6,6 +6,8 @@
 
 #include "measure_internal.h"
 
+static const double WORTHLESS_DEG = 8; /* an angle with a larger uncertainty says nothing */
+
 static double coronal(const fab_endplate *e)
 {
     return ME_DEG * atan2(e->normal[0], e->normal[2]);
@@ -127,6 +129,10 @@ static void between(fab_angle *out, const fab_endplate *upper, const fab_endplat
     out->deg = sagittal(lower) - sagittal(upper);
     out->sigma_deg = hypot(upper->sigma_deg, lower->sigma_deg);
     out->why[0] = '\0';
+    if (out->sigma_deg <= WORTHLESS_DEG) return;
+    snprintf(out->why, sizeof out->why, "its endplates leave it uncertain by %.0f degrees",
+             out->sigma_deg);
+    out->deg = out->sigma_deg = NAN;
 }
 
 static void kyphosis(const fab_spine_measures *s, const char *from, fab_angle *out)

@@ -57,7 +57,8 @@ static fab_status put_plate(fab_json *o, const char *key, const fab_endplate *e,
     FAB_TRY(vector(p, "middle_mm", e->middle, 2, err));
     FAB_TRY(vector(p, "back_mm", e->back, 2, err));
     FAB_TRY(put(p, "roughness_mm", e->rms_mm, 2, err));
-    return put(p, "tilt_sigma_deg", e->sigma_deg, 2, err);
+    FAB_TRY(put(p, "tilt_sigma_deg", e->sigma_deg, 2, err));
+    return text(p, "source", e->by_image ? "image" : "labels", err);
 }
 
 static fab_status put_canal(fab_json *o, const fab_canal_section *c, fab_error *err)

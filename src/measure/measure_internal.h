@@ -72,6 +72,9 @@ double fab_me_median(double *values, int count);       /* reorders; NaN of none 
 typedef struct me_plane { double a, b, c, rms; int used; } me_plane; /* z = a + b x + c y */
 /* Tukey's biweight, iterated; points that are NaN in z are left out. false: fewer than 12 left. */
 bool fab_me_plane_fit(const double (*points)[3], int count, double floor_mm, me_plane *out);
+/* Cholesky of the lower half of a, n by n, in place; false: not positive. Then a x = b. */
+bool fab_me_factor(int n, double *a);
+void fab_me_solve(int n, const double *a, const double *b, double *x);
 
 /* ---- surface.c --------------------------------------------------------------------------- */
 
@@ -85,6 +88,7 @@ typedef struct me_surface {
 bool fab_me_surface_fit(const me_mask *m, const me_frame *f, double half_width, double half_depth,
                         double outer, double sign, const me_plane *first, me_surface *out);
 double fab_me_surface_at(const me_surface *s, double u, double v); /* u, v: shares of half sizes */
+void fab_me_surface_terms(double u, double v, double t[ME_SURFACE_TERMS]);
 
 /* Standard uncertainty of an endplate's tilt, degrees: the fit's own, what labels err in patches of
  * some millimetres, and the terraces of an endplate that lies along the slices. */
@@ -110,6 +114,36 @@ void fab_me_turn(const me_mask *m, me_body *b, double reach_deg);
 void fab_me_endplates(const me_mask *m, const me_body *b, fab_vertebra *v);
 /* Axial rotation of `back` about `up` against the patient's own, degrees. */
 double fab_me_rotation(me_vec up, me_vec back);
+
+/* ---- gap.c, plates.c, walls.c ------------------------------------------------------------ */
+
+/* A disc between two endplates: [0] is the lower endplate of the body above it, [1] the upper one
+ * of the body below. */
+typedef struct me_gap {
+    me_frame f;
+    double half_width, half_depth;
+    bool there[2];           /* one may be missing */
+    double reach_mm[2];      /* how far into the bones to look */
+    double beyond_mm;        /* how far beyond a plate without a partner */
+    double search_mm, search_deg; /* how far off the first plates may be */
+    me_surface plate[2];     /* in f; first the labels', then what was found */
+    bool found[2];
+    double tilt_sigma_deg[2], offset_sigma_mm[2], contrast_hu[2], noise_hu;
+} me_gap;
+typedef struct me_gap_room me_gap_room; /* scratch; fab_free it */
+fab_status fab_me_gap_room(me_gap_room **out, fab_error *err);
+void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, me_gap_room *room,
+                    me_gap *g);
+
+/* Endplates of all vertebrae and of S1 by the image, where it shows them. */
+fab_status fab_me_plates(const fab_volume *image, bool sacrum, fab_spine_measures *s,
+                         fab_error *err);
+/* v's axes, tilts and heights from a frame and its endplates. */
+void fab_me_frame_of(const me_frame *f, fab_vertebra *v);
+/* Width, depth and middle of a body by the image. unsure: the sides may be far off. */
+void fab_me_walls(const fab_volume *image, const fab_mat34 *voxel_from_world, bool unsure,
+                  fab_vertebra *v);
+double fab_me_sample(const fab_volume *v, const fab_mat34 *voxel_from_world, me_vec world);
 
 /* ---- sacrum.c, canal.c, density.c, curves.c ---------------------------------------------- */
 

@@ -56,3 +56,28 @@ bool fab_me_plane_fit(const double (*points)[3], int count, double floor_mm, me_
     *out = p;
     return true;
 }
+
+bool fab_me_factor(int n, double *a)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j <= i; j++) {
+            double sum = a[i * n + j];
+            for (int k = 0; k < j; k++) sum -= a[i * n + k] * a[j * n + k];
+            if (i == j && !(sum > 1e-12)) return false;
+            a[i * n + j] = i == j ? sqrt(sum) : sum / a[j * n + j];
+        }
+    return true;
+}
+
+void fab_me_solve(int n, const double *a, const double *b, double *x)
+{
+    for (int i = 0; i < n; i++) {
+        x[i] = b[i];
+        for (int k = 0; k < i; k++) x[i] -= a[i * n + k] * x[k];
+        x[i] /= a[i * n + i];
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        for (int k = i + 1; k < n; k++) x[i] -= a[k * n + i] * x[k];
+        x[i] /= a[i * n + i];
+    }
+}

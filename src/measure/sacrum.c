@@ -72,6 +72,7 @@ static void plate_out(const me_mask *m, const plate *p, const me_surface *s, fab
     me_to(me_world(&p->f, 0, 0, z[1]), out->middle);
     me_to(me_world(&p->f, 0, 0.75 * p->half_depth, z[2]), out->back);
     out->rms_mm = p->plane.rms;
+    out->offset_sigma_mm = 0.2 * fab_me_voxel_along(m, p->f.z);
     out->sigma_deg = fab_me_tilt_sigma(m, me_from(out->normal), p->half_width, p->half_depth,
                                        p->plane.rms, s);
 }

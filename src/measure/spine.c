@@ -19,6 +19,8 @@ typedef struct work {
     me_vec thick[FAB_MEASURE_VERTEBRAE];
     double radius[FAB_MEASURE_VERTEBRAE];
     double (*arch)[3];
+    double turn_score[FAB_MEASURE_VERTEBRAE];
+    bool cut[FAB_MEASURE_VERTEBRAE], sacral_label;
     fab_spine_measures *s;
 } work;
 
@@ -111,27 +113,17 @@ static bool plausible(const fab_vertebra *v)
     double least = fmin(v->height_middle_mm, fmin(v->height_front_mm, v->height_back_mm));
     double most = fmax(v->height_middle_mm, fmax(v->height_front_mm, v->height_back_mm));
     return least > 3 && most < 55 && v->width_mm > 10 && v->width_mm < 90 && v->depth_mm > 8 &&
-           v->depth_mm < 70 && v->up[2] > 0.2;
+           v->depth_mm < 70 && v->up[2] > 0.2 && fabs(v->rotation_deg) < 60;
 }
 
-static void judge(const me_mask *m, const me_body *b, fab_vertebra *v)
-{
-    double sigma = fmax(v->upper.sigma_deg, v->lower.sigma_deg);
-    double rms = fmax(v->upper.rms_mm, v->lower.rms_mm);
-    if (sigma > 4) say(v, FAB_MEASURE_POOR, "endplate tilt uncertain");
-    if (rms > 2.2) say(v, FAB_MEASURE_POOR, "endplates are not plane");
-    else if (rms > 1.5) say(v, FAB_MEASURE_FAIR, "endplates are uneven");
-    if (b->turn_score < 0.55) say(v, FAB_MEASURE_POOR, "no plane of symmetry");
-    else if (b->turn_score < 0.7) say(v, FAB_MEASURE_FAIR, "arch is lopsided");
-    if (fab_me_voxel_along(m, b->f.z) > 3.6) say(v, FAB_MEASURE_FAIR, "thick slices");
-}
-
-static void measure_one(work *w, int row, const fab_volume *image)
+/* Frame and endplates by the label alone. */
+static void measure_one(work *w, int row)
 {
     fab_vertebra *v = &w->s->vertebra[row];
     const me_mask *m = &w->mask[row];
     double edge = edge_distance(w, v->value, w->thick[row]);
-    const char *cut = edge < INFINITY ? "cut by the edge of the scan" : NULL;
+    w->cut[row] = edge < INFINITY;
+    const char *cut = w->cut[row] ? "cut by the edge of the scan" : NULL;
     if (edge < 2 * w->radius[row] + 10) {
         say(v, FAB_MEASURE_NONE, cut);
         return;
@@ -145,14 +137,60 @@ static void measure_one(work *w, int row, const fab_volume *image)
         return;
     }
     fab_me_endplates(m, &b, v);
-    if (!plausible(v)) {
+    w->turn_score[row] = b.turn_score;
+    if (!plausible(v))
         say(v, FAB_MEASURE_NONE, cut ? cut : "the label has not the shape of a vertebra");
+}
+
+static double mean_height(const fab_vertebra *v)
+{
+    return (v->height_front_mm + v->height_middle_mm + v->height_back_mm) / 3;
+}
+
+/* A body can be lower than its neighbours (4 % a level being usual), not much higher. */
+static bool outgrows(const fab_spine_measures *s, int row)
+{
+    double most = 0;
+    for (int i = row - 2; i <= row + 2; i++) {
+        if (i < 0 || i >= s->count || i == row) continue;
+        const fab_vertebra *v = &s->vertebra[i];
+        if (v->quality == FAB_MEASURE_NONE) continue;
+        most = fmax(most, mean_height(v) * pow(1.04, row - i));
+    }
+    return most > 0 && mean_height(&s->vertebra[row]) > 1.2 * most;
+}
+
+static void judge(work *w, int row)
+{
+    fab_vertebra *v = &w->s->vertebra[row];
+    const me_mask *m = &w->mask[row];
+    double sigma = fmax(v->upper.sigma_deg, v->lower.sigma_deg);
+    double rms = fmax(v->upper.by_image ? 0 : v->upper.rms_mm,
+                      v->lower.by_image ? 0 : v->lower.rms_mm);
+    if (sigma > 4) say(v, FAB_MEASURE_POOR, "endplate tilt uncertain");
+    if (rms > 2.2) say(v, FAB_MEASURE_POOR, "endplates are not plane");
+    else if (rms > 1.5) say(v, FAB_MEASURE_FAIR, "endplates are uneven");
+    if (w->turn_score[row] < 0.55) say(v, FAB_MEASURE_POOR, "no plane of symmetry");
+    else if (w->turn_score[row] < 0.7) say(v, FAB_MEASURE_FAIR, "arch is lopsided");
+    if (fab_me_voxel_along(m, me_from(v->up)) > 3.6) say(v, FAB_MEASURE_FAIR, "thick slices");
+}
+
+static void conclude(work *w, int row, const fab_volume *image)
+{
+    fab_vertebra *v = &w->s->vertebra[row];
+    if (v->quality == FAB_MEASURE_NONE) return;
+    if (!plausible(v) || outgrows(w->s, row)) {
+        say(v, FAB_MEASURE_NONE, "its height does not fit its neighbours: the label is wrong");
         return;
     }
-    judge(m, &b, v);
-    if (image) fab_me_density(m, image, v);
+    if (image && !(v->upper.by_image && v->lower.by_image)) {
+        say(v, FAB_MEASURE_NONE, "the image does not show both endplates where the label has them");
+        return;
+    }
+    judge(w, row);
+    if (image) fab_me_density(&w->mask[row], image, v);
     if (v->hu_sd > 90) say(v, FAB_MEASURE_FAIR, "density is uneven: metal, cement or sclerosis");
-    if (cut) say(v, FAB_MEASURE_FAIR, "the arch is cut by the edge of the scan");
+    if (w->cut[row]) say(v, FAB_MEASURE_FAIR, "the arch is cut by the edge of the scan");
 }
 
 /* ---- discs -------------------------------------------------------------------------------- */
@@ -220,7 +258,7 @@ static fab_status disc_between(work *w, int above, int below, fab_disc_level *d,
     const char *const names[] = {name, NULL};
     FAB_TRY(mask_of(w, names, true, &label, err));
     disc_heights(&label, &a->lower, low, d);
-    d->height_sigma_mm = fmax(a->height_sigma_mm, b ? b->height_sigma_mm : 0);
+    d->height_sigma_mm = hypot(a->lower.offset_sigma_mm, low->offset_sigma_mm);
     fab_me_mask_free(&label);
     return FAB_OK;
 }
@@ -249,6 +287,7 @@ static fab_status sacrum(work *w, fab_error *err)
     me_mask m;
     if (!s->count || s->vertebra[s->count - 1].level[0] != 'L') return FAB_OK;
     FAB_TRY(mask_of(w, names, true, &m, err));
+    w->sacral_label = m.voxels > 0;
     s->has_sacrum = fab_me_sacrum(&m, &s->vertebra[s->count - 1], &s->sacrum,
                                   &s->sacrum_depth_mm);
     if (!s->has_sacrum) s->sacrum = (fab_endplate){0};
@@ -282,9 +321,11 @@ static fab_status measure_all(work *w, const fab_volume *image, const fab_progre
     FAB_TRY(find_vertebrae(w, err));
     for (int i = 0; i < s->count; i++) {
         FAB_TRY(fab_progress_step(progress, "measure spine", (double)i / s->count, err));
-        measure_one(w, i, image);
+        measure_one(w, i);
     }
     FAB_TRY(sacrum(w, err));
+    if (image) FAB_TRY(fab_me_plates(image, w->sacral_label, s, err));
+    for (int i = s->count - 1; i >= 0; i--) conclude(w, i, image);
     FAB_TRY(discs(w, err));
     FAB_TRY(canal(w, err));
     fab_me_curves(s);

@@ -21,11 +21,11 @@ typedef struct problem {
     double half_width, half_depth, outer, sign, tau, band;
     fab_mat34 world_from_voxel;
     int32_t low[3], high[3];
-    double gradient[N], hessian[N][N];
+    double gradient[N], hessian[N * N];
     int voxels;
 } problem;
 
-static void terms(double u, double v, double t[N])
+void fab_me_surface_terms(double u, double v, double t[ME_SURFACE_TERMS])
 {
     const double all[N] = {1, u, v, u * u, u * v, v * v, sqrt(u * u + v * v)};
     memcpy(t, all, sizeof all);
@@ -34,7 +34,7 @@ static void terms(double u, double v, double t[N])
 double fab_me_surface_at(const me_surface *s, double u, double v)
 {
     double t[N], z = 0;
-    terms(u, v, t);
+    fab_me_surface_terms(u, v, t);
     for (int i = 0; i < N; i++) z += s->p[i] * t[i];
     return z;
 }
@@ -68,10 +68,10 @@ static void add_voxel(problem *q, const me_surface *s, me_vec p, bool in)
     double y = in ? 1 : -1, w = r < 0.5 ? 0.3 : 1; /* less for the hollow than for its border */
     double miss = 1 / (1 + exp(y * d / q->tau)), curve = w * miss * (1 - miss) / (q->tau * q->tau);
     double slope = -w * y * q->sign * miss / q->tau;
-    terms(u, v, t);
+    fab_me_surface_terms(u, v, t);
     for (int i = 0; i < N; i++) {
         q->gradient[i] += slope * t[i];
-        for (int j = 0; j <= i; j++) q->hessian[i][j] += curve * t[i] * t[j];
+        for (int j = 0; j <= i; j++) q->hessian[i * N + j] += curve * t[i] * t[j];
     }
     q->voxels++;
 }
@@ -92,34 +92,8 @@ static void visit(problem *q, const me_surface *s)
             }
     for (int i = 0; i < N; i++) { /* bends of some millimetres are as likely as not */
         double prior = i < 3 ? 1e-4 : 0.1;
-        q->hessian[i][i] += prior;
+        q->hessian[i * N + i] += prior;
         q->gradient[i] += prior * s->p[i];
-    }
-}
-
-/* Cholesky of the lower half, in place. */
-static bool factor(double a[N][N])
-{
-    for (int i = 0; i < N; i++)
-        for (int j = 0; j <= i; j++) {
-            double sum = a[i][j];
-            for (int k = 0; k < j; k++) sum -= a[i][k] * a[j][k];
-            if (i == j && !(sum > 1e-12)) return false;
-            a[i][j] = i == j ? sqrt(sum) : sum / a[j][j];
-        }
-    return true;
-}
-
-static void solve(double a[N][N], const double b[N], double x[N])
-{
-    for (int i = 0; i < N; i++) {
-        x[i] = b[i];
-        for (int k = 0; k < i; k++) x[i] -= a[i][k] * x[k];
-        x[i] /= a[i][i];
-    }
-    for (int i = N - 1; i >= 0; i--) {
-        for (int k = i + 1; k < N; k++) x[i] -= a[k][i] * x[k];
-        x[i] /= a[i][i];
     }
 }
 
@@ -136,8 +110,8 @@ bool fab_me_surface_fit(const me_mask *m, const me_frame *f, double half_width, 
     for (int round = 0; round < 14; round++) {
         double step[N], most = 0;
         visit(&q, &s);
-        if (q.voxels < 30 || !factor(q.hessian)) return false;
-        solve(q.hessian, q.gradient, step);
+        if (q.voxels < 30 || !fab_me_factor(N, q.hessian)) return false;
+        fab_me_solve(N, q.hessian, q.gradient, step);
         for (int i = 0; i < N; i++) most = fmax(most, fabs(step[i]));
         double share = most > 0.8 ? 0.8 / most : 1; /* the loss is flat far away: short steps */
         for (int i = 0; i < N; i++) s.p[i] -= share * step[i];
@@ -146,7 +120,7 @@ bool fab_me_surface_fit(const me_mask *m, const me_frame *f, double half_width, 
     for (int k = 1; k <= 2; k++) { /* standard errors: the inverse Hessian's diagonal */
         double unit[N] = {0}, column[N];
         unit[k] = 1;
-        solve(q.hessian, unit, column);
+        fab_me_solve(N, q.hessian, unit, column);
         s.sigma[k - 1] = sqrt(column[k]) / (k == 1 ? half_width : half_depth);
     }
     double off = hypot(s.p[1] / half_width - first->b, s.p[2] / half_depth - first->c);

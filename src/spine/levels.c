@@ -16,6 +16,9 @@ enum { C7 = 6, T1 = 7, T10 = 16, T11 = 17, T12 = 18, L1 = 19, L2 = 20, L4 = 22, 
 
 #define REACH_MM 10.0      /* from vertebra to rib */
 #define RIB_ML 0.45        /* of rib within reach: certainly a rib */
+#define HANGING 0.3        /* what a rib below a vertebra without one counts */
+#define ARCH_MARGIN 2.0    /* how much better ribs at the arches must fit */
+#define RIBS_EXPLAINED -8.0 /* of the best naming; worse: the ribs are wrong, not the count */
 #define PSOAS_MM 65.0      /* from the curve to psoas beside it */
 #define PSOAS_ML 6.0       /* of it beside a vertebra: certainly psoas */
 #define NO_SACRUM_BELOW -9.0
@@ -38,6 +41,7 @@ typedef struct evidence {
     bool have_ribs;        /* some vertebra in view bears one */
     double rib[FAB_SPINE_MAX]; /* 0..1: a rib is here */
     double seen[FAB_SPINE_MAX]; /* 0..1: one would have been seen */
+    double trust;          /* 0..1 in the ribs: less where no naming explains them */
     bool have_psoas;
     double psoas[FAB_SPINE_MAX]; /* 0..1: the muscle lies beside it */
     double gap_mm;         /* from the last body to the sacrum, NOT_SEEN */
@@ -90,18 +94,30 @@ static double measure_ribs(sp_work *w, sp_role last)
     return ml;
 }
 
-/* A rib's head lies at the body. Where no rib reaches any, as in label maps that give the heads to
- * the vertebrae, those at the arches count: less sure, as the last rib may pass the first lumbar
- * transverse process. */
-static void find_ribs(sp_work *w, evidence *e)
+/* Which vertebra is the first without a rib below those that bear them; count: none. A gap high up,
+ * with half as many below it, is a rib that was not seen. */
+static int ribs_stop(const evidence *e)
 {
-    double ml = measure_ribs(w, SP_BODY);
-    if (ml <= RIB_ML) ml = measure_ribs(w, SP_ARCH);
-    e->have_ribs = ml > RIB_ML;
+    int above = 0;
+    for (int k = 0; k < e->count; k++) {
+        int below = 0;
+        for (int i = k + 1; i < e->count; i++) below += e->rib[i] >= 0.5;
+        if (e->rib[k] < 0.1 && above >= 4 && above >= 2 * below) return k;
+        above += e->rib[k] >= 0.5;
+    }
+    return e->count;
+}
+
+/* Ribs within reach of the bodies, or of bodies and arches. A vertebra below the first without a
+ * rib bears none itself: what comes near it is a rib that hangs down, as in a large scoliosis. */
+static void find_ribs(sp_work *w, sp_role last, evidence *e)
+{
+    e->have_ribs = measure_ribs(w, last) > RIB_ML;
     for (int k = 0; k < e->count; k++) {
         e->rib[k] = sp_clamp(w->out->items[k].ribs_ml / RIB_ML, 0, 1);
         e->seen[k] = w->out->items[k].cut ? 0.2 : 1; /* its rib may lie out of the scan */
     }
+    for (int k = ribs_stop(e); k < e->count; k++) e->rib[k] *= HANGING;
 }
 
 /* The vertebra at a height of the curve; -1: none. */
@@ -284,22 +300,30 @@ static double score(const sp_work *w, const evidence *e, const naming *n)
 {
     static const double lumbar[3] = {-3.2, -0.09, -3.0}; /* 4, 5, 6 (Tins and Balain 2016) */
     const double pitch = w->out->items[w->out->count - 1].pitch_mm;
-    return lumbar[n->lumbar - 4] + rib_score(e, n) + psoas_score(e, n) + sacrum_score(e, n, pitch) +
+    return lumbar[n->lumbar - 4] + e->trust * rib_score(e, n) + psoas_score(e, n) +
+           sacrum_score(e, n, pitch) +
            size_score(w, n) + landmark(e->conus, n, e->count, L1 + 0.2, 0.9) +
            landmark(e->hip_top, n, e->count, L4 - 0.2, 0.8) +
            landmark(e->kidneys, n, e->count, L1 + 0.8, 1.0) +
            landmark(e->lung_base, n, e->count, L1, 1.3);
 }
 
-static int score_all(const sp_work *w, const evidence *e, naming *list)
+/* Ribs that fit no naming are ribs badly seen, and must not settle the count. */
+static double trust_in_ribs(const evidence *e, const naming *list, int n)
+{
+    double best = -INFINITY;
+    for (int i = 0; i < n; i++) best = fmax(best, rib_score(e, &list[i]));
+    return best < RIBS_EXPLAINED ? RIBS_EXPLAINED / best : 1;
+}
+
+static int score_all(const sp_work *w, evidence *e, naming *list)
 {
     int n = 0;
     for (int lumbar = 4; lumbar <= 6; lumbar++)
-        for (int lowest = e->count - 1; lowest <= L1 + lumbar - 1; lowest++) {
-            list[n] = (naming){lowest, lumbar, 0};
-            list[n].score = score(w, e, &list[n]);
-            n++;
-        }
+        for (int lowest = e->count - 1; lowest <= L1 + lumbar - 1; lowest++)
+            list[n++] = (naming){lowest, lumbar, 0};
+    e->trust = trust_in_ribs(e, list, n);
+    for (int i = 0; i < n; i++) list[i].score = score(w, e, &list[i]);
     return n;
 }
 
@@ -347,7 +371,7 @@ static int lowest_rib(const evidence *e)
 static void explain(const sp_work *w, const evidence *e, const naming *best, double margin)
 {
     fab_spine *s = w->out;
-    const int rib = e->have_ribs ? lowest_rib(e) : -1;
+    const int rib = e->have_ribs && e->trust >= 1 ? lowest_rib(e) : -1;
     s->ribs_end = rib >= 0 && rib < s->count - 1;
     const int free_below = s->count - 1 - rib;
     s->transitional = best->lumbar != 5 || (s->sacrum_below && s->ribs_end && free_below != 5) ||
@@ -394,15 +418,28 @@ static double choose(const sp_work *w, const naming *list, int n, naming *chosen
     return margin;
 }
 
+/* A rib's head lies at the body. But some label maps give the heads to the vertebrae, and a network
+ * loses them: then ribs reach few bodies or none, and those at the arches fit far better. They are
+ * less sure, as the last rib may pass the first lumbar transverse process. */
+static void choose_ribs(sp_work *w, evidence *e, naming *list)
+{
+    find_ribs(w, SP_BODY, e);
+    const bool bodies = e->have_ribs;
+    const double by_bodies = best_of(list, score_all(w, e, list), -1)->score;
+    find_ribs(w, SP_ARCH, e);
+    const double by_arches = best_of(list, score_all(w, e, list), -1)->score;
+    if (bodies && by_arches < by_bodies + ARCH_MARGIN) find_ribs(w, SP_BODY, e);
+}
+
 void fab_spine_name(sp_work *w)
 {
     evidence e = {.count = w->out->count};
     naming list[MAX_NAMINGS], best;
-    find_ribs(w, &e);
     find_psoas(w, &e);
     find_sacrum(w, &e);
     find_conus(w, &e);
     find_organs(w, &e);
+    choose_ribs(w, &e, list);
     const double margin = choose(w, list, score_all(w, &e, list), &best);
     explain(w, &e, &best, margin);
     for (int k = 0; k < w->out->count; k++) explain_vertebra(w, &e, k);

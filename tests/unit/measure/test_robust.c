@@ -1,11 +1,21 @@
 /* test_robust.c - other grids, worse labels, parts that are missing, memory that is not there. */
 #include "patient.h"
 
+/* Made once for each spacing and kept; no test changes them. 0 frees them all. */
 static fab_phantom patient(double spacing)
 {
-    fab_phantom_options o = spine_options(35, spacing);
-    o.apex = 0;
-    return make_patient(&o);
+    static struct { double spacing; fab_phantom p; } kept[4];
+    for (int i = 0; i < 4; i++) {
+        if (spacing > 0 && kept[i].spacing == spacing) return kept[i].p;
+        if (spacing > 0 && kept[i].spacing > 0) continue;
+        if (kept[i].spacing > 0) fab_phantom_free(&kept[i].p);
+        kept[i].spacing = spacing;
+        if (!(spacing > 0)) continue;
+        fab_phantom_options o = spine_options(35, spacing);
+        o.apex = 0;
+        return kept[i].p = make_patient(&o);
+    }
+    return (fab_phantom){0};
 }
 
 /* The same voxels with axes k, i, j of which two run backwards. */
@@ -56,7 +66,6 @@ static void permuted_grids_give_the_same_numbers(void)
     close_to(&a, &b, 0.01, 0.01, 1e-4);
     CHECK_NEAR(a.vertebra[8].hu_mean, b.vertebra[8].hu_mean, 0.1); /* image on its own grid */
     fab_volume_unref(turned);
-    fab_phantom_free(&p);
 }
 
 static void oblique_grids_give_nearly_the_same(void)
@@ -82,7 +91,6 @@ static void oblique_grids_give_nearly_the_same(void)
     check_cobb(&second, &p, 3);
     close_to(&first, &second, 3, 1.6, 0.05);
     fab_volume_unref(turned);
-    fab_phantom_free(&p);
 }
 
 /* ---- worse labels ------------------------------------------------------------------------ */
@@ -146,18 +154,26 @@ static int jag(int here, const int beside[6], fab_rng *rng)
     return beside[fab_rng_u32(rng) % 6];
 }
 
-static fab_spine_measures with(const fab_phantom *p, change_fn change)
+static fab_spine_measures with(const fab_phantom *p, change_fn change, const fab_volume *image)
 {
     fab_volume *worse = changed(p->labels, change);
-    fab_spine_measures s = measured_on(worse, &p->set, p->image);
+    fab_spine_measures s = measured_on(worse, &p->set, image);
     fab_volume_unref(worse);
     return s;
+}
+
+static void check_heights(const fab_spine_measures *s, const fab_phantom *p, double most_percent)
+{
+    worst w = compare(s, p);
+    CHECK(w.height_percent < most_percent);
+    CHECK(w.tilt_deg < 3);
 }
 
 static void eroded_and_dilated_labels_keep_their_angles(void)
 {
     fab_phantom p = patient(1.5);
-    fab_spine_measures was = measured(&p), less = with(&p, erode), more = with(&p, dilate);
+    fab_spine_measures was = measured_on(p.labels, &p.set, NULL);
+    fab_spine_measures less = with(&p, erode, NULL), more = with(&p, dilate, NULL);
     check_cobb(&less, &p, 3);
     check_cobb(&more, &p, 3);
     CHECK(compare(&less, &p).rotation_deg < 3);
@@ -168,20 +184,21 @@ static void eroded_and_dilated_labels_keep_their_angles(void)
         CHECK(less.vertebra[i].height_back_mm < h && less.vertebra[i].height_back_mm > h - 5);
         CHECK(more.vertebra[i].height_back_mm > h && more.vertebra[i].height_back_mm < h + 5);
     }
-    fab_phantom_free(&p);
+    less = with(&p, erode, p.image), more = with(&p, dilate, p.image); /* the image knows better */
+    check_heights(&less, &p, 5);
+    check_heights(&more, &p, 5);
 }
 
 static void jagged_labels(void)
 {
     fab_phantom p = patient(1.5);
-    fab_spine_measures s = with(&p, jag);
+    fab_spine_measures s = with(&p, jag, p.image);
     worst w = compare(&s, &p);
     check_cobb(&s, &p, 3);
     CHECK(w.rotation_deg < 3);
-    CHECK(w.height_percent < 8);
+    CHECK(w.height_percent < 5);
     CHECK(w.canal_percent < 6);
     CHECK_NEAR(s.lordosis_l1_s1.deg, truth_of(p.truth, "lordosis_L1_S1_deg"), 3);
-    fab_phantom_free(&p);
 }
 
 static void three_millimetre_voxels(void)
@@ -199,7 +216,6 @@ static void three_millimetre_voxels(void)
         CHECK(fabs(tilt_of(&v->lower, false) - truth_tilt(t, "endplate_lower", false)) <
               3 * v->lower.sigma_deg);
     }
-    fab_phantom_free(&p);
 }
 
 /* ---- missing parts ----------------------------------------------------------------------- */
@@ -239,7 +255,6 @@ static void without_canal_discs_and_image(void)
     CHECK_NEAR(vertebra_of(&s, "L2")->rotation_deg,
                truth_of(truth_level(&p, "L2"), "axial_rotation_deg"), 3);
     fab_label_set_free(&few);
-    fab_phantom_free(&p);
 }
 
 static void the_pelvis(void)
@@ -299,7 +314,6 @@ static void as_json(void)
     const fab_json *pi = fab_json_find(o, "pelvic_incidence");
     CHECK(fab_json_is_null(fab_json_find(pi, "deg")) && fab_json_text(fab_json_find(pi, "why")));
     fab_json_free(o);
-    fab_phantom_free(&p);
 }
 
 static fab_status measure_and_write(void *ctx)
@@ -331,5 +345,7 @@ int main(void)
         TEST(three_millimetre_voxels), TEST(what_the_scan_cuts_is_not_measured),
         TEST(without_canal_discs_and_image), TEST(the_pelvis), TEST(nothing_to_measure),
         TEST(as_json), TEST(out_of_memory)};
-    return fab_test_run(tests, sizeof tests / sizeof *tests);
+    const int status = fab_test_run(tests, sizeof tests / sizeof *tests);
+    (void)patient(0);
+    return status;
 }

@@ -44,10 +44,10 @@ static void a_curve(double cobb_deg, double apex, int side)
     check_profile(&s, &p);
     check_discs(&s, &p, 1.2);
     CHECK(w.rotation_deg < 3);
-    CHECK(w.tilt_deg < 4); /* of a single endplate seen from the side, along the slices */
+    CHECK(w.tilt_deg < 3.5); /* of a single endplate seen from the side, along the slices */
     CHECK(w.canal_percent < 5.5);
     CHECK(w.width_percent < 6);
-    CHECK(w.height_percent < 7);
+    CHECK(w.height_percent < 5);
     CHECK(w.centre_mm < 1.5);
     fab_phantom_free(&p);
 }
@@ -61,13 +61,14 @@ static void on_one_millimetre(void)
 {
     fab_phantom_options o = spine_options(45, 1);
     o.apex = 0;
-    o.range_mm[0] = -30, o.range_mm[1] = 240;
+    o.fov_mm[0] = 150, o.fov_mm[1] = 180;
+    o.range_mm[0] = 60, o.range_mm[1] = 210;
     fab_phantom p = make_patient(&o);
     fab_spine_measures s = measured(&p);
-    for (int i = 0; i < s.count; i++) /* the range cuts the uppermost */
+    for (int i = 0; i < s.count; i++) /* the range cuts those at its ends */
         if (s.vertebra[i].quality == FAB_MEASURE_NONE) {
             CHECK(strstr(s.vertebra[i].why, "edge of the scan"));
-            CHECK(i <= 1);
+            CHECK(i <= 1 || i >= s.count - 2);
             memmove(&s.vertebra[i], &s.vertebra[i + 1],
                     (size_t)(s.count - i - 1) * sizeof s.vertebra[0]);
             s.count--, i--;
@@ -75,7 +76,7 @@ static void on_one_millimetre(void)
     worst w = compare(&s, &p);
     CHECK(w.tilt_deg < 3);
     CHECK(w.rotation_deg < 1.5);
-    CHECK(w.height_percent < 5);
+    CHECK(w.height_percent < 4);
     CHECK(w.width_percent < 5);
     CHECK(w.canal_percent < 3);
     for (int i = 0; i < s.count; i++)
@@ -88,7 +89,7 @@ static void other_profiles(void)
 {
     static const double ask[3][2] = {{25, 20}, {60, 30}, {50, 60}};
     for (int i = 0; i < 3; i++) {
-        fab_phantom_options o = spine_options(0, 2);
+        fab_phantom_options o = spine_options(0, 2.5);
         o.lordosis_deg = ask[i][0], o.kyphosis_deg = ask[i][1], o.seed = 3 + (uint64_t)i;
         fab_phantom p = make_patient(&o);
         fab_spine_measures s = measured(&p);
@@ -103,7 +104,8 @@ static void stenosis_narrows_its_level(void)
     for (int i = 0; i < 3; i++) {
         fab_phantom_options o = spine_options(0, 1.5);
         o.stenosis = 0.5 * i, o.stenosis_level = 4;
-        o.range_mm[0] = -30, o.range_mm[1] = 170;
+        o.fov_mm[0] = 140, o.fov_mm[1] = 180;
+        o.range_mm[0] = -10, o.range_mm[1] = 170;
         fab_phantom p = make_patient(&o);
         fab_spine_measures s = measured(&p);
         const fab_vertebra *v = vertebra_of(&s, "L4");
@@ -124,7 +126,7 @@ static void other_numbers_of_lumbar_vertebrae(void)
     for (int count = 4; count <= 6; count += 2) {
         fab_phantom_options o = spine_options(30, 2.5);
         o.lumbar_count = count;
-        o.range_mm[1] = 420;
+        o.range_mm[1] = 280;
         fab_phantom p = make_patient(&o);
         fab_spine_measures s = measured(&p);
         CHECK(row_of_level(&s, count == 4 ? "L5" : "L7") < 0);

@@ -15,8 +15,12 @@ static const char *set_name(void *ctx, int value)
     return l ? l->name : NULL;
 }
 
+/* What lies beside the spine is cut off; the patient with five lumbar vertebrae is kept. */
 static fab_volume *make_truth(int lumbar)
 {
+    static fab_volume *kept;
+    if (!lumbar) kept = fab_volume_unref(kept);
+    if (!lumbar || (kept && lumbar == 5)) return fab_volume_ref(kept);
     fab_phantom_options o;
     fab_phantom p = {0};
     fab_volume *truth = NULL;
@@ -24,9 +28,11 @@ static fab_volume *make_truth(int lumbar)
     o.seed = 11, o.cobb_deg = 30, o.lumbar_count = lumbar, o.noise_hu = 0;
     for (int a = 0; a < 3; a++) o.spacing_mm[a] = 3;
     o.slice_thickness_mm = 3, o.range_mm[0] = -30, o.range_mm[1] = 240;
+    o.fov_mm[0] = 260, o.fov_mm[1] = 250;
     CHECK_OK(fab_phantom_make(&o, &p, &err));
     CHECK_OK(spine_truth_make(p.labels, set_name, &p.set, 0, &truth, &err));
     fab_phantom_free(&p);
+    if (lumbar == 5) kept = fab_volume_ref(truth);
     return truth;
 }
 
@@ -286,9 +292,12 @@ static void body_and_arch_are_no_rivals_in_the_margin(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(vertebrae_and_discs_get_their_names_on_every_lattice),
-                                     TEST(rows_take_consecutive_values_with_names_of_the_table),
-                                     TEST(confidence_is_the_networks_times_the_names),
-                                     TEST(bad_spine_blocks_are_refused),
-                                     TEST(body_and_arch_are_no_rivals_in_the_margin)}, 5);
+    const int status =
+        fab_test_run((fab_test[]){TEST(vertebrae_and_discs_get_their_names_on_every_lattice),
+                                  TEST(rows_take_consecutive_values_with_names_of_the_table),
+                                  TEST(confidence_is_the_networks_times_the_names),
+                                  TEST(bad_spine_blocks_are_refused),
+                                  TEST(body_and_arch_are_no_rivals_in_the_margin)}, 5);
+    (void)make_truth(0); /* frees the kept one */
+    return status;
 }

@@ -27,6 +27,7 @@ static fab_volume *make_truth(uint64_t seed, double cobb, int lumbar, double low
     for (int a = 0; a < 3; a++) o.spacing_mm[a] = 3;
     o.slice_thickness_mm = 3;
     o.range_mm[0] = low, o.range_mm[1] = high;
+    o.fov_mm[0] = 300, o.fov_mm[1] = 260; /* spine, ribs' ends, lungs and kidneys; no arms */
     CHECK_OK(fab_phantom_make(&o, &p, &err));
     CHECK_OK(spine_truth_make(p.labels, set_name, &p.set, 0, &truth, &err));
     fab_phantom_free(&p);
