@@ -27,7 +27,8 @@ TORSO = [
     "Anatomy of two real patients only, deformed; plus a phantom. Adults, supine, torso. No real scan of a child, of scoliosis or "
     "after surgery was trained on; tumours, ascites and metal only as painted shapes.",
     "Parts of a large abdominal tumour are taken for bladder or bowel, and folds of a heavy belly's fat for bowel.",
-    "Vertebrae are named by counting along the spine from sacrum, ribs and psoas; where neither is in view names may be shifted together.",
+    "Vertebrae are named by counting along the spine from sacrum, ribs and psoas; where neither is in view names may be shifted together. A sixth lumbar "
+    "vertebra was counted as five under a large curve (phantom 5).",
     "Left and right are not told apart by the network: a rule splits paired structures.",
     "Development cases were watched while it was made: they are no test set. The reference of the example CT is another program's output.",
     "Not for diagnostic use.",
