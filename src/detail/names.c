@@ -48,10 +48,21 @@ static void spread_levels(dt_work *w)
         }
 }
 
-/* Voxels of one kind around `first` that are joined by faces, into the queue: how many. */
-static int64_t collect(dt_work *w, int64_t first, uint8_t *seen)
+typedef bool same_fn(const dt_work *w, int64_t a, int64_t b); /* are of one piece, if they touch */
+
+static bool same_kind(const dt_work *w, int64_t a, int64_t b)
 {
-    const int kind = dt_kind_at(w, first);
+    return w->near[b] && dt_kind_at(w, a) == dt_kind_at(w, b);
+}
+
+static bool same_level(const dt_work *w, int64_t a, int64_t b)
+{
+    return w->level[a] == w->level[b];
+}
+
+/* The piece around `first`, joined by faces, into the queue: how many voxels. */
+static int64_t collect(dt_work *w, int64_t first, same_fn *same, uint8_t *seen)
+{
     int64_t head = 0, tail = 0;
     w->queue[tail++] = (int32_t)first;
     seen[first] = 1;
@@ -59,7 +70,7 @@ static int64_t collect(dt_work *w, int64_t first, uint8_t *seen)
         int64_t to[6];
         const int n = fab_dt_neighbours(w, w->queue[head++], to);
         for (int k = 0; k < n; k++) {
-            if (seen[to[k]] || !w->near[to[k]] || dt_kind_at(w, to[k]) != kind) continue;
+            if (seen[to[k]] || !same(w, first, to[k])) continue;
             seen[to[k]] = 1;
             w->queue[tail++] = (int32_t)to[k];
         }
@@ -86,25 +97,7 @@ static void vote_all(dt_work *w, uint8_t *seen)
 {
     memset(seen, 0, (size_t)w->count);
     for (int64_t i = 0; i < w->count; i++)
-        if (!seen[i] && is_bone(w, i)) vote(w, collect(w, i, seen));
-}
-
-/* Voxels of one level around `first` that are joined by faces, into the queue: how many. */
-static int64_t collect_level(dt_work *w, int64_t first, uint8_t *seen)
-{
-    int64_t head = 0, tail = 0;
-    w->queue[tail++] = (int32_t)first;
-    seen[first] = 1;
-    while (head < tail) {
-        int64_t to[6];
-        const int n = fab_dt_neighbours(w, w->queue[head++], to);
-        for (int k = 0; k < n; k++) {
-            if (seen[to[k]] || w->level[to[k]] != w->level[first]) continue;
-            seen[to[k]] = 1;
-            w->queue[tail++] = (int32_t)to[k];
-        }
-    }
-    return tail;
+        if (!seen[i] && is_bone(w, i)) vote(w, collect(w, i, same_kind, seen));
 }
 
 /* Calcified vessels and the like: small pieces apart from their vertebra belong to none. */
@@ -113,7 +106,7 @@ static void drop_specks(dt_work *w, uint8_t *seen)
     memset(seen, 0, (size_t)w->count);
     for (int64_t i = 0; i < w->count; i++) {
         if (seen[i] || w->level[i] == DT_NO_LEVEL) continue;
-        const int64_t voxels = collect_level(w, i, seen);
+        const int64_t voxels = collect(w, i, same_level, seen);
         if ((double)voxels * w->voxel_ml >= SPECK_ML) continue;
         for (int64_t k = 0; k < voxels; k++) w->level[w->queue[k]] = DT_NO_LEVEL;
     }
@@ -217,7 +210,7 @@ static void name_discs(dt_work *w, uint8_t *seen)
     memset(seen, 0, (size_t)w->count);
     for (int64_t i = 0; i < w->count; i++) {
         if (seen[i] || !w->near[i] || dt_kind_at(w, i) != DT_DISC) continue;
-        const int64_t voxels = collect(w, i, seen);
+        const int64_t voxels = collect(w, i, same_kind, seen);
         const int value = voxels < MIN_DISC_VOXELS ? 0 : disc_of(w, voxels);
         for (int64_t k = 0; k < voxels; k++) {
             const int64_t at = w->queue[k];
