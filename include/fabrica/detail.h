@@ -17,6 +17,9 @@ extern "C" {
  * for which package's results. */
 bool fab_detail_is_for(const fab_json *card, const char *package);
 
+/* FAB_ERR_FORMAT: the card's "detail" does not hold. */
+fab_status fab_detail_check(const fab_model *m, fab_error *err);
+
 typedef struct fab_detail {
     fab_volume *parts;   /* U16 on the detail network's own grid around the spine; NULL: no spine
                             was found to look at, or the two networks disagree */

@@ -74,20 +74,41 @@ typedef struct apply_job {
     const target *t;
 } apply_job;
 
+/* The x of a row, starting at p in the lattice, that can lie inside it: [low, high). */
+static void clip_row(const dt_work *w, const double p[3], const double step[3], int *low, int *high)
+{
+    double from = 0, to = *high;
+    for (int a = 0; a < 3; a++) {
+        if (fabs(step[a]) < 1e-9) {
+            if (p[a] < 0 || p[a] >= w->size[a] - 1) to = 0;
+            continue;
+        }
+        const double s = -p[a] / step[a], t = (w->size[a] - 1 - p[a]) / step[a];
+        from = fmax(from, fmin(s, t));
+        to = fmin(to, fmax(s, t) + 1);
+    }
+    *low = (int)from;
+    *high = to > 0 ? (int)ceil(to) : 0;
+}
+
 static void apply_plane(void *ctx, int64_t z, int worker)
 {
     (void)worker;
     const apply_job *job = ctx;
     const target *t = job->t;
-    int64_t at = z * t->size[0] * t->size[1];
     for (int y = 0; y < t->size[1]; y++) {
-        double p[3] = {0, y, (double)z}, step[3] = {1, 0, 0};
-        fab_mat34_apply(&t->lattice_from_voxel, p, p);
+        const int64_t row = (z * t->size[1] + y) * t->size[0];
+        double start[3] = {0, y, (double)z}, step[3] = {1, 0, 0};
+        int low = 0, high = t->size[0];
+        fab_mat34_apply(&t->lattice_from_voxel, start, start);
         fab_mat34_apply_vector(&t->lattice_from_voxel, step, step);
-        for (int x = 0; x < t->size[0]; x++, at++) {
+        clip_row(job->w, start, step, &low, &high);
+        if (high > t->size[0]) high = t->size[0];
+        for (int x = low; x < high; x++) {
             mix m;
-            if (mix_at(job->w, p, &m)) put(job->w, t, at, &m);
-            for (int a = 0; a < 3; a++) p[a] += step[a];
+            double p[3];
+            for (int a = 0; a < 3; a++) p[a] = start[a] + x * step[a];
+            if (mix_at(job->w, p, &m)) put(job->w, t, row + x, &m);
         }
     }
 }

@@ -36,21 +36,31 @@ void fab_detail_free(fab_detail *d)
 
 /* ---- what classes and values mean ------------------------------------------------------------ */
 
-static fab_status read_kinds(const fab_model *m, dt_work *w, fab_error *err)
+static fab_status read_kinds(const fab_model *m, uint8_t kind_of[FAB_UNET_MAX_CLASSES],
+                             fab_error *err)
 {
-    const fab_json *o = NULL;
+    const fab_json *o = NULL, *network = NULL;
+    int64_t classes = 0;
+    FAB_TRY(fab_json_get_object(fab_model_card(m), "architecture", &network, err));
+    FAB_TRY(fab_json_get_int(network, "classes", 2, FAB_UNET_MAX_CLASSES, &classes, err));
     FAB_TRY(fab_json_get_object(fab_model_card(m), "detail", &o, err));
     for (int k = DT_BODY; k < DT_KINDS; k++) {
         int64_t value = 0;
         if (k > DT_INFERIOR && !fab_json_find(o, kind_name[k])) continue;
-        if (fab_json_get_int(o, kind_name[k], 1, FAB_UNET_MAX_CLASSES - 1, &value, err) < 0)
+        if (fab_json_get_int(o, kind_name[k], 1, classes - 1, &value, err) < 0)
             return fab_error_prefix(err, "detail");
-        if (w->kind_of[value])
+        if (kind_of[value])
             FAB_FAIL(err, FAB_ERR_FORMAT, "detail: class %d is both \"%s\" and \"%s\"",
-                     (int)value, kind_name[w->kind_of[value]], kind_name[k]);
-        w->kind_of[value] = (uint8_t)k;
+                     (int)value, kind_name[kind_of[value]], kind_name[k]);
+        kind_of[value] = (uint8_t)k;
     }
     return FAB_OK;
+}
+
+fab_status fab_detail_check(const fab_model *m, fab_error *err)
+{
+    uint8_t kind_of[FAB_UNET_MAX_CLASSES] = {0};
+    return read_kinds(m, kind_of, err);
 }
 
 fab_status fab_dt_values(dt_work *w, fab_error *err)
@@ -253,14 +263,14 @@ static double agreement(const dt_work *w)
 /* What only the second look found has no confidence yet. */
 static void add_confidence(const dt_work *w, fab_segment_result *r)
 {
+    double sum[DT_MAX_VALUES] = {0};
+    int64_t n[DT_MAX_VALUES] = {0};
+    for (int64_t i = 0; i < w->count; i++)
+        sum[w->name[i]] += (double)w->probability[i], n[w->name[i]]++;
     for (size_t row = 0; r->confidence && row < r->set.count; row++) {
-        double sum = 0;
-        int64_t n = 0;
         const int value = r->set.items[row].value;
         if (r->confidence[row] > 0 || w->group_of[value] != DT_DISCS) continue;
-        for (int64_t i = 0; i < w->count; i++)
-            if (w->name[i] == value) sum += (double)w->probability[i], n++;
-        if (n) r->confidence[row] = sum / (double)n;
+        if (n[value]) r->confidence[row] = sum[value] / (double)n[value];
     }
 }
 
@@ -278,7 +288,7 @@ static fab_status refine(dt_work *w, const fab_segment_view *v, fab_segment_resu
                  "by %.2f only and was not used.", out->agreement);
         return FAB_OK;
     }
-    FAB_TRY(fab_dt_name(w, err));
+    FAB_TRY(fab_dt_name(w, &out->levels_kept, err));
     FAB_TRY(fab_dt_parts(w, out, err));
     add_confidence(w, r);
     FAB_TRY(fab_dt_apply(w, r->labels, NULL, err));
@@ -321,7 +331,7 @@ fab_status fab_detail_refine(const fab_model *m, const fab_volume *image,
     FAB_AUTO_FREE dt_work *w = fab_calloc(1, sizeof *w);
     if (!w) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the spine's detail");
     w->r = r;
-    FAB_TRY(read_kinds(m, w, err));
+    FAB_TRY(read_kinds(m, w->kind_of, err));
     FAB_TRY(fab_dt_values(w, err));
     if (r->fine_labels && spine_box(w, r->fine_labels, low, high)) {
         FAB_TRY(cut_image(image, fab_volume_grid(r->fine_labels), low, high, &part, err));

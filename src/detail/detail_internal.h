@@ -80,8 +80,9 @@ int fab_dt_neighbours(const dt_work *w, int64_t i, int64_t out[6]);
 fab_status fab_dt_values(dt_work *w, fab_error *err);
 fab_status fab_dt_refine(dt_work *w, const fab_segment_view *v, fab_segment_result *r,
                          fab_detail *out, fab_error *err);
-/* names.c: w->level, w->name and w->centre from classes and coarse names. */
-fab_status fab_dt_name(dt_work *w, fab_error *err);
+/* names.c: w->level, w->name and w->centre from classes and coarse names; how many levels keep the
+ * first network's outline. */
+fab_status fab_dt_name(dt_work *w, int *levels_kept, fab_error *err);
 /* parts.c: the map of parts. */
 fab_status fab_dt_parts(const dt_work *w, fab_detail *out, fab_error *err);
 void fab_dt_frames(const dt_work *w, dt_frame frames[FAB_SPINE_LEVELS]);

@@ -36,6 +36,8 @@ typedef struct model {
     double mm; /* of a voxel */
     side_root pedicle[FAB_SPINE_LEVELS][2];
     lamina lamina[FAB_SPINE_LEVELS];
+    int32_t *canal; /* its voxels */
+    int64_t canal_voxels;
     uint16_t *parts;
     fab_label_set *set;
     int last;
@@ -99,9 +101,10 @@ static fab_status add_sac(model *m, fab_error *err)
 {
     const dt_work *w = m->w;
     int value = 0;
-    for (int64_t i = 0; i < w->count; i++) {
+    for (int64_t c = 0; c < m->canal_voxels; c++) {
         int64_t to[6];
-        if (!is_canal(w, i) || m->parts[i]) continue;
+        const int64_t i = m->canal[c];
+        if (m->parts[i]) continue;
         const int n = fab_dt_neighbours(w, i, to);
         bool inner = true;
         for (int k = 0; k < n && inner; k++) /* above and below are the canal's way */
@@ -149,9 +152,9 @@ static fab_status add_flavum(model *m, int level, fab_error *err)
     if (!flavum_ends(m, level, &low, &high)) return FAB_OK;
     snprintf(name, sizeof name, "modelled_ligamentum_flavum_%s_%s", fab_spine_level_name(level),
              fab_spine_level_name(level + 1));
-    for (int64_t i = 0; i < w->count; i++) {
+    for (int64_t c = 0; c < m->canal_voxels; c++) {
         double p[3];
-        if (!is_canal(w, i)) continue;
+        const int64_t i = m->canal[c];
         dt_voxel(w, i, p);
         const double up = along(p, f->middle, f->up);
         if (up < low || up > high || fabs(along(p, f->middle, f->left)) * m->mm > 16) continue;
@@ -178,7 +181,7 @@ static void paint_tube(model *m, const double from[3], const double to[3], int v
             double p[3], far = 0;
             for (int a = 0; a < 3; a++) {
                 const double at = from[a] + (to[a] - from[a]) * t / fmax(length, 1e-9);
-                p[a] = lrint(at) + off[a];
+                p[a] = (double)(lrint(at) + off[a]);
                 far += (p[a] - at) * (p[a] - at);
             }
             const int64_t i = index_of(w, p);
@@ -195,10 +198,9 @@ static bool canal_beside(const model *m, const dt_frame *f, const double at[3], 
     const double height = along(at, f->middle, f->up);
     int64_t n = 0;
     memset(out, 0, 3 * sizeof *out);
-    for (int64_t i = 0; i < w->count; i++) {
+    for (int64_t c = 0; c < m->canal_voxels; c++) {
         double p[3];
-        if (!is_canal(w, i)) continue;
-        dt_voxel(w, i, p);
+        dt_voxel(w, m->canal[c], p);
         if (fabs(along(p, f->middle, f->up) - height) > 2 ||
             fabs(along(p, f->middle, f->left)) * m->mm > 20)
             continue;
@@ -243,6 +245,11 @@ fab_status fab_dt_model(const dt_work *w, const dt_frame frames[FAB_SPINE_LEVELS
     fab_grid_spacing(&w->grid, spacing);
     model m = {.w = w, .frames = frames, .mm = spacing[0], .parts = parts, .set = set,
                .last = last};
+    FAB_AUTO_FREE int32_t *canal = fab_alloc_array((size_t)w->count, sizeof *canal);
+    if (!canal) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the canal");
+    m.canal = canal;
+    for (int64_t i = 0; i < w->count; i++)
+        if (is_canal(w, i)) canal[m.canal_voxels++] = (int32_t)i;
     measure(&m);
     for (int l = 0; l + 1 < FAB_SPINE_LEVELS; l++) FAB_TRY(add_flavum(&m, l, err));
     FAB_TRY(add_sac(&m, err));

@@ -10,7 +10,7 @@
 #include "detail_internal.h"
 
 #define MOST_OF 0.7       /* of a piece has the same name: it has all of it */
-#define MIN_DISC_VOXELS 40
+#define MIN_DISC_ML 0.13
 #define SPECK_ML 0.3
 #define LEAST_SHARE 0.5   /* of the first network's voxels that a level must keep */
 #define LARGEST_SHARE 1.9
@@ -133,15 +133,14 @@ static void find_centres(dt_work *w)
 {
     memset(w->bodies, 0, sizeof w->bodies);
     memset(w->centre, 0, sizeof w->centre);
-    const int64_t row = w->size[0], plane = row * w->size[1];
     for (int64_t i = 0; i < w->count; i++) {
+        double p[3];
         const int l = w->level[i];
         w->sacrum = w->sacrum || (w->near[i] && dt_kind_at(w, i) == DT_SACRUM);
         if (l == DT_NO_LEVEL || dt_kind_at(w, i) != DT_BODY) continue;
         w->bodies[l]++;
-        w->centre[l][0] += (double)(i % row);
-        w->centre[l][1] += (double)(i / row % w->size[1]);
-        w->centre[l][2] += (double)(i / plane);
+        dt_voxel(w, i, p);
+        for (int a = 0; a < 3; a++) w->centre[l][a] += p[a];
     }
     for (int l = 0; l < FAB_SPINE_LEVELS; l++)
         for (int a = 0; a < 3 && w->bodies[l]; a++) w->centre[l][a] /= (double)w->bodies[l];
@@ -167,14 +166,13 @@ static void count_touch(const dt_work *w, int64_t voxels, int64_t touch[FAB_SPIN
 static bool is_below(const dt_work *w, int64_t voxels, int level)
 {
     double at[3] = {0}, along = 0;
-    const int64_t row = w->size[0], plane = row * w->size[1];
     const int other = level > 0 && w->bodies[level - 1] ? level - 1
                       : level + 1 < FAB_SPINE_LEVELS && w->bodies[level + 1] ? level + 1 : level;
     const double sign = other > level ? -1 : 1; /* towards the head */
     for (int64_t k = 0; k < voxels; k++) {
-        at[0] += (double)(w->queue[k] % row);
-        at[1] += (double)(w->queue[k] / row % w->size[1]);
-        at[2] += (double)(w->queue[k] / plane);
+        double p[3];
+        dt_voxel(w, w->queue[k], p);
+        for (int a = 0; a < 3; a++) at[a] += p[a];
     }
     for (int a = 0; a < 3; a++) {
         const double up = other == level ? a == 2 : sign * (w->centre[other][a] -
@@ -211,7 +209,7 @@ static void name_discs(dt_work *w, uint8_t *seen)
     for (int64_t i = 0; i < w->count; i++) {
         if (seen[i] || !w->near[i] || dt_kind_at(w, i) != DT_DISC) continue;
         const int64_t voxels = collect(w, i, same_kind, seen);
-        const int value = voxels < MIN_DISC_VOXELS ? 0 : disc_of(w, voxels);
+        const int value = (double)voxels * w->voxel_ml < MIN_DISC_ML ? 0 : disc_of(w, voxels);
         for (int64_t k = 0; k < voxels; k++) {
             const int64_t at = w->queue[k];
             const bool was = w->group_of[w->coarse[at]] == DT_DISCS;
@@ -232,7 +230,7 @@ static int name_of(const dt_work *w, int64_t i, const bool doubtful[FAB_SPINE_LE
 {
     const int kind = dt_kind_at(w, i), coarse = w->coarse[i], level = w->level[i];
     const dt_group was = w->group_of[coarse];
-    const bool hip = was == DT_OTHER && coarse > 0; /* beyond the joint; the second has no hips */
+    const bool other = was == DT_OTHER && coarse > 0; /* a hip beyond the joint, mostly */
     if (was == DT_VERTEBRA && doubtful[w->level_of[coarse]]) return coarse;
     if (dt_is_part(kind)) {
         const bool known = level != DT_NO_LEVEL && !doubtful[level];
@@ -240,13 +238,13 @@ static int name_of(const dt_work *w, int64_t i, const bool doubtful[FAB_SPINE_LE
     }
     switch (kind) {
     case DT_CANAL: return was == DT_CANALS ? coarse : w->value_of_canal;
-    case DT_SACRUM: return was == DT_VERTEBRA || hip ? coarse : w->value_of_sacrum;
+    case DT_SACRUM: return was == DT_VERTEBRA || other ? coarse : w->value_of_sacrum;
     case DT_RIB: return was == DT_RIBS ? coarse : 0;
     default: return was == DT_CANALS ? coarse : 0;
     }
 }
 
-fab_status fab_dt_name(dt_work *w, fab_error *err)
+fab_status fab_dt_name(dt_work *w, int *levels_kept, fab_error *err)
 {
     bool doubtful[FAB_SPINE_LEVELS];
     FAB_AUTO_FREE uint8_t *seen = fab_malloc((size_t)w->count);
@@ -256,7 +254,7 @@ fab_status fab_dt_name(dt_work *w, fab_error *err)
     vote_all(w, seen);
     drop_specks(w, seen);
     find_centres(w);
-    (void)doubtful_levels(w, doubtful);
+    *levels_kept = doubtful_levels(w, doubtful);
     name_discs(w, seen);
     for (int64_t i = 0; i < w->count; i++) {
         if (!w->near[i]) w->name[i] = w->coarse[i];

@@ -106,7 +106,7 @@ static fab_status put_detail(fab_json *o, const fab_twin *t, fab_error *err)
 {
     const fab_json *card = fab_network_detail_card(t->network);
     fab_json *detail = NULL;
-    if (!card || t->o->no_detail) return fab_json_set(o, "detail", fab_json_null(), err);
+    if (!card) return fab_json_set(o, "detail", fab_json_null(), err);
     FAB_TRY(fab_put_object(o, "detail", &detail, err));
     FAB_TRY(fab_put_text(detail, "name", fab_text_of(card, "name"), err));
     FAB_TRY(fab_put_text(detail, "version", fab_text_of(card, "version"), err));

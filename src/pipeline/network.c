@@ -138,11 +138,13 @@ static fab_status load_detail(const char *const *folders, fab_precision precisio
     char folder[FAB_MAX_PATH_BYTES];
     if (!fab_models_find_detail(folders, fab_model_name(n->model), folder, sizeof folder))
         return FAB_OK;
-    return fab_model_load(folder, precision, &n->detail, err);
+    FAB_TRY(fab_model_load(folder, precision, &n->detail, err));
+    if (fab_detail_check(n->detail, err) < 0) return fab_error_prefix(err, "%s/model.json", folder);
+    return FAB_OK;
 }
 
 fab_status fab_network_choose(const char *const *folders, const char *name,
-                              const fab_study *study, fab_precision precision,
+                              const fab_study *study, fab_precision precision, bool detail,
                               fab_network **out, fab_error *err)
 {
     char path[FAB_MAX_PATH_BYTES];
@@ -152,7 +154,7 @@ fab_status fab_network_choose(const char *const *folders, const char *name,
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
     if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, precision, &n->model, err));
-    if (n->model) FAB_TRY(load_detail(folders, precision, n, err));
+    if (n->model && detail) FAB_TRY(load_detail(folders, precision, n, err));
     FAB_TRY(get_channels(n, err));
     if (n->channels == 1) FAB_TRY(fab_network_check(n, study, true, err));
     *out = n;

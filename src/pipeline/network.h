@@ -16,9 +16,10 @@
 #define FAB_NETWORK_BRAINCHOP "fabrica-brainchop"
 
 /* The model called name (NULL: the newest for the study's modality), fit for this study if it sees
- * one image; fab_channels_read checks those of several. */
+ * one image; fab_channels_read checks those of several. detail: with the network that looks at the
+ * spine again, if there is one for it. */
 fab_status fab_network_choose(const char *const *folders, const char *name,
-                              const fab_study *study, fab_precision precision,
+                              const fab_study *study, fab_precision precision, bool detail,
                               fab_network **out, fab_error *err);
 /* Whether the study is what the network's first image must be. declared: its file is the input, of
  * which a person could say what it is; of others only what DICOM says counts. */
@@ -30,7 +31,7 @@ const char *fab_network_name(const fab_network *n);
 const char *fab_network_version(const fab_network *n);
 const char *fab_network_weights_sha256(const fab_network *n);
 const fab_json *fab_network_card(const fab_network *n);
-/* The card of the network that looks at the spine again; NULL: there is none for this model. */
+/* The card of the network that looks at the spine again; NULL: none, or it was not wanted. */
 const fab_json *fab_network_detail_card(const fab_network *n);
 /* How many images of one patient it sees at once, and what they are called. */
 int fab_network_channels(const fab_network *n);

@@ -317,6 +317,20 @@ static void geometry(fab_html *h, const fab_json *m)
     fab_html_raw(h, "</dl></div></div>\n");
 }
 
+/* The network that looked at the spine again, and what came of it. */
+static void second_look(fab_html *h, const fab_json *detail)
+{
+    char text[200];
+    if (!fab_json_is_object(detail)) return;
+    const char *parts = fab_text_of(detail, "parts");
+    snprintf(text, sizeof text, "%.80s %.40s; parts of the vertebrae: %.40s",
+             fab_text_of(detail, "name"), fab_text_of(detail, "version"),
+             parts[0] ? parts : "none, not used here");
+    fab_html_fact(h, "Spine", text);
+    if (fab_text_of(detail, "note")[0])
+        fab_html_fact(h, "Spine, remark", fab_text_of(detail, "note"));
+}
+
 static void model(fab_html *h, const fab_json *m)
 {
     const fab_json *s = fab_json_find(m, "segmentation"), *o = fab_json_find(s, "model");
@@ -330,6 +344,7 @@ static void model(fab_html *h, const fab_json *m)
                  fab_text_of(o, "version"));
         fab_html_raw(h, "<dl>");
         fab_html_fact(h, "Model", text);
+        second_look(h, fab_json_find(s, "detail"));
         fab_html_fact(h, "Made for", fab_text_of(o, "modality"));
         fab_html_fact(h, "Licence", fab_text_of(o, "license"));
         fab_html_fact(h, "Remarks", fab_text_of(s, "notes"));
@@ -363,6 +378,8 @@ static void provenance(fab_html *h, const fab_json *m)
     fab_html_fact(h, "Software", text);
     hash_fact(h, "Input SHA-256", fab_text_of(in, "sha256"));
     hash_fact(h, "Weights SHA-256", fab_text_of(fab_json_find(s, "model"), "weights_sha256"));
+    hash_fact(h, "Spine weights SHA-256",
+              fab_text_of(fab_json_find(s, "detail"), "weights_sha256"));
     hash_fact(h, "Labels SHA-256", fab_text_of(s, "labels_sha256"));
     fab_html_fact(h, "Scanner", fab_text_of(in, "manufacturer"));
     fab_html_fact(h, "Kernel", fab_text_of(in, "kernel"));

@@ -28,7 +28,7 @@ fab_status fab_twin_segment(fab_twin *t, fab_error *err)
     if (t->o->labels) return take_labels(t, err);
     const fab_network_run how = {t->o->step, t->o->max_memory_bytes, t->o->quality,
                                  t->o->structures, t->o->no_postprocessing, true,
-                                 t->o->precision, t->o->no_detail ? NULL : &t->detail,
+                                 t->o->precision, &t->detail,
                                  &t->job.progress};
     FAB_TRY(fab_network_segment(t->network, t->channels->image, &how, &t->found, err));
     for (size_t i = 0; i < t->found.finding_count; i++)

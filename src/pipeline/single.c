@@ -121,7 +121,7 @@ static fab_status run_network(const fab_segment_job *o, const fab_network *netwo
     fab_status status = fab_job_enter(job, SEG_RUN, err);
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
                                  o->no_postprocessing, false, o->precision,
-                                 o->no_detail ? NULL : detail, &job->progress};
+                                 detail, &job->progress};
     if (status == FAB_OK) status = fab_network_segment(network, c.image, &how, found, err);
     if (status == FAB_OK && c.count > 1) {
         status = fab_channels_json(&c, study->input_sha256, &list, err);
@@ -151,7 +151,7 @@ static fab_status write_parts(const fab_segment_job *o, const fab_network *netwo
                               const fab_detail *detail, fab_json *summary, fab_error *err)
 {
     const fab_json *card = fab_network_detail_card(network);
-    if (card && !o->no_detail) {
+    if (card) {
         FAB_TRY(fab_put_text(summary, "detail_model", fab_text_of(card, "name"), err));
         FAB_TRY(fab_put_text(summary, "detail_note", detail->note, err));
     }
@@ -174,12 +174,14 @@ static fab_status segment_into(const fab_segment_job *o, fab_job *job, fab_segme
     FAB_TRY(check_output_file(o->output, o->replace, err));
     if (o->parts) FAB_TRY(table_path(o->parts, table, sizeof table, err));
     if (o->parts) FAB_TRY(check_output_file(o->parts, o->replace, err));
+    if (o->parts && strcmp(o->parts, o->output) == 0)
+        FAB_FAIL(err, FAB_ERR_ARG, "%s cannot hold both the labels and the parts", o->parts);
     FAB_TRY(table_path(o->output, table, sizeof table, err));
     FAB_TRY(fab_job_enter(job, SEG_READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, job, &study, err));
     FAB_TRY(fab_study_declare(study, o->modality, err));
-    FAB_TRY(fab_network_choose(o->model_folders, o->model, study, o->precision, &network,
-                               err));
+    FAB_TRY(fab_network_choose(o->model_folders, o->model, study, o->precision, !o->no_detail,
+                               &network, err));
     FAB_TRY(fab_scan_check(study, network, o->force, o->watch, &scan, err));
     FAB_TRY(run_network(o, network, study, job, found, detail, summary, err));
     FAB_TRY(fab_job_enter(job, SEG_CHECK, err));

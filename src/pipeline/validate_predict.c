@@ -155,7 +155,7 @@ static fab_status run_network(fab_validation *v, const fab_channels *c, fab_pred
     fab_detail detail = {0};
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
                                  o->no_postprocessing, false, o->precision,
-                                 o->no_detail ? NULL : &detail, &v->job.progress};
+                                 &detail, &v->job.progress};
     fab_segment_result found = {0};
     double wall = fab_time_wall_s(), cpu = fab_time_cpu_s();
     reset_peak();
@@ -203,7 +203,7 @@ static fab_status have_network(fab_validation *v, const fab_study *study, fab_er
 {
     if (v->network) return fab_network_check(v->network, study, true, err);
     return fab_network_choose(v->o->model_folders, v->o->model, study, v->o->precision,
-                              &v->network, err);
+                              !v->o->no_detail, &v->network, err);
 }
 
 /* ---- made elsewhere ----------------------------------------------------------------------- */

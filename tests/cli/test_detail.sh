@@ -31,4 +31,13 @@ holds "finer borders are better ones" /usr/bin/env python3 better.py "$FABRICA"
 expect "asked for by name it is a network of its own" 0 "spinous_process" \
     "$FABRICA" segment patient/dicom --models "$SOURCE/models" --model spine-detail -o own.nii.gz
 expect "an existing file of parts" 2 "exists already" run -o fine2.nii.gz --parts parts.nii.gz
+expect "one file for both maps" 2 "cannot hold both" run -o both.nii.gz --parts both.nii.gz
+[ ! -e both.nii.gz ] && ok "nothing written for it" || bad "nothing written for it"
+cp -r "$SOURCE/models" bent && chmod -R u+w bent
+sed -i 's/"pedicle": 2/"pedicle": 99/' bent/spine-detail/model.json
+expect "a part that is no class" 3 "model.json: detail: " "$FABRICA" segment patient/dicom --models bent -m torso-ct -o x.nii.gz
+cp "$SOURCE/models/spine-detail/model.json" bent/spine-detail/ && head -c 90000 "$SOURCE/models/spine-detail/weights.safetensors" >bent/spine-detail/weights.safetensors
+expect "weights cut short" 4 "weights.safetensors" "$FABRICA" segment patient/dicom --models bent -m torso-ct -o x.nii.gz
+[ ! -e x.nii.gz ] && ok "refused before any work" || bad "refused before any work"
+expect "and left off" 0 "vertebrae_L3" "$FABRICA" segment patient/dicom --models bent -m torso-ct -o x.nii.gz --no-detail
 finish
