@@ -108,16 +108,20 @@ static fab_status take_findings(const fab_segment_result *found, fab_qa *qa, fab
 {
     static const char *const codes[FAB_FINDING_KINDS] = {
         [FAB_FINDING_FRAGMENTS] = "fragments", [FAB_FINDING_SIDE_FALLBACK] = "side-uncertain",
+        [FAB_FINDING_MISPLACED] = "misplaced", [FAB_FINDING_OTHER_TISSUE] = "other-tissue",
         [FAB_FINDING_TRANSITIONAL] = "transitional-vertebra",
         [FAB_FINDING_NAMES_UNCERTAIN] = "names-uncertain"};
     for (size_t i = 0; i < found->finding_count; i++) {
         const fab_finding *f = &found->findings[i];
         const fab_qa_structure *s = structure_of(qa, f->value);
-        if (!codes[f->kind] || fab_qa_has(qa, codes[f->kind], f->value) || (f->value && !s))
+        const bool gone = f->value && !s; /* of what was left out entirely the scan is told */
+        if (!codes[f->kind] || (gone && f->kind != FAB_FINDING_MISPLACED &&
+                                f->kind != FAB_FINDING_OTHER_TISSUE))
             continue;
+        if (!gone && fab_qa_has(qa, codes[f->kind], f->value)) continue;
         /* what lies beyond the scan may join the pieces */
-        FAB_TRY(fab_qa_add(qa, codes[f->kind], s && s->cut ? FAB_INFO : FAB_WARNING, f->value, err,
-                           "%s", f->text));
+        FAB_TRY(fab_qa_add(qa, codes[f->kind], s && s->cut ? FAB_INFO : FAB_WARNING,
+                           gone ? 0 : f->value, err, "%s", f->text));
     }
     return FAB_OK;
 }

@@ -118,7 +118,7 @@ static fab_status decide_regions(fab_decision *d, fab_error *err)
     for (int32_t i = 0; i < d->region_count; i++) {
         const fab_region *r = &d->regions[i];
         const int row = d->row_of[r->value];
-        if (row < 0) continue; /* a class that is no structure: stays 0 */
+        if (row < 0 || r->misplaced) continue; /* no structure, or not there: stays 0 */
         list[count++] = (ranked){i, row, side_of(&d->model->labels[row], r), r->voxels};
     }
     qsort(list, (size_t)count, sizeof *list, by_row_and_size);
@@ -141,6 +141,7 @@ static fab_status decide(const fab_model *m, const fab_slide *s, fab_decision *d
     d->probability = s->probability;
     memcpy(d->size, s->size, sizeof d->size);
     number_values(d);
+    FAB_TRY(fab_decide_evidence(d, s, err));
     d->component = fab_alloc_array((size_t)d->size[0] * (size_t)d->size[1] * (size_t)d->size[2],
                                    sizeof *d->component);
     if (!d->component) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for components");
@@ -150,11 +151,16 @@ static fab_status decide(const fab_model *m, const fab_slide *s, fab_decision *d
     count_left(d);
     count_dense(d, s);
     FAB_TRY(decide_regions(d, err));
+    FAB_TRY(fab_decide_places(d, err));
+    for (int32_t i = 0; i < d->region_count; i++) d->regions[i].final = 0;
+    memset(d->fragments, 0, sizeof d->fragments);
+    FAB_TRY(decide_regions(d, err));
     return m->counts_vertebrae ? fab_decide_spine(d, err) : FAB_OK;
 }
 
 void fab_decision_free(fab_decision *d)
 {
+    fab_free(d->removed);
     fab_free(d->component);
     fab_free(d->regions);
     fab_midline_free(&d->midline);
@@ -230,6 +236,7 @@ static int final_label(const fab_decision *d, const place *p, int class_value)
     const double z = p->at[0] + p->w[0], y = p->at[1] + p->w[1], x = p->at[2] + p->w[2];
     const int64_t i = ((int64_t)(p->at[0] + (p->w[0] > 0.5)) * d->size[1] + p->at[1] +
                        (p->w[1] > 0.5)) * d->size[2] + p->at[2] + (p->w[2] > 0.5);
+    if (d->removed && d->removed[i]) return 0;
     int64_t voxel = d->winner[i] == class_value ? i : -1;
     if (voxel < 0) voxel = voxel_near(d, p, class_value, 0, 1);
     if (voxel < 0) voxel = voxel_near(d, p, class_value, 1, 2);

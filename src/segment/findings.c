@@ -10,7 +10,8 @@
 const char *fab_finding_name(fab_finding_kind kind)
 {
     static const char *const names[FAB_FINDING_KINDS] = {
-        "nothing_found", "cut_by_edge", "fragments", "side_fallback", "low_confidence",
+        "nothing_found", "cut_by_edge", "fragments", "side_fallback", "low_confidence", "misplaced",
+        "other_tissue",
         "transitional_vertebra", "names_uncertain"};
     return kind >= 0 && kind < FAB_FINDING_KINDS ? names[kind] : "unknown";
 }
@@ -51,6 +52,24 @@ static void about_fragments(const fab_decision *d, fab_segment_result *r)
             add(r, d->value_of[i], FAB_FINDING_FRAGMENTS,
                 "%.96s was in pieces: %d more big component(s).", d->model->labels[i].name,
                 d->fragments[i]);
+}
+
+#define SPECK_ML 5 /* taken out without a word */
+
+static void about_places(const fab_decision *d, fab_segment_result *r)
+{
+    for (int i = 0; i < d->model->label_count; i++)
+        if (d->denied_ml[i] >= SPECK_ML)
+            add(r, d->value_of[i], FAB_FINDING_OTHER_TISSUE,
+                "%.60s: %.0f ml left out, in the image %s.", d->model->labels[i].name,
+                d->denied_ml[i], d->model->labels[i].not_under_skin ? "fat under the skin"
+                                                                    : "fluid beside it");
+    for (int i = 0; i < d->model->label_count; i++)
+        if (d->misplaced_ml[i] > 0)
+            add(r, d->value_of[i], FAB_FINDING_MISPLACED,
+                "%.60s: %.1f ml left out, more than %.0f mm from %.60s.", d->model->labels[i].name,
+                d->misplaced_ml[i], d->model->labels[i].within_mm,
+                d->model->labels[d->model->labels[i].near[0]].name);
 }
 
 static void about_spine(const fab_decision *d, fab_segment_result *r)
@@ -102,7 +121,7 @@ fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_e
     int64_t found = 0;
     bool split = false;
     FAB_AUTO_FREE fab_label_stats *stats = fab_calloc(values, sizeof *stats);
-    r->findings = fab_calloc(3 * values + 4, sizeof *r->findings);
+    r->findings = fab_calloc(5 * values + 4, sizeof *r->findings);
     if (!stats || !r->findings) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for findings");
     FAB_TRY(fab_labels_stats(r->labels, values, stats, err));
     for (size_t v = 1; v < values; v++) found += stats[v].voxels;
@@ -120,6 +139,7 @@ fab_status fab_findings_make(const fab_decision *d, fab_segment_result *r, fab_e
     for (size_t i = 0; i < r->set.count; i++)
         about_label(r, i, &stats[r->set.items[i].value]);
     about_fragments(d, r);
+    about_places(d, r);
     join_notes(r);
     r->checked = true;
     return FAB_OK;

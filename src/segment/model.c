@@ -148,6 +148,34 @@ static fab_status read_labels(const fab_json *card, fab_model *m, fab_error *err
     return check_names(m, err);
 }
 
+static fab_model_label *label_named(fab_model *m, const char *name)
+{
+    for (int i = 0; i < m->label_count; i++)
+        if (strcmp(m->labels[i].name, name) == 0) return &m->labels[i];
+    return NULL;
+}
+
+/* "near": names of labels, "within_mm". */
+static fab_status read_near(const fab_json *rule, fab_model *m, fab_model_label *l, fab_error *err)
+{
+    const fab_json *names = NULL;
+    FAB_TRY(fab_json_get_array(rule, "near", &names, err));
+    FAB_TRY(fab_json_get_real(rule, "within_mm", 0.0, 1e4, &l->within_mm, err));
+    const size_t count = fab_json_count(names);
+    if (count == 0 || count > FAB_MODEL_MAX_NEAR)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "near has %zu names, 1 to %d are allowed", count,
+                 FAB_MODEL_MAX_NEAR);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = fab_json_text(fab_json_at(names, i));
+        const fab_model_label *other = name ? label_named(m, name) : NULL;
+        if (!other || other == l)
+            FAB_FAIL(err, FAB_ERR_FORMAT, "near[%zu]: no other label of that name", i);
+        l->near[i] = (int)(other - m->labels);
+    }
+    l->near_count = (int)count;
+    return FAB_OK;
+}
+
 /* One postprocess entry; what it leaves out stays. */
 static fab_status read_rule(const fab_json *rule, fab_model_label *l, fab_error *err)
 {
@@ -160,15 +188,12 @@ static fab_status read_rule(const fab_json *rule, fab_model_label *l, fab_error 
         FAB_TRY(fab_json_get_real(rule, "needs_hu", -1e6, 1e6, &l->needs_hu, err));
         FAB_TRY(fab_json_get_real(rule, "needs_share", 0.0, 1.0, &l->needs_share, err));
     }
+    if (fab_json_find(rule, "fluid_below_hu"))
+        FAB_TRY(fab_json_get_real(rule, "fluid_below_hu", 0.0, 1e6, &l->fluid_below_hu, err));
+    if (fab_json_find(rule, "not_under_skin"))
+        FAB_TRY(fab_json_get_bool(rule, "not_under_skin", &l->not_under_skin, err));
     l->keep_components = (int)keep;
     return FAB_OK;
-}
-
-static fab_model_label *label_named(fab_model *m, const char *name)
-{
-    for (int i = 0; i < m->label_count; i++)
-        if (strcmp(m->labels[i].name, name) == 0) return &m->labels[i];
-    return NULL;
 }
 
 /* Optional: {"outside_reaches_edge": bool, "default": {rule}, "labels": {"name": {rule}}}. */
@@ -193,6 +218,8 @@ static fab_status read_postprocess(const fab_json *card, fab_model *m, fab_error
             FAB_FAIL(err, FAB_ERR_FORMAT, "postprocess.labels.%.60s: no such label, or no object",
                      key);
         FAB_TRY(read_rule(rule, l, err));
+        if (fab_json_find(rule, "near") && read_near(rule, m, l, err) < 0)
+            return fab_error_prefix(err, "postprocess.labels.%.60s", key);
     }
     return FAB_OK;
 }

@@ -10,6 +10,7 @@
 #include "fabrica/spine.h"
 
 #define FAB_MODEL_MAX_TEXT 128
+#define FAB_MODEL_MAX_NEAR 4
 
 typedef struct fab_model_label {
     int value; /* the network's class */
@@ -18,6 +19,10 @@ typedef struct fab_model_label {
     int keep_components;     /* 0: all; else the largest n (of each side if split) */
     double min_component_ml; /* smaller components are dropped */
     double needs_hu, needs_share; /* so are those with a smaller share of voxels above needs_hu */
+    int near[FAB_MODEL_MAX_NEAR], near_count; /* rows: and those further than within_mm from them */
+    double within_mm;
+    double fluid_below_hu; /* 0, or: fluid beside this solid organ is darker */
+    bool not_under_skin;   /* what is as dark as fat in the fat under the skin is not this */
 } fab_model_label;
 
 struct fab_model {
@@ -143,6 +148,7 @@ typedef struct fab_region {
     int64_t voxels;
     int64_t left;   /* of them, left of the mid-sagittal surface */
     int64_t dense;  /* of them, above the HU its structure needs; 0 where it needs none */
+    bool misplaced; /* further from its landmarks than its structure lies */
     int final;      /* label set value, 0: dropped, -1: cut along the mid-sagittal surface */
 } fab_region;
 fab_status fab_regions_find(const uint16_t *values, const int size[3], int32_t *component,
@@ -173,6 +179,9 @@ typedef struct fab_decision {
     int row_of[FAB_UNET_MAX_CLASSES];   /* class -> row of model->labels, -1 */
     int value_of[FAB_UNET_MAX_CLASSES]; /* row -> first value in the label set */
     int fragments[FAB_UNET_MAX_CLASSES]; /* row -> big components before any were dropped */
+    uint8_t *removed;      /* of the network's lattice, or NULL: taken out by the image's evidence */
+    double denied_ml[FAB_UNET_MAX_CLASSES];    /* row -> so much of it */
+    double misplaced_ml[FAB_UNET_MAX_CLASSES]; /* row -> dropped for its place */
     int value_count;
     fab_spine spine;       /* count 0: the model does not count vertebrae, or found none */
     uint16_t *spine_value; /* of body, arch and disc voxels of the network's lattice; or NULL */
@@ -183,6 +192,13 @@ void fab_decision_free(fab_decision *d);
 void fab_decision_apply(const fab_decision *d, fab_target *t);
 /* sums[value] of the winner's probability and voxels[value] on the network's lattice. */
 void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxels);
+
+/* Before all else: voxels whose image says that they are not what they are called (evidence.c)
+ * become class 0, and d->removed. */
+fab_status fab_decide_evidence(fab_decision *d, const fab_slide *s, fab_error *err);
+
+/* Of decided regions, marks those that lie too far from what their structure is near to. */
+fab_status fab_decide_places(fab_decision *d, fab_error *err);
 
 /* ---- vertebrae by name (vertebrae.c) ------------------------------------------------------ */
 

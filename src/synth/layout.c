@@ -11,6 +11,7 @@ void fab_sy_body_draw(fab_rng *rng, fab_sy_body *b)
              : build < 0.7 ? fab_sy_range(rng, 10, 30)
                            : fab_sy_range(rng, 25, 50);
     b->fat_front = 0.25f * (float)fab_rng_normal(rng);
+    if (fab_rng_uniform(rng) < 0.12) b->fat_front = -fab_sy_range(rng, 0.5, 1.4); /* an apron */
     b->wall = fab_sy_range(rng, 8, 20);
     b->wall_in = fab_sy_range(rng, 0, 3);
     b->marbling = fab_sy_range(rng, 0.8, 1.8);

@@ -44,6 +44,23 @@ static float bone_hu(const painter *a, int i, int value, float depth_mm, int16_t
     return inner + shell * (t->outer[value] * (1 + 0.2f * low) - inner);
 }
 
+/* Fat with septa, scars and water: sheets where a noise of 20 mm is near zero, in some places. */
+static float fat_hu(const painter *a, int i, float mean)
+{
+    const fab_sy_tissue *t = a->t;
+    const float low = a->row[N_LOW][i], broad = a->row[N_BROAD][i], n1 = a->row[N_MEDIUM][i];
+    float hu = mean + 6 * n1 + 3 * broad;
+    if (t->oedema_hu > 0) {
+        const float wet = fab_sy_clamp(2 * (broad + 0.4f * low - t->oedema_from), 0, 1);
+        hu += t->oedema_hu * wet * (1 + 0.3f * a->row[N_FINE][i]);
+    }
+    if (t->strand_hu > 0 && broad > t->strand_from) {
+        const float off = (low + 0.25f * n1) / t->strand_width;
+        hu += t->strand_hu / (1 + off * off * off * off);
+    }
+    return hu;
+}
+
 static float bowel_hu(const painter *a, int i, int value, float hu, float depth_mm, float back)
 {
     const fab_sy_bowel *b = &a->t->bowel[a->t->bowel_of[value]];
@@ -65,7 +82,7 @@ static float tissue_hu(const painter *a, int i, int value, int depth, int16_t re
     switch (t->kind[value]) {
     case SY_K_AIR:
     case SY_K_METAL: return mean;
-    case SY_K_FAT: return mean + 6 * n1 + 3 * n2;
+    case SY_K_FAT: return fat_hu(a, i, mean);
     case SY_K_MUSCLE: return n1 > t->streak ? t->streak_hu : soft;
     case SY_K_MIXED: return soft + 45 * a->row[N_FINE][i];
     case SY_K_LUNG: return lung_hu(a, i, mean, back);

@@ -207,6 +207,8 @@ typedef struct fab_sy_tissue { /* one patient's CT numbers */
     fab_sy_bowel bowel[4];
     float soft_fine, soft_broad, streak, streak_hu, medulla, medulla_at, myocardium, chamber_at;
     float vessel_at, vessel_hu, collapse_at, collapse;
+    float strand_hu, strand_width, strand_from; /* sheets in fat; where, by broad noise */
+    float oedema_hu, oedema_from;
     float shell_mm, marrow_at, marrow, trabecula, bone_gain, bone_shift;
     bool use_bone_hu, free_contrast;
     float curve[17]; /* free contrast: value for -1024, -896, ... 1024 */

@@ -79,10 +79,22 @@ static fab_status add_mass(fab_sy_patch *p, fab_error *err)
     return status;
 }
 
-/* Ascites: fluid wherever the belly has room, some of its fat left as islands. */
+/* Whether fluid takes a voxel: free room, or the border of an organ pushed back by retreat mm. */
+static bool floods(const fab_sy_patch *p, int64_t i, float retreat)
+{
+    const int v = p->label[i];
+    if (v == SY_SOFT || v == SY_TORSO_FAT) return true;
+    const bool organ = v == 1 || v == 5; /* spleen, liver */
+    return organ && ((float)p->depth[i] - 0.5f) * p->source->step / 3 < retreat;
+}
+
+/* Ascites: fluid wherever the belly has room, some of its fat left as islands; in half of them
+ * liver and spleen have drawn back from the wall. */
 static fab_status add_ascites(fab_sy_patch *p, fab_error *err)
 {
     fab_sy_noise noise = {0};
+    const bool drawn_back = fab_rng_uniform(&p->rng) < 0.5;
+    const float retreat = drawn_back ? fab_sy_range(&p->rng, 4, 25) : -1;
     const float from = fab_sy_range(&p->rng, -1.5, 0.6);
     FAB_AUTO_FREE float *row = fab_alloc_array((size_t)p->size[0] + SY_LATTICE, sizeof *row);
     if (!row) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for ascites");
@@ -93,8 +105,7 @@ static fab_status add_ascites(fab_sy_patch *p, fab_error *err)
         for (int y = 0; y < p->size[1]; y++) {
             fab_sy_noise_row(&noise, y, z, row);
             for (int x = 0; x < p->size[0]; x++, i++) {
-                const int v = p->label[i];
-                if ((v == SY_SOFT || v == SY_TORSO_FAT) && row[x] > from)
+                if (row[x] > from && floods(p, i, retreat * fab_sy_clamp(0.6f + row[x], 0, 1)))
                     p->label[i] = SY_FLUID, p->depth[i] = 0;
             }
         }
@@ -125,7 +136,7 @@ static void add_fluid(fab_sy_patch *p)
 fab_status fab_sy_add_things(fab_sy_patch *p, fab_error *err)
 {
     if (!p->options->artefacts) return FAB_OK;
-    if (fab_rng_uniform(&p->rng) < 0.06) FAB_TRY(add_ascites(p, err));
+    if (fab_rng_uniform(&p->rng) < 0.12) FAB_TRY(add_ascites(p, err));
     for (int k = 0; k < 3 && fab_rng_uniform(&p->rng) < 0.25; k++) FAB_TRY(add_mass(p, err));
     if (fab_rng_uniform(&p->rng) < 0.06) add_fluid(p);
     return FAB_OK;

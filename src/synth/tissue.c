@@ -240,6 +240,16 @@ static void draw_bowels(fab_rng *rng, fab_sy_tissue *t)
     }
 }
 
+/* Strands and water in fat: of hanging bellies, after operations, with ascites. */
+static void draw_fat(fab_rng *rng, fab_sy_tissue *t)
+{
+    if (fab_rng_uniform(rng) < 0.5) t->strand_hu = fab_sy_range(rng, 15, 140);
+    t->strand_width = fab_sy_range(rng, 0.06, 0.3);
+    t->strand_from = fab_sy_range(rng, -1.5, 1);
+    if (fab_rng_uniform(rng) < 0.3) t->oedema_hu = fab_sy_range(rng, 10, 80);
+    t->oedema_from = fab_sy_range(rng, -1, 1);
+}
+
 /* Free contrast: another number for every tissue, then another curve over all numbers. */
 static void draw_free(fab_rng *rng, fab_sy_tissue *t)
 {
@@ -267,6 +277,7 @@ void fab_sy_tissue_draw(fab_rng *rng, int contrast, fab_sy_tissue *t)
     draw_means(rng, phase, t);
     draw_bones(rng, t);
     draw_bowels(rng, t);
+    draw_fat(rng, t);
     t->soft_fine = 5 * fab_sy_range(rng, 0, 1.5), t->soft_broad = 4;
     t->streak = fab_sy_range(rng, 0.9, 2.6), t->streak_hu = -80;
     t->medulla_at = fab_sy_range(rng, 0, 0.8);

@@ -77,6 +77,14 @@ static const struct {
      FAB_ERR_FORMAT, "postprocess.labels.nose"},
     {"\"labels\": [", "\"postprocess\": {\"default\": {\"keep_components\": -1}}, \"labels\": [",
      FAB_ERR_FORMAT, "keep_components"},
+    {"\"labels\": [",
+     "\"postprocess\": {\"labels\": {\"one\": {\"near\": [\"nose\"], \"within_mm\": 5}}}, \"labels\": [",
+     FAB_ERR_FORMAT, "near[0]"},
+    {"\"labels\": [",
+     "\"postprocess\": {\"labels\": {\"one\": {\"near\": [\"two\"]}}}, \"labels\": [",
+     FAB_ERR_FORMAT, "within_mm"},
+    {"\"labels\": [", "\"postprocess\": {\"default\": {\"fluid_below_hu\": -1}}, \"labels\": [",
+     FAB_ERR_FORMAT, "fluid_below_hu"},
 };
 
 static char *read_text(const char *path)
