@@ -179,7 +179,7 @@ typedef struct fab_decision {
     int row_of[FAB_UNET_MAX_CLASSES];   /* class -> row of model->labels, -1 */
     int value_of[FAB_UNET_MAX_CLASSES]; /* row -> first value in the label set */
     int fragments[FAB_UNET_MAX_CLASSES]; /* row -> big components before any were dropped */
-    uint8_t *removed;      /* of the network's lattice, or NULL: taken out by the image's evidence */
+    uint8_t *removed; /* of the network's lattice, or NULL: taken out by the image's evidence */
     double denied_ml[FAB_UNET_MAX_CLASSES];    /* row -> so much of it */
     double misplaced_ml[FAB_UNET_MAX_CLASSES]; /* row -> dropped for its place */
     int value_count;

@@ -78,7 +78,8 @@ static const struct {
     {"\"labels\": [", "\"postprocess\": {\"default\": {\"keep_components\": -1}}, \"labels\": [",
      FAB_ERR_FORMAT, "keep_components"},
     {"\"labels\": [",
-     "\"postprocess\": {\"labels\": {\"one\": {\"near\": [\"nose\"], \"within_mm\": 5}}}, \"labels\": [",
+     "\"postprocess\": {\"labels\": {\"one\": {\"near\": [\"nose\"], \"within_mm\": 5}}}, "
+     "\"labels\": [",
      FAB_ERR_FORMAT, "near[0]"},
     {"\"labels\": [",
      "\"postprocess\": {\"labels\": {\"one\": {\"near\": [\"two\"]}}}, \"labels\": [",

@@ -1,5 +1,5 @@
-/* test_evidence.c - components in impossible places, fluid beside a bright organ, fat under the skin
- * called bowel, on a trunk made here. White box: it uses the module's own header. */
+/* test_evidence.c - components in impossible places, fluid beside a bright organ, fat under the
+ * skin called bowel, on a trunk made here. White box: it uses the module's own header. */
 #include "harness.h"
 #include "segment_internal.h"
 
