@@ -107,12 +107,6 @@ static void axis_nodes(const station *run, int count, me_node *node)
     }
 }
 
-static fab_measure_quality trusted(double border_seen)
-{
-    return border_seen >= 0.5 ? FAB_MEASURE_GOOD
-           : border_seen >= 0.3 ? FAB_MEASURE_FAIR : FAB_MEASURE_POOR;
-}
-
 static fab_status by_image(const me_mask *canal, const fab_volume *image, station *run, int count,
                            fab_error *err)
 {
@@ -123,7 +117,6 @@ static fab_status by_image(const me_mask *canal, const fab_volume *image, statio
     for (int i = 0; i < count; i++) {
         double half = fmax(1.5, 0.5 * fab_me_voxel_along(canal, run[i].f.z));
         fab_me_tube_section(t, node[i].s, half, run[i].out);
-        run[i].out->quality = trusted(run[i].out->border_seen);
     }
     fab_me_tube_free(t);
     return FAB_OK;

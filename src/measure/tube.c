@@ -11,16 +11,16 @@
  * second, the three-cornered lumbar canal the third. */
 #include "measure_internal.h"
 
-enum { SAMPLES = 42, WINDOW = 10, PHASES = 2, PLACES = PHASES * (SAMPLES - WINDOW) };
+enum { SAMPLES = 45, WINDOW = 10, PHASES = 2, PLACES = PHASES * (SAMPLES - WINDOW) };
 enum { SWEEPS = 6, LABEL_ROUNDS = 3, ROUNDS = 10, EDGES = 3, TERMS = 9 };
-static const double STEP = 0.5, FIRST = 2, INSIDE = 2, COMPACT_MM = 0.8; /* mm */
+static const double STEP = 0.5, FIRST = 0.5, INSIDE = 2, COMPACT_MM = 0.8; /* mm */
 static const double SLICE_MM = 2, BEYOND_MM = 12, AXIS_MM = 8;
 static const double LEAST_RISE = 90, CLEAR_RISE = 200; /* HU */
 static const double R0 = 8.5; /* mm: unit of the shape, and the first guess */
 /* Stiffness against the mean of clear edges all around: from slice to slice, and of harmonics. */
-static const double ALONG = 20, STIFF[5] = {1e-6, 1e-6, 0.1, 0.5, 25};
-/* Share of an edge outside the tube; in the end it counts within about one psf. */
-static const double OUT_SHARE = 0.18;
+static const double UNIT = 18, ALONG = 20, STIFF[5] = {1e-6, 1e-6, 0.01, 0.5, 25};
+/* Weight of an edge outside the tube against one inside; in the end within about one psf. */
+static const double OUT_SHARE = 0.185;
 
 typedef struct edge { double at, clear; } edge; /* clear: 0 none, 1 bone */
 
@@ -131,15 +131,16 @@ static void make_terms(me_tube *t)
         }
 }
 
-/* Weighted least squares of a slice between its neighbours. The series is of (R0 / r)^2, whose
- * errors are scaled to mm. */
+/* Weighted least squares of a slice between its neighbours, as stiff in small canals as in large
+ * ones. */
 static void relax_slice(const me_tube *t, int s)
 {
     slice *l = &t->slice[s];
-    double a[TERMS * TERMS] = {0}, b[TERMS] = {0};
-    for (int k = 0; k < ME_RAYS; k++) {
-        double r = l->r[k], mm = 0.5 * r * r * r / (R0 * R0);
-        double w = l->weight[k] * mm * mm / ME_RAYS;
+    double a[TERMS * TERMS] = {0}, b[TERMS] = {0}, all = 0;
+    for (int k = 0; k < ME_RAYS; k++) all += pow(l->r[k], 6);
+    double wide = fmax(1, all / ME_RAYS / pow(R0, 6)); /* more border to go by */
+    for (int k = 0; k < ME_RAYS; k++) { /* 1 / r^2 makes an error in mm one of 2 / r^3 */
+        double w = UNIT * wide * l->weight[k] * pow(l->r[k], 6) / all;
         if (!(w > 0)) continue;
         double value = R0 * R0 / (l->target[k] * l->target[k]);
         for (int i = 0; i < TERMS; i++) {
@@ -167,7 +168,7 @@ static void relax(me_tube *t)
         for (int k = 0; k < ME_RAYS; k++) {
             double value = 0;
             for (int i = 0; i < TERMS; i++) value += t->slice[s].c[i] * t->term[k][i];
-            t->slice[s].r[k] = R0 / sqrt(fmin(9, fmax(0.15, value)));
+            t->slice[s].r[k] = R0 / sqrt(fmin(16, fmax(0.15, value)));
         }
 }
 
@@ -343,5 +344,7 @@ void fab_me_tube_section(const me_tube *t, double where, double half, fab_canal_
     for (int a = 0; a < 3; a++) out->centre[a] = centre[a] / sum;
     out->area_mm2 = size[0] / sum, out->ap_mm = size[1] / sum, out->transverse_mm = size[2] / sum;
     out->border_seen = shown / sum;
+    out->quality = out->border_seen >= 0.5 && t->psf < 1.2 ? FAB_MEASURE_GOOD
+                   : out->border_seen >= 0.3 ? FAB_MEASURE_FAIR : FAB_MEASURE_POOR;
     out->measured = true;
 }
