@@ -94,7 +94,8 @@ const cli_command cli_segment = {
 static const cli_option mesh_options[] = {
     {"output", 'o', CLI_PATH, "DIR", "the folder to make (required)"},
     {"labels", 0, CLI_PATH, "FILE", "table of label names; default: the JSON beside LABELS"},
-    {"mesh-error", 0, CLI_REAL, "MM", "simplification allowed", 0.0, 10.0},
+    {"mesh-error", 0, CLI_REAL, "MM", "simplification allowed; default: a tenth of a voxel", 0.0,
+     10.0},
     {"smoothing", 0, CLI_INT, "N", "smoothing iterations", 0, 200},
     {"replace", 0, CLI_FLAG, NULL, "replace the folder if it exists"},
     {"json", 0, CLI_FLAG, NULL, "print JSON"},

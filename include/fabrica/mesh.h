@@ -77,6 +77,8 @@ typedef struct fab_mesh_level {
 } fab_mesh_level;
 fab_status fab_mesh_simplify_levels(const fab_mesh_set *set, const fab_mesh_level *levels,
                                     size_t count, fab_mesh_set *out, fab_error *err);
+/* What a label map on this grid bears unseen: a tenth of its smallest voxel side (mm, ADR 0102). */
+double fab_mesh_default_error_mm(const fab_grid *grid);
 /* Unit normals at the vertices, weighted by the angle of each triangle there. */
 fab_status fab_mesh_compute_normals(fab_mesh *mesh, fab_error *err);
 /* labels may be NULL: then the mask fields are NaN. */

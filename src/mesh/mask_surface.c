@@ -3,12 +3,17 @@
 
 #include "mask_surface.h"
 
+/* Where a row's voxels of the label are; last < first: nowhere. */
+typedef struct row_span {
+    int32_t voxels, first, last;
+} row_span;
+
 typedef struct mask {
     const int32_t *size;
     const void *data;
     bool wide;
     int label;
-    int64_t *row_voxels; /* per row (j, k) */
+    row_span *span;      /* per row (j, k) */
     uint8_t *marks;      /* of five rows */
     fab_mask_surface *out;
     const fab_mat34 *map;
@@ -19,39 +24,49 @@ static size_t row_start(const mask *m, int32_t j, int32_t k)
     return (size_t)m->size[0] * ((size_t)j + (size_t)m->size[1] * (size_t)k);
 }
 
-static void count_plane(void *ctx, int64_t k, int worker)
+static bool is_label(const mask *m, size_t at)
+{
+    return (m->wide ? ((const uint16_t *)m->data)[at] : ((const uint8_t *)m->data)[at])
+           == m->label;
+}
+
+static row_span span_of(const mask *m, int32_t j, int32_t k)
+{
+    size_t n = (size_t)m->size[0], start = row_start(m, j, k);
+    row_span s = {.first = 0, .last = -1};
+    if (m->wide) {
+        const uint16_t *row = (const uint16_t *)m->data + start;
+        for (size_t i = 0; i < n; i++) s.voxels += row[i] == m->label;
+    } else {
+        const uint8_t *row = (const uint8_t *)m->data + start;
+        for (size_t i = 0; i < n; i++) s.voxels += row[i] == m->label;
+    }
+    if (!s.voxels) return s;
+    s.last = m->size[0] - 1;
+    while (!is_label(m, start + (size_t)s.first)) s.first++;
+    while (!is_label(m, start + (size_t)s.last)) s.last--;
+    return s;
+}
+
+static void span_plane(void *ctx, int64_t k, int worker)
 {
     (void)worker;
     const mask *m = ctx;
-    size_t n = (size_t)m->size[0];
-    for (int32_t j = 0; j < m->size[1]; j++) {
-        size_t first = row_start(m, j, (int32_t)k);
-        int32_t found = 0;
-        if (m->wide) {
-            const uint16_t *row = (const uint16_t *)m->data + first;
-            for (size_t i = 0; i < n; i++) found += row[i] == m->label;
-        } else {
-            const uint8_t *row = (const uint8_t *)m->data + first;
-            for (size_t i = 0; i < n; i++) found += row[i] == m->label;
-        }
-        m->row_voxels[j + (int64_t)m->size[1] * k] = found;
-    }
+    for (int32_t j = 0; j < m->size[1]; j++)
+        m->span[j + (int64_t)m->size[1] * k] = span_of(m, j, (int32_t)k);
 }
 
-/* Row (j, k) as bytes that say where the label is, one zero before and one after it. */
-static void mark_row(const mask *m, int32_t j, int32_t k, uint8_t *out)
+/* Voxels first..last of row (j, k) as bytes that say where the label is, and a 0 on each side. */
+static void mark_row(const mask *m, int32_t j, int32_t k, int32_t first, int32_t last,
+                     uint8_t *out)
 {
-    size_t n = (size_t)m->size[0];
-    memset(out, 0, n + 2);
+    memset(out + first, 0, (size_t)(last - first) + 3);
     if (j < 0 || j >= m->size[1] || k < 0 || k >= m->size[2]) return;
-    if (m->row_voxels[j + (int64_t)m->size[1] * k] == 0) return;
-    size_t first = row_start(m, j, k);
-    if (m->wide)
-        for (size_t i = 0; i < n; i++)
-            out[i + 1] = ((const uint16_t *)m->data)[first + i] == m->label;
-    else
-        for (size_t i = 0; i < n; i++)
-            out[i + 1] = ((const uint8_t *)m->data)[first + i] == m->label;
+    const row_span *here = &m->span[j + (int64_t)m->size[1] * k];
+    size_t start = row_start(m, j, k);
+    first = here->first > first ? here->first : first;
+    last = here->last < last ? here->last : last;
+    for (int32_t i = first; i <= last; i++) out[i + 1] = is_label(m, start + (size_t)i);
 }
 
 static void write_face(fab_mask_surface *s, const fab_mat34 *map, const int32_t v[3], int axis,
@@ -78,15 +93,17 @@ enum { HERE, BACK, FRONT, BELOW, ABOVE, ROWS };
 static int64_t row_faces(const mask *m, int32_t j, int32_t k)
 {
     size_t pitch = (size_t)m->size[0] + 2;
+    const row_span *here = &m->span[j + (int64_t)m->size[1] * k];
+    const int32_t first = here->first, last = here->last;
     uint8_t *row[ROWS];
     int64_t faces = 0;
     for (int r = 0; r < ROWS; r++) row[r] = m->marks + (size_t)r * pitch;
-    mark_row(m, j, k, row[HERE]);
-    mark_row(m, j - 1, k, row[BACK]);
-    mark_row(m, j + 1, k, row[FRONT]);
-    mark_row(m, j, k - 1, row[BELOW]);
-    mark_row(m, j, k + 1, row[ABOVE]);
-    for (int32_t i = 0; i < m->size[0]; i++) {
+    mark_row(m, j, k, first, last, row[HERE]);
+    mark_row(m, j - 1, k, first, last, row[BACK]);
+    mark_row(m, j + 1, k, first, last, row[FRONT]);
+    mark_row(m, j, k - 1, first, last, row[BELOW]);
+    mark_row(m, j, k + 1, first, last, row[ABOVE]);
+    for (int32_t i = first; i <= last; i++) {
         size_t at = (size_t)i + 1;
         if (!row[HERE][at]) continue;
         const uint8_t beside[6] = {row[HERE][at - 1], row[HERE][at + 1], row[BACK][at],
@@ -105,7 +122,7 @@ static int64_t all_faces(const mask *m)
     int64_t faces = 0;
     for (int32_t k = 0; k < m->size[2]; k++)
         for (int32_t j = 0; j < m->size[1]; j++)
-            if (m->row_voxels[j + (int64_t)m->size[1] * k]) faces += row_faces(m, j, k);
+            if (m->span[j + (int64_t)m->size[1] * k].voxels) faces += row_faces(m, j, k);
     return faces;
 }
 
@@ -118,16 +135,16 @@ fab_status fab_mesh_mask_surface(const fab_volume *labels, int label, fab_mask_s
         FAB_FAIL(err, FAB_ERR_ARG, "label map has voxels of type %s; u8 or u16 wanted",
                  fab_dtype_name(type));
     size_t rows = (size_t)grid->size[1] * (size_t)grid->size[2];
-    FAB_AUTO_FREE int64_t *row_voxels = fab_alloc_array(rows, sizeof *row_voxels);
+    FAB_AUTO_FREE row_span *span = fab_alloc_array(rows, sizeof *span);
     FAB_AUTO_FREE uint8_t *marks = fab_alloc_array(ROWS, (size_t)grid->size[0] + 2);
-    if (!row_voxels || !marks)
+    if (!span || !marks)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu voxel rows", rows);
     fab_mask_surface s = {0};
     mask m = {.size = grid->size, .data = fab_volume_data(labels), .wide = type == FAB_U16,
-              .label = label, .row_voxels = row_voxels, .marks = marks, .out = &s,
+              .label = label, .span = span, .marks = marks, .out = &s,
               .map = &grid->world_from_voxel};
-    fab_parallel_for(grid->size[2], count_plane, &m);
-    for (size_t r = 0; r < rows; r++) s.voxels += row_voxels[r];
+    fab_parallel_for(grid->size[2], span_plane, &m);
+    for (size_t r = 0; r < rows; r++) s.voxels += span[r].voxels;
     int64_t faces = all_faces(&m);
     if (faces >= UINT32_MAX / 6)
         FAB_FAIL(err, FAB_ERR_LIMIT, "label %d has more than 2^32 / 6 voxel faces", label);

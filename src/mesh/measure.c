@@ -12,7 +12,7 @@
 
 #define BOUND_SLACK_MM 1e-6 /* above rounding, so that the nearest triangle is inside the bound */
 
-enum { MIN_SAMPLES = 2000, MAX_SAMPLES = 12000, SAMPLE_CHUNK = 512 };
+enum { MIN_SAMPLES = 2000, MAX_SAMPLES = 6000, SAMPLE_CHUNK = 512 };
 
 typedef struct sampling {
     const fab_bvh *to;

@@ -1,4 +1,5 @@
 /* mesh.c - options, ownership, and the order of the steps from label map to meshes. */
+#include <math.h>
 #include <string.h>
 
 #include "mesh_internal.h"
@@ -25,6 +26,14 @@ void fab_mesh_options_default(fab_mesh_options *o)
 {
     *o = (fab_mesh_options){.smoothing_iterations = 40, .max_volume_error_percent = 0.5,
                              .max_centroid_error_voxels = 0.05};
+}
+
+double fab_mesh_default_error_mm(const fab_grid *grid)
+{
+    const double share = 0.1;
+    double spacing[3];
+    fab_grid_spacing(grid, spacing);
+    return share * fmin(spacing[0], fmin(spacing[1], spacing[2]));
 }
 
 static fab_status check_margin(const fab_volume *labels, const fab_volume *margin, fab_error *err)

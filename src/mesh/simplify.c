@@ -1,13 +1,13 @@
 /* simplify.c - quadric edge collapse (Garland and Heckbert 1997) of all structures together.
  *
  * Each pass finds for every vertex the neighbour it could move into at the least error, then
- * carries out the cheapest of these moves that do not touch each other, until the budget or the
- * error is reached; a coarser level goes on from there, its quadrics knowing what they replaced
- * since the full meshes. Finding is parallel and the order of moves is fixed, so results do not
- * depend on threads. Vertices inside a border move freely in it, vertices on the curve where
- * borders meet move along it, and vertices where curves meet stay. Moves end at old positions, so
- * vertices of one mesh stay distinct and a flat cap stays flat; restore.c then shifts borders a
- * little to give back the volume that cut corners cost.
+ * carries out the cheapest of these moves until the budget or the error is reached; a coarser
+ * level goes on from there, its quadrics knowing what they replaced since the full meshes. Finding
+ * is parallel and the order of moves is fixed, so results do not depend on threads. Vertices
+ * inside a border move freely in it, vertices on the curve where borders meet move along it, and
+ * vertices where curves meet stay. Moves end at old positions, so vertices of one mesh stay
+ * distinct and a flat cap stays flat; restore.c then shifts borders a little to give back the
+ * volume that cut corners cost.
  */
 #include <float.h>
 #include <math.h>
@@ -23,7 +23,8 @@ typedef struct quadric { /* weighted squared distance to planes, around the vert
 
 /* Whether a move is allowed costs more to find out than what it costs, so only moves that are about
  * to be carried out are asked about; a vertex that was refused once asks before it offers again.
- * A vertex whose star is another one waits for the next pass; SETTLED: its candidate is known. */
+ * A vertex whose star is another one waits for the next pass (CHANGED) unless its candidate is
+ * known all the same (SETTLED). */
 enum { UNTOUCHED, REFUSED, CHANGED, SETTLED };
 
 /* All that a move needs to know of a vertex, in one line of the cache. */
@@ -285,16 +286,6 @@ static uint32_t sort_candidates(simplifier *s)
 
 /* ---- moves ---- */
 
-static bool star_untouched(const simplifier *s, uint32_t u)
-{
-    const fab_complex *c = &s->net;
-    if (s->touched[u] >= CHANGED) return false;
-    for (uint32_t i = 0; i < c->around[u].count; i++)
-        for (int k = 0; k < 3; k++)
-            if (s->touched[fab_complex_at(c, u, i)->v[k]] >= CHANGED) return false;
-    return true;
-}
-
 /* w lost its neighbour u. Its candidate stays, unless it was u, or one it was refused for. */
 static void lose(simplifier *s, uint32_t w, uint32_t u)
 {
@@ -323,7 +314,7 @@ static void tell_ring(simplifier *s, uint32_t u, uint32_t v)
             const uint32_t *w = fab_complex_at(c, u, i)->v;
             bool beside = w[0] == v || w[1] == v || w[2] == v;
             for (int k = 0; k < 3 && beside == (part == 0); k++) {
-                if (s->touched[w[k]] >= CHANGED) continue;
+                if (s->touched[w[k]] == CHANGED) continue;
                 lose(s, w[k], u);
                 if (part) gain(s, w[k], v);
             }
@@ -341,8 +332,20 @@ static void collapse(simplifier *s, uint32_t u, uint32_t v)
     s->cost[u] = FLT_MAX;
 }
 
+static bool star_untouched(const simplifier *s, uint32_t u)
+{
+    const fab_complex *c = &s->net;
+    for (uint32_t i = 0; i < c->around[u].count; i++)
+        for (int k = 0; k < 3; k++)
+            if (s->touched[fab_complex_at(c, u, i)->v[k]] >= CHANGED) return false;
+    return true;
+}
+
+/* Without a budget every vertex whose candidate is known: all moves below the error come anyway.
+ * Under a budget, which is coarse, only moves apart from each other, or stars grow unevenly. */
 static bool may_move(const simplifier *s, uint32_t u)
 {
+    if (!s->goal) return s->touched[u] != CHANGED;
     return s->touched[u] < CHANGED && s->touched[s->vertex[u].to] < CHANGED;
 }
 
@@ -388,7 +391,7 @@ static uint32_t run_pass(simplifier *s)
         uint32_t u = s->sorted[i];
         if (i > n / 2 && moves > 0) break;
         fetch_ahead(s, i, n);
-        if (!star_untouched(s, u)) continue;
+        if (!may_move(s, u) || (s->goal && !star_untouched(s, u))) continue;
         if (!fab_collapse_allowed(&s->net, u, s->vertex[u].to)) {
             touch(s, u, REFUSED);
             refused++;

@@ -86,8 +86,9 @@ static fab_status mesh_labels(export_work *w, const char *path, fab_error *err)
     FAB_TRY(fab_labels_load(path, NULL, &w->labels, &w->set, &has_table, err));
     FAB_TRY(fab_job_enter(&w->job, MESH, err));
     FAB_TRY(fab_meshes_build(w->labels, NULL, NULL, &w->job, &w->meshes, err));
-    FAB_TRY(fab_meshes_measure(&w->meshes, w->labels, &w->job, &w->reports, err));
-    return fab_meshes_detail(&w->meshes, &w->job, w->lods, err);
+    FAB_TRY(fab_meshes_detail(&w->meshes, fab_volume_grid(w->labels), NULL, &w->job, w->lods,
+                              err));
+    return fab_meshes_measure(&w->meshes, w->labels, &w->job, &w->reports, err);
 }
 
 static fab_status open_input(const fab_export_job *o, export_work *w, fab_error *err)

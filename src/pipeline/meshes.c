@@ -6,31 +6,46 @@
 /* How far a coarser level may be from the full one; its triangles fit the headset's budget. */
 static const double lod_error_mm[FAB_TWIN_LODS] = {1.0, 2.5, 6.0};
 
-/* Below what a scan can show (a tenth of a fine voxel) and a third of the triangles. */
-static const double default_target_error_mm = 0.05;
-
 fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,
                             const fab_mesh_choice *choice, fab_job *job, fab_mesh_set *out,
                             fab_error *err)
 {
     fab_mesh_options mo;
     fab_mesh_options_default(&mo);
-    mo.target_error_mm = default_target_error_mm;
     if (choice && choice->smoothing_iterations >= 0)
         mo.smoothing_iterations = choice->smoothing_iterations;
-    if (choice && choice->target_error_mm >= 0) mo.target_error_mm = choice->target_error_mm;
     mo.progress = &job->progress;
-    fab_mesh_set set = {0};
-    FAB_TRY(fab_mesh_extract(labels, margin, &mo, &set, err));
-    for (size_t i = 0; i < set.count; i++) {
-        fab_status status = fab_progress_step(&job->progress, "normals", 1.0, err);
-        if (status == FAB_OK) status = fab_mesh_compute_normals(&set.items[i], err);
-        if (status < 0) {
-            fab_mesh_set_free(&set);
-            return status;
-        }
-    }
-    *out = set;
+    return fab_mesh_extract(labels, margin, &mo, out, err);
+}
+
+static fab_status find_normals(fab_mesh_set *set, fab_error *err)
+{
+    for (size_t i = 0; i < set->count; i++)
+        FAB_TRY(fab_mesh_compute_normals(&set->items[i], err));
+    return FAB_OK;
+}
+
+fab_status fab_meshes_detail(fab_mesh_set *set, const fab_grid *grid,
+                             const fab_mesh_choice *choice, fab_job *job,
+                             fab_mesh_set lods[FAB_TWIN_LODS], fab_error *err)
+{
+    enum { LEVELS = FAB_TWIN_LODS + 1 };
+    const bool chosen = choice && choice->target_error_mm >= 0;
+    const size_t levels = lods ? LEVELS : 1;
+    fab_mesh_level wanted[LEVELS] = {
+        {0, chosen ? choice->target_error_mm : fab_mesh_default_error_mm(grid)}};
+    fab_mesh_set made[LEVELS] = {{0}};
+    for (size_t l = 1; l < LEVELS; l++)
+        wanted[l] = (fab_mesh_level){fab_export_headset_level_triangles(l - 1),
+                                     lod_error_mm[l - 1]};
+    FAB_TRY(fab_job_part(job, 0, levels, err));
+    FAB_TRY(fab_mesh_simplify_levels(set, wanted, levels, made, err));
+    fab_mesh_set_free(set);
+    *set = made[0];
+    for (size_t l = 1; l < levels; l++) lods[l - 1] = made[l];
+    FAB_TRY(fab_job_part(job, levels - 1, levels, err));
+    FAB_TRY(find_normals(set, err));
+    for (size_t l = 1; l < levels; l++) FAB_TRY(find_normals(&lods[l - 1], err));
     return FAB_OK;
 }
 
@@ -59,21 +74,6 @@ fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels,
     }
     *out = reports;
     reports = NULL;
-    return FAB_OK;
-}
-
-fab_status fab_meshes_detail(const fab_mesh_set *set, fab_job *job,
-                             fab_mesh_set lods[FAB_TWIN_LODS], fab_error *err)
-{
-    fab_mesh_level wanted[FAB_TWIN_LODS];
-    for (size_t l = 0; l < FAB_TWIN_LODS; l++)
-        wanted[l] = (fab_mesh_level){fab_export_headset_level_triangles(l), lod_error_mm[l]};
-    FAB_TRY(fab_job_part(job, 0, FAB_TWIN_LODS, err));
-    FAB_TRY(fab_mesh_simplify_levels(set, wanted, FAB_TWIN_LODS, lods, err));
-    FAB_TRY(fab_job_part(job, FAB_TWIN_LODS - 1, FAB_TWIN_LODS, err));
-    for (int level = 0; level < FAB_TWIN_LODS; level++)
-        for (size_t i = 0; i < lods[level].count; i++)
-            FAB_TRY(fab_mesh_compute_normals(&lods[level].items[i], err));
     return FAB_OK;
 }
 

@@ -53,7 +53,7 @@ static fab_status draw(const fab_twin *t, double azimuth, bool outer, int width,
     fab_render_view view = {.azimuth_deg = azimuth, .width = width, .height = height,
                             .visible = visible, .opacity = opacity,
                             .background = FAB_BACKGROUND_TRANSPARENT};
-    return fab_render_meshes(&t->meshes, &t->found.set, &view, out, err);
+    return fab_render_meshes(&t->lods[0], &t->found.set, &view, out, err);
 }
 
 /* ---- slices ----------------------------------------------------------------------------- */
@@ -148,7 +148,7 @@ static fab_status draw_preview(const fab_twin *t, fab_image *out, fab_error *err
     FAB_TRY(pick_window(t, &center, &width, err));
     snprintf(subtitle, sizeof subtitle, "%s%s%zu structures. Research and training software",
              t->study->modality, t->study->modality[0] ? ", " : "", t->structure_count);
-    fab_render_preview_options o = {.meshes = &t->meshes, .set = &t->found.set,
+    fab_render_preview_options o = {.meshes = &t->lods[0], .set = &t->found.set,
                                     .image = t->study->volume, .labels = t->found.labels,
                                     .image_is_hu = strcmp(t->study->modality, "CT") == 0,
                                     .window_center = center, .window_width = width,

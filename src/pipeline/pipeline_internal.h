@@ -177,12 +177,17 @@ fab_status fab_twin_segment(fab_twin *t, fab_error *err);
 fab_status fab_twin_measure(fab_twin *t, fab_error *err);
 
 /* meshes.c */
+/* Surfaces with all their triangles and without normals. */
 fab_status fab_meshes_build(const fab_volume *labels, const fab_volume *margin,
                             const fab_mesh_choice *choice, fab_job *job, fab_mesh_set *out,
                             fab_error *err);
 fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels, fab_job *job,
                               fab_mesh_report **out, fab_error *err);
-fab_status fab_meshes_detail(const fab_mesh_set *set, fab_job *job,
+/* Simplifies the set, found on this grid, to full detail (choice, or its default) and makes the
+ * coarser levels from it (lods NULL: none), all with normals. On failure the caller owns what
+ * there is. */
+fab_status fab_meshes_detail(fab_mesh_set *set, const fab_grid *grid,
+                             const fab_mesh_choice *choice, fab_job *job,
                              fab_mesh_set lods[FAB_TWIN_LODS], fab_error *err);
 fab_status fab_mesh_report_json(const fab_mesh *mesh, const fab_mesh_report *r, fab_json *o,
                                 fab_error *err);

@@ -273,6 +273,8 @@ static fab_status mesh_into(const fab_mesh_job *o, mesh_work *w, fab_json *summa
     FAB_TRY(fab_labels_load(o->labels, o->table, &w->labels, &w->set, &has_table, err));
     FAB_TRY(fab_job_enter(&w->job, MESH_BUILD, err));
     FAB_TRY(fab_meshes_build(w->labels, NULL, &o->mesh, &w->job, &w->meshes, err));
+    FAB_TRY(fab_meshes_detail(&w->meshes, fab_volume_grid(w->labels), &o->mesh, &w->job, NULL,
+                              err));
     FAB_TRY(fab_job_enter(&w->job, MESH_MEASURE, err));
     FAB_TRY(fab_meshes_measure(&w->meshes, w->labels, &w->job, &w->reports, err));
     FAB_TRY(fab_job_enter(&w->job, MESH_WRITE, err));

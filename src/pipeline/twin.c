@@ -4,16 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { READ, SEGMENT, CHECK, MESH, MEASURE, DETAIL, WRITE, EXPORT, REPORT, STEP_COUNT };
+enum { READ, SEGMENT, CHECK, MESH, DETAIL, MEASURE, WRITE, EXPORT, REPORT, STEP_COUNT };
 
 /* Weights: shares of the CPU time of a 512x512x160 CT with the shipped network. */
 static const fab_step_def steps[] = {
     [READ] = {"read", "Reading the series", 6},
     [SEGMENT] = {"segment", "Finding structures", 50},
     [CHECK] = {"check", "Checking plausibility", 2},
-    [MESH] = {"mesh", "Building surfaces", 12},
-    [MEASURE] = {"measure", "Measuring surfaces", 8},
-    [DETAIL] = {"detail", "Levels of detail", 6},
+    [MESH] = {"mesh", "Building surfaces", 7},
+    [DETAIL] = {"detail", "Levels of detail", 12},
+    [MEASURE] = {"measure", "Measuring surfaces", 7},
     [WRITE] = {"write", "Writing volume and meshes", 6},
     [EXPORT] = {"export", "Exporting", 6},
     [REPORT] = {"report", "Pictures and report", 4},
@@ -106,12 +106,14 @@ static fab_status build_surfaces(fab_twin *t, fab_error *err)
     FAB_TRY(fab_meshes_build(fine, t->found.fine_margin, &t->o->mesh, &t->job, &t->meshes, err));
     drop_orphans(t);
     t->found.fine_margin = fab_volume_unref(t->found.fine_margin);
+    FAB_TRY(fab_job_enter(&t->job, DETAIL, err));
+    FAB_TRY(fab_meshes_detail(&t->meshes, fab_volume_grid(fine), &t->o->mesh, &t->job, t->lods,
+                              err));
     FAB_TRY(fab_job_enter(&t->job, MEASURE, err));
     FAB_TRY(fab_meshes_measure(&t->meshes, fine, &t->job, &t->reports, err));
     link_meshes(t);
     t->found.fine_labels = fab_volume_unref(t->found.fine_labels);
-    FAB_TRY(fab_job_enter(&t->job, DETAIL, err));
-    return fab_meshes_detail(&t->meshes, &t->job, t->lods, err);
+    return FAB_OK;
 }
 
 static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)

@@ -189,7 +189,7 @@ static fab_render_view view_of(preview_job *job, int column)
                              .height = job->layout.view_height,
                              .opacity = job->opacity,
                              .field_of_view_deg = 16,
-                             .supersample = 3,
+                             .supersample = 2,
                              .progress = job->options->progress};
 }
 

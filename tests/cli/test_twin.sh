@@ -70,7 +70,7 @@ steps = [r for r in rows if r["event"] == "progress"]
 overall = [r["overall"] for r in steps]
 assert overall == sorted(overall) and overall[-1] == 1.0, overall
 names = [s for i, s in enumerate(r["step"] for r in steps) if i == 0 or s != steps[i - 1]["step"]]
-assert names == ["read", "segment", "check", "mesh", "measure", "detail", "write", "export", "report"], names
+assert names == ["read", "segment", "check", "mesh", "detail", "measure", "write", "export", "report"], names
 PY
     holds "progress lines" /usr/bin/env python3 progress.py
 fi

@@ -163,7 +163,7 @@ static void make_surfaces(chain *c)
     fab_error err;
     fab_mesh_options options;
     fab_mesh_options_default(&options);
-    options.target_error_mm = 0.05; /* as the twin job does */
+    options.target_error_mm = fab_mesh_default_error_mm(fab_volume_grid(c->labels));
     CHECK_OK(fab_mesh_extract(c->labels, NULL, &options, &c->meshes, &err));
     CHECK(fab_mesh_simplify(&c->meshes, fab_export_headset_level_triangles(1), 1, &c->coarse,
                             &err) >= 0);

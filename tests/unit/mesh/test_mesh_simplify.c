@@ -203,9 +203,39 @@ static void faults_are_found(void)
     fab_volume_unref(v);
 }
 
+/* The default follows the grid, and what it costs stays within it. */
+static void default_follows_voxels(void)
+{
+    fab_error err;
+    fab_volume *v = body();
+    const fab_grid *g = fab_volume_grid(v);
+    fab_grid fine = *g;
+    double spacing[3], error = fab_mesh_default_error_mm(g);
+    fab_grid_spacing(g, spacing);
+    CHECK_NEAR(error, 0.1 * fmin(spacing[0], fmin(spacing[1], spacing[2])), 1e-9);
+    for (int i = 0; i < 9; i++) fine.world_from_voxel.m[i / 3][i % 3] /= 4;
+    CHECK_NEAR(fab_mesh_default_error_mm(&fine), error / 4, 1e-9);
+    fab_mesh_set full = {0}, less = {0};
+    CHECK_OK(fab_mesh_extract(v, NULL, NULL, &full, &err));
+    CHECK_OK(fab_mesh_simplify(&full, 0, error, &less, &err));
+    CHECK(triangles_of(&less) * 4 < triangles_of(&full) * 3);
+    for (size_t m = 0; m < full.count; m++) {
+        fab_mesh_report before, after;
+        CHECK_OK(fab_mesh_measure(&full.items[m], v, &before, &err));
+        CHECK_OK(fab_mesh_measure(&less.items[m], v, &after, &err));
+        CHECK(after.closed && after.manifold && after.degenerate == 0);
+        CHECK_NEAR(after.volume_ml, before.volume_ml, 2e-3 * before.volume_ml);
+        CHECK(after.hd95_mm < before.hd95_mm + 2 * error);
+    }
+    fab_mesh_set_free(&full);
+    fab_mesh_set_free(&less);
+    fab_volume_unref(v);
+}
+
 int main(void)
 {
     fab_test tests[] = {TEST(to_a_budget), TEST(to_an_error), TEST(over_budget), TEST(levels_go_on),
-                        TEST(noise_stays_closed), TEST(faults_are_found)};
+                        TEST(noise_stays_closed), TEST(faults_are_found),
+                        TEST(default_follows_voxels)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }

@@ -105,7 +105,7 @@ static int entries(const char *folder)
 
 void cancel_at_every_step(void)
 {
-    static const char *const steps[] = {"read", "segment", "check", "mesh", "measure", "detail",
+    static const char *const steps[] = {"read", "segment", "check", "mesh", "detail", "measure",
                                         "write", "export", "report"};
     fab_error err;
     char output[FAB_MAX_PATH_BYTES];
