@@ -39,6 +39,8 @@ typedef struct fab_canal_section {
     bool measured;
     double area_mm2, ap_mm, transverse_mm; /* perpendicular to the canal's axis */
     double centre[3];
+    fab_measure_quality quality;
+    double border_seen;            /* share of the border found in the image; NaN without one */
 } fab_canal_section;
 
 typedef struct fab_vertebra {

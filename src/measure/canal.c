@@ -1,6 +1,7 @@
 /* canal.c - the spinal canal in planes perpendicular to its own axis, at the middle of every body
- * and of every disc. Areas are sums of the interpolated mask over a fine grid, averaged over a thin
- * slab: a sum has no threshold that would favour one side, so small canals are not made smaller. */
+ * and of every disc: with a CT by its border in the image (tube.c), else by the label. There areas
+ * are sums of the interpolated mask over a fine grid, averaged over a thin slab: a sum has no
+ * threshold that would favour one side, so small canals are not made smaller. */
 #include "measure_internal.h"
 
 static const double PITCH = 0.5; /* mm */
@@ -52,6 +53,7 @@ static void measure(const me_mask *m, station *s, me_vec axis)
     }
     s->out->measured = area > 20;
     s->out->area_mm2 = area, s->out->ap_mm = ap, s->out->transverse_mm = wide;
+    s->out->border_seen = NAN, s->out->quality = FAB_MEASURE_FAIR;
     me_to(middle, s->out->centre);
 }
 
@@ -82,18 +84,57 @@ static double cut(const me_mask *canal, station *t)
     return section(canal, &t->f, 20, t->from, t->to, &t->centre);
 }
 
-void fab_me_canal(const me_mask *canal, fab_spine_measures *s)
+static void by_labels(const me_mask *canal, station *kept, int found)
 {
-    station list[2 * FAB_MEASURE_VERTEBRAE], kept[2 * FAB_MEASURE_VERTEBRAE];
-    if (!canal->voxels) return;
-    int n = stations(s, list), found = 0;
-    for (int i = 0; i < n; i++)
-        if (cut(canal, &list[i]) > 20) kept[found++] = list[i];
     for (int i = 0; i < found; i++) {
         station *above = &kept[i > 0 ? i - 1 : i], *below = &kept[i + 1 < found ? i + 1 : i];
         me_vec axis = me_sub(above->centre, below->centre);
         bool near = me_len(axis) > 5 && me_len(axis) < 90;
         measure(canal, &kept[i], near ? axis : kept[i].f.z);
+    }
+}
+
+/* Axis of a run of stations: middles of the label, each moved half way to between its neighbours,
+ * for the label errs. */
+static void axis_nodes(const station *run, int count, me_node *node)
+{
+    for (int i = 0; i < count; i++) {
+        me_vec c = run[i].centre;
+        if (i > 0 && i + 1 < count)
+            c = me_mul(me_add(me_mul(c, 2), me_add(run[i - 1].centre, run[i + 1].centre)), 0.25);
+        node[i] = (me_node){c, run[i].f.y, 0};
+        if (i > 0) node[i].s = node[i - 1].s + me_len(me_sub(c, node[i - 1].at));
+    }
+}
+
+static fab_status by_image(const me_mask *canal, const fab_volume *image, station *run, int count,
+                           fab_error *err)
+{
+    me_node node[2 * FAB_MEASURE_VERTEBRAE];
+    me_tube *t = NULL;
+    axis_nodes(run, count, node);
+    FAB_TRY(fab_me_tube_make(image, canal, node, count, &t, err));
+    for (int i = 0; i < count; i++) {
+        double half = fmax(1.5, 0.5 * fab_me_voxel_along(canal, run[i].f.z));
+        fab_me_tube_section(t, node[i].s, half, run[i].out);
+    }
+    fab_me_tube_free(t);
+    return FAB_OK;
+}
+
+fab_status fab_me_canal(const me_mask *canal, const fab_volume *image, fab_spine_measures *s,
+                        fab_error *err)
+{
+    station list[2 * FAB_MEASURE_VERTEBRAE], kept[2 * FAB_MEASURE_VERTEBRAE];
+    if (!canal->voxels) return FAB_OK;
+    int n = stations(s, list), found = 0;
+    for (int i = 0; i < n; i++)
+        if (cut(canal, &list[i]) > 20) kept[found++] = list[i];
+    by_labels(canal, kept, found);
+    for (int i = 0, end; image && i < found; i = end) {
+        for (end = i + 1; end < found; end++)
+            if (me_len(me_sub(kept[end].centre, kept[end - 1].centre)) > 60) break;
+        if (end - i > 1) FAB_TRY(by_image(canal, image, kept + i, end - i, err));
     }
     for (int i = 0; i < s->count; i++) { /* Aaro and Dahlborn 1981: body to canal */
         fab_vertebra *v = &s->vertebra[i];
@@ -101,4 +142,5 @@ void fab_me_canal(const me_mask *canal, fab_spine_measures *s)
         me_vec back = me_sub(me_from(v->canal.centre), me_from(v->centre));
         v->rotation_canal_deg = fab_me_rotation(me_from(v->up), me_unit(back));
     }
+    return FAB_OK;
 }

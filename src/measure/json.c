@@ -69,6 +69,8 @@ static fab_status put_canal(fab_json *o, const fab_canal_section *c, fab_error *
     FAB_TRY(put(p, "area_mm2", c->area_mm2, 1, err));
     FAB_TRY(put(p, "ap_mm", c->ap_mm, 2, err));
     FAB_TRY(put(p, "transverse_mm", c->transverse_mm, 2, err));
+    FAB_TRY(text(p, "quality", fab_measure_quality_name(c->quality), err));
+    FAB_TRY(put(p, "border_seen", c->border_seen, 2, err));
     return vector(p, "centre_mm", c->centre, 2, err);
 }
 

@@ -153,7 +153,25 @@ bool fab_me_sacrum(const me_mask *sacrum, const fab_vertebra *lowest, fab_endpla
 fab_status fab_me_pelvis(const fab_volume *labels, const fab_label_set *set,
                          const fab_label_stats *stats, size_t count, fab_spine_measures *s,
                          fab_error *err);
-void fab_me_canal(const me_mask *canal, fab_spine_measures *s);
+/* image: NULL, or HU. */
+fab_status fab_me_canal(const me_mask *canal, const fab_volume *image, fab_spine_measures *s,
+                        fab_error *err);
+
+/* ---- tube.c ------------------------------------------------------------------------------ */
+
+enum { ME_RAYS = 32 };
+typedef struct me_tube me_tube;
+/* A point of the canal's axis, `s` mm from the first, and which way is back there. */
+typedef struct me_node { me_vec at, back; double s; } me_node;
+/* The canal's border by the image, through count >= 2 nodes, head first. fab_me_tube_free it. */
+fab_status fab_me_tube_make(const fab_volume *image, const me_mask *label, const me_node *node,
+                            int count, me_tube **out, fab_error *err);
+void fab_me_tube_free(me_tube *t);
+/* Mean over the slab of `half` mm about `where` mm from the first node. */
+void fab_me_tube_section(const me_tube *t, double where, double half, fab_canal_section *out);
+/* Unit vector of ray k: 0 to the front, a quarter of them on to the left. */
+me_vec fab_me_ray(const me_frame *f, int k);
+
 void fab_me_density(const me_mask *m, const fab_volume *image, fab_vertebra *v);
 void fab_me_curves(fab_spine_measures *s);
 void fab_me_angles(fab_spine_measures *s);

@@ -295,15 +295,16 @@ static fab_status sacrum(work *w, fab_error *err)
     return FAB_OK;
 }
 
-static fab_status canal(work *w, fab_error *err)
+static fab_status canal(work *w, const fab_volume *image, fab_error *err)
 {
     static const char *const names[] = {"spinal_canal", "spinal_cord", "cerebrospinal_fluid",
                                         "thecal_sac", NULL};
     me_mask m;
     if (!fab_label_set_by_name(w->set, "spinal_canal")) return FAB_OK;
     FAB_TRY(mask_of(w, names, false, &m, err));
-    fab_me_canal(&m, w->s);
+    fab_status status = fab_me_canal(&m, image, w->s, err);
     fab_me_mask_free(&m);
+    FAB_TRY(status);
     for (int i = 0; i < w->s->count; i++) {
         fab_vertebra *v = &w->s->vertebra[i];
         if (v->quality != FAB_MEASURE_NONE && v->canal.measured &&
@@ -327,7 +328,7 @@ static fab_status measure_all(work *w, const fab_volume *image, const fab_progre
     if (image) FAB_TRY(fab_me_plates(image, w->sacral_label, s, err));
     for (int i = s->count - 1; i >= 0; i--) conclude(w, i, image);
     FAB_TRY(discs(w, err));
-    FAB_TRY(canal(w, err));
+    FAB_TRY(canal(w, image, err));
     fab_me_curves(s);
     fab_me_angles(s);
     return fab_me_pelvis(w->labels, w->set, w->stats, w->values, s, err);
