@@ -16,6 +16,7 @@ enum {
     FLUID_GAP_HU = 30, /* the organ's brightest tenth is at least so far above fluid_below_hu */
     MOST = 20,         /* of the 27 voxels around one */
     NOT_FAT_HU = -20, /* brighter */
+    MIXED_HU = 20,    /* a strand, or the border of something in fat, may be as bright */
     GAS_HU = -250,    /* darker: of a bowel in a hernia, say */
     FAT_HU = -50,
     AIR_HU = -400
@@ -218,11 +219,12 @@ static fab_status find_under_skin(const evidence *e, uint8_t *mark, uint8_t *oth
     return grow(e, other, CLOSING_MM, true, mark, err);
 }
 
+/* dark holds the air outside; afterwards what is no tissue of a bowel, and no gas in one. */
 static void mark_no_tissue(void *ctx, int64_t i, const int at[3])
 {
     fat *f = ctx;
     const float hu = hu_at(f->e, at[0], at[1], at[2]);
-    f->dark[i] = f->mark[i] && hu < NOT_FAT_HU && hu > GAS_HU;
+    f->dark[i] = f->mark[i] && hu < NOT_FAT_HU && (hu > GAS_HU || f->dark[i]);
 }
 
 static void remove_in_fat(void *ctx, int64_t i, const int at[3])
@@ -233,7 +235,8 @@ static void remove_in_fat(void *ctx, int64_t i, const int at[3])
         const fab_model_label *l = &f->e->model->labels[k];
         if (l->value != row || !l->not_under_skin || !f->mark[i]) continue;
         const int dark = around(f->e, f->dark, at); /* a strand goes with the fat around it */
-        if (dark >= (f->dark[i] ? MOST - 6 : MOST)) f->e->removed[i] = 2;
+        if (dark >= (hu_at(f->e, at[0], at[1], at[2]) < MIXED_HU ? 27 / 2 : MOST))
+            f->e->removed[i] = 2;
     }
 }
 
@@ -241,6 +244,7 @@ static fab_status find_fat(const evidence *e, uint8_t *scratch, int64_t *stack, 
 {
     fat f = {.e = e, .mark = scratch, .dark = scratch + e->voxels};
     FAB_TRY(find_under_skin(e, f.mark, f.dark, stack, err));
+    find_outside(e, f.dark, stack);
     each_voxel(e, mark_no_tissue, &f);
     each_voxel(e, remove_in_fat, &f);
     return FAB_OK;
