@@ -26,7 +26,8 @@ SOURCES = [
 TORSO = [
     "Anatomy of two real patients only, deformed; plus a phantom. Adults, supine, torso. No real scan of a child, of scoliosis or "
     "after surgery was trained on; tumours, ascites and metal only as painted shapes.",
-    "Parts of a large abdominal tumour are taken for bladder or bowel, and folds of a heavy belly's fat for bowel.",
+    "Parts of a large abdominal tumour are taken for bowel; thin fluid beside the spleen for spleen or kidney; pieces of thigh muscle for bowel.",
+    "With contrast medium, a cyst or dead tissue at the surface of liver or spleen is left out as fluid beside it; a finding says how much.",
     "Vertebrae are named by counting along the spine from sacrum, ribs and psoas; where neither is in view names may be shifted together. A sixth lumbar "
     "vertebra was counted as five under a large curve (phantom 5).",
     "Left and right are not told apart by the network: a rule splits paired structures.",
