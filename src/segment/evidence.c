@@ -264,15 +264,18 @@ static fab_status look(evidence *e, fab_error *err)
     return skin ? find_fat(e, scratch, stack, err) : FAB_OK;
 }
 
+bool fab_wants_evidence(const fab_model *m)
+{
+    for (int k = 0; k < m->label_count; k++)
+        if (m->labels[k].fluid_below_hu > 0 || m->labels[k].not_under_skin) return true;
+    return false;
+}
+
 fab_status fab_decide_evidence(fab_decision *d, const fab_slide *s, fab_error *err)
 {
     const int64_t x = s->size[2], area = x * s->size[1];
     evidence e = {.model = d->model, .s = s, .voxels = area * s->size[0], .step = {area, x, 1}};
-    bool wanted = false;
-    for (int k = 0; k < d->model->label_count; k++)
-        wanted = wanted || d->model->labels[k].fluid_below_hu > 0 ||
-                 d->model->labels[k].not_under_skin;
-    if (!wanted) return FAB_OK;
+    if (!fab_wants_evidence(d->model)) return FAB_OK;
     e.grid = (fab_grid){.size = {s->size[2], s->size[1], s->size[0]}};
     for (int a = 0; a < 3; a++) e.grid.world_from_voxel.m[a][a] = d->model->spacing_mm[2 - a];
     e.removed = d->removed = fab_calloc((size_t)e.voxels, 1);

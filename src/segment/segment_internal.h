@@ -195,6 +195,7 @@ void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxel
 
 /* Before all else: voxels whose image says that they are not what they are called (evidence.c)
  * become class 0, and d->removed. */
+bool fab_wants_evidence(const fab_model *m); /* its card asks for that */
 fab_status fab_decide_evidence(fab_decision *d, const fab_slide *s, fab_error *err);
 
 /* Of decided regions, marks those that lie too far from what their structure is near to. */
