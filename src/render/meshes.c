@@ -29,7 +29,8 @@ static void background_at(fab_render_background kind, double u, double v, float 
     static const double dark[2][3] = {{0.052, 0.060, 0.072}, {0.0075, 0.0085, 0.0105}};
     static const double light[2][3] = {{0.92, 0.93, 0.94}, {0.62, 0.64, 0.67}};
     const double(*pair)[3] = kind == FAB_BACKGROUND_LIGHT ? light : dark;
-    double r = fmin(hypot((u - 0.5) * 1.15, (v - 0.42) * 1.0) / 0.75, 1);
+    double x = (u - 0.5) * 1.15, y = v - 0.42, r = sqrt(x * x + y * y) / 0.75;
+    r = r < 1 ? r : 1;
     double t = r * r * (3 - 2 * r);
     for (int c = 0; c < 3; c++) rgb[c] = (float)(pair[0][c] + (pair[1][c] - pair[0][c]) * t);
 }
