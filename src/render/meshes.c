@@ -10,8 +10,7 @@ static void frame_free(fab_render_frame *f)
     fab_free(f->items);
     fab_free(f->bins.start);
     fab_free(f->bins.ids);
-    fab_free(f->samples);
-    fab_free(f->occlusion);
+    fab_render_planes_free(&f->seen);
     fab_free(f->rgba);
 }
 
@@ -85,14 +84,13 @@ static fab_status draw(fab_render_frame *f, const fab_mesh_set *meshes, const fa
     FAB_TRY(fab_progress_step(view->progress, "render", 0, err));
     FAB_TRY(fab_render_project(meshes, set, view, f, err));
     FAB_TRY(fab_image_create(view->width, view->height, image, err));
-    f->samples = fab_alloc_array((size_t)f->width * (size_t)f->height, sizeof *f->samples);
-    if (!f->samples) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a frame");
+    FAB_TRY(fab_render_planes_make(f, err));
     FAB_TRY(fab_render_bin(f, err));
     FAB_TRY(fab_progress_step(view->progress, "render", 0.2, err));
     fab_render_opaque(f);
     FAB_TRY(fab_progress_step(view->progress, "render", 0.4, err));
     FAB_TRY(fab_render_occlude(f, err));
-    fab_render_shade(f);
+    FAB_TRY(fab_render_shade(f, err));
     FAB_TRY(fab_progress_step(view->progress, "render", 0.7, err));
     FAB_TRY(fab_render_translucent(f, err));
     fab_render_resolve(f, view->background, image);
