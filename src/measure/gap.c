@@ -287,7 +287,8 @@ static double prior_sd(int i)
 /* Normal equations about m (only if `complete`); the sum of the losses. */
 static double gather_equations(problem *q, const model *m, bool complete)
 {
-    double by[UNKNOWNS], share[HU_TERMS], x[UNKNOWNS], loss = 0, wide = 4.685 * q->noise, square = wide * wide / 6;
+    double by[UNKNOWNS], share[HU_TERMS], x[UNKNOWNS], loss = 0;
+    const double wide = 4.685 * q->noise, square = wide * wide / 6;
     memset(q->normal, 0, sizeof q->normal);
     memset(q->slope, 0, sizeof q->slope);
     for (int n = 0; n < q->count; n++) {

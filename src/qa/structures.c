@@ -258,15 +258,12 @@ static fab_status check_confidence(fab_check *c, fab_qa_structure *s, fab_error 
                          "the network is unsure (confidence %.2f)", s->confidence);
 }
 
-/* The share of a structure where the next best label is nearly as likely. */
-static fab_status check_margin(fab_check *c, const uint16_t *row_of, size_t values, fab_error *err)
+/* Counts each structure's voxels, and those where the next best label is nearly as likely. */
+static void count_close(const fab_check *c, const uint16_t *row_of, size_t values, int64_t *all,
+                        int64_t *close)
 {
-    const fab_volume *labels = c->in->fine_labels, *margin = c->in->fine_margin;
-    FAB_AUTO_FREE int64_t *all = fab_calloc(2 * (c->qa->structure_count + 1), sizeof *all);
-    if (!labels || !margin || fab_volume_dtype(margin) != FAB_F32) return FAB_OK;
-    if (!all) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
-    int64_t *close = all + c->qa->structure_count + 1;
-    const float *m = fab_volume_data(margin);
+    const fab_volume *labels = c->in->fine_labels;
+    const float *m = fab_volume_data(c->in->fine_margin);
     const uint8_t *bytes = fab_volume_dtype(labels) == FAB_U8 ? fab_volume_data(labels) : NULL;
     const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
     for (int64_t i = 0; i < n; i++) {
@@ -275,6 +272,17 @@ static fab_status check_margin(fab_check *c, const uint16_t *row_of, size_t valu
         all[row_of[v] - 1]++;
         close[row_of[v] - 1] += m[i] < margin_close;
     }
+}
+
+/* The share of a structure where the next best label is nearly as likely. */
+static fab_status check_margin(fab_check *c, const uint16_t *row_of, size_t values, fab_error *err)
+{
+    const fab_volume *labels = c->in->fine_labels, *margin = c->in->fine_margin;
+    FAB_AUTO_FREE int64_t *all = fab_calloc(2 * (c->qa->structure_count + 1), sizeof *all);
+    if (!labels || !margin || fab_volume_dtype(margin) != FAB_F32) return FAB_OK;
+    if (!all) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    int64_t *close = all + c->qa->structure_count + 1;
+    count_close(c, row_of, values, all, close);
     for (size_t i = 0; i < c->qa->structure_count; i++) {
         fab_qa_structure *s = &c->qa->structures[i];
         if (all[i]) s->uncertain = (double)close[i] / (double)all[i];

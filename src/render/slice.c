@@ -184,34 +184,53 @@ static void look_around(const label_map *map, const int base[3], surrounding *s)
     }
 }
 
-/* The label of most of what lies around p, which is inside the volume or less than 1 outside. */
-static int vote(const label_map *map, const double p[3], surrounding *s)
-{
+/* A point between voxels. */
+typedef struct place {
     int base[3];
     double part[3];
-    for (int a = 0; a < 3; a++) {
-        base[a] = (int)(p[a] + 1) - 1;
-        part[a] = p[a] - base[a];
-    }
-    look_around(map, base, s);
-    return s->one ? s->label[0] : heaviest(s->label, part);
+} place;
+
+/* Puts p, which is inside the volume or less than 1 outside along the axis, between voxels. */
+static void set_place(place *at, int axis, double p)
+{
+    at->base[axis] = (int)(p + 1) - 1;
+    at->part[axis] = p - at->base[axis];
 }
 
+static bool is_near(const label_map *map, int axis, double p)
+{
+    return p > -1 && p < map->size[axis];
+}
+
+/* Along most rows only one axis's coordinate changes. */
 static void vote_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     const label_map *map = ctx;
     const double(*m)[4] = map->voxel_from_sample.m;
+    uint16_t *values = map->values + (size_t)y * (size_t)map->width;
     surrounding around = {.known = false};
+    place at = {0};
+    int moving[3], count = 0;
+    bool near = true;
+    for (int a = 0; a < 3; a++) {
+        const double p = m[a][1] * (double)y + m[a][3];
+        if (m[a][0] != 0) moving[count++] = a;
+        else if (is_near(map, a, p)) set_place(&at, a, p);
+        else near = false;
+    }
     for (int x = 0; x < map->width; x++) {
-        double p[3];
-        bool inside = true;
-        for (int a = 0; a < 3; a++) {
-            p[a] = m[a][0] * x + m[a][1] * (double)y + m[a][3];
-            inside &= p[a] > -1 && p[a] < map->size[a];
+        bool inside = near;
+        for (int i = 0; i < count && inside; i++) {
+            const int a = moving[i];
+            const double p = m[a][0] * x + m[a][1] * (double)y + m[a][3];
+            inside = is_near(map, a, p);
+            if (inside) set_place(&at, a, p);
         }
-        map->values[(size_t)y * (size_t)map->width + (size_t)x] =
-            inside ? (uint16_t)vote(map, p, &around) : 0;
+        values[x] = 0;
+        if (!inside) continue;
+        look_around(map, at.base, &around);
+        values[x] = (uint16_t)(around.one ? around.label[0] : heaviest(around.label, at.part));
     }
 }
 

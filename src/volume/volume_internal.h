@@ -26,13 +26,13 @@ static inline double fab_volume_load_(fab_dtype t, const void *data, int64_t ind
     return 0;
 }
 
-/* To the nearest whole number from low to high, halves away from zero; NaN becomes 0. */
+/* To the nearest whole number from low to high, halves away from zero; NaN becomes 0. What is added
+ * is the largest number below one half, so that the next one below a half stays below. */
 static inline double fab_volume_whole_(double value, double low, double high)
 {
     if (!(value > low)) return value <= low ? low : 0;
     if (value >= high) return high;
-    const double whole = (double)(int64_t)value, rest = value - whole;
-    return rest >= 0.5 ? whole + 1 : rest <= -0.5 ? whole - 1 : whole;
+    return (double)(int64_t)(value + (value < 0 ? -0.49999999999999994 : 0.49999999999999994));
 }
 
 static inline void fab_volume_store_(fab_dtype t, void *data, int64_t index, double v)
