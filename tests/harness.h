@@ -1,7 +1,7 @@
 /* tests/harness.h - a few lines of test harness.
  *
  *   static void adds(void) { CHECK(1 + 1 == 2); CHECK_OK(fab_x(..., &err)); }
- *   int main(void) { return fab_test_run((fab_test[]){TEST(adds)}, 1); }
+ *   int main(void) { return FAB_RUN(TEST(adds)); }
  *
  * A failed CHECK prints file:line and ends that test case; the others still run. SKIP("why") ends
  * the case as skipped; a program in which every case skipped exits 77, which Meson shows as a skip.
@@ -86,6 +86,10 @@ static inline int fab_test_run(const fab_test *tests, size_t count)
     if (failed) return 1;
     return skipped == (int)count ? 77 : 0;
 }
+
+/* Runs these tests, all of them: a count by hand once left the last one out. */
+#define FAB_RUN(...) \
+    fab_test_run((fab_test[]){__VA_ARGS__}, sizeof(fab_test[]){__VA_ARGS__} / sizeof(fab_test))
 
 /* Runs fn with the 1st, 2nd, ... allocation failing until one run meets no failure. fn must
  * return a negative status (or cope) whenever an allocation failed and leak nothing (ASan). */

@@ -84,6 +84,11 @@ fab_status fab_mesh_compute_normals(fab_mesh *mesh, fab_error *err);
 /* labels may be NULL: then the mask fields are NaN. */
 fab_status fab_mesh_measure(const fab_mesh *mesh, const fab_volume *labels,
                             fab_mesh_report *out, fab_error *err);
+/* The same, with the label's place in `labels` (fab_labels_stats) for the caller who knows it: then
+ * only that box is looked at. where NULL: unknown. */
+fab_status fab_mesh_measure_at(const fab_mesh *mesh, const fab_volume *labels,
+                               const fab_label_stats *where, fab_mesh_report *out,
+                               fab_error *err);
 
 #ifdef __cplusplus
 }

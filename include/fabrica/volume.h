@@ -135,6 +135,10 @@ fab_status fab_labels_keep_components(fab_volume *labels, const bool *member, si
  * the grid's own spacing (axes assumed orthogonal). F32; infinity becomes FLT_MAX if none. */
 fab_status fab_labels_distance(const fab_volume *labels, int value, bool inside, fab_volume **out,
                                fab_error *err);
+/* U8: 1 where the centre of a voxel of `value` lies within mm of the voxel's own, else 0; for
+ * reaches of some voxels cheaper than the distances. FAB_ERR_ARG unless mm is in [0, 1e6). */
+fab_status fab_labels_within(const fab_volume *labels, int value, double mm, fab_volume **out,
+                             fab_error *err);
 
 #ifdef __cplusplus
 }

@@ -240,13 +240,20 @@ static void unpack(const double x[UNKNOWNS], model *m)
     memcpy(m->hu, x + PSF + 1, sizeof m->hu);
 }
 
-/* Residual of a sample and its derivatives. */
-static double residual(const problem *q, const model *m, const sample *s, double by[UNKNOWNS])
+static double residual(const problem *q, const model *m, const sample *s, double share[HU_TERMS])
 {
     double is = 0;
+    shares(q, m, s, share);
+    for (int i = 0; i < HU_TERMS; i++) is += m->hu[i] * share[i];
+    return s->hu - is;
+}
+
+/* What the residual changes by with each unknown. */
+static void derivatives(const problem *q, const model *m, const sample *s,
+                        const double share[HU_TERMS], double by[UNKNOWNS])
+{
     memset(by, 0, UNKNOWNS * sizeof *by);
-    shares(q, m, s, by + PSF + 1);
-    for (int i = 0; i < HU_TERMS; i++) is += m->hu[i] * by[PSF + 1 + i];
+    memcpy(by + PSF + 1, share, HU_TERMS * sizeof *share);
     for (int k = 0; k < 2; k++) {
         if (!q->g->there[k]) continue;
         double d = into_disc(m, k, s), x = d / m->psf, y = (d + COMPACT_MM) / m->psf;
@@ -257,7 +264,17 @@ static double residual(const problem *q, const model *m, const sample *s, double
         for (int i = 0; i < GEOMETRY; i++)
             by[k * GEOMETRY + i] = (k == 0 ? by_d : -by_d) * s->t[i];
     }
-    return s->hu - is;
+}
+
+/* Most samples are far from one plate at least: its terms are 0 and add nothing. */
+static void add_equations(problem *q, const double by[UNKNOWNS], double w, double r)
+{
+    for (int i = 0; i < UNKNOWNS; i++) {
+        const double weighted = w * by[i];
+        if (weighted == 0) continue;
+        q->slope[i] += weighted * r;
+        for (int j = 0; j <= i; j++) q->normal[i * UNKNOWNS + j] += weighted * by[j];
+    }
 }
 
 /* Bends, blur and HU are not far from what is usual: sd of each unknown, 0: anything. */
@@ -267,22 +284,21 @@ static double prior_sd(int i)
     return i == PSF ? 0.25 : 0;
 }
 
-/* Normal equations about m; the sum of the losses. */
-static double gather_equations(problem *q, const model *m, bool derivatives)
+/* Normal equations about m (only if `complete`); the sum of the losses. */
+static double gather_equations(problem *q, const model *m, bool complete)
 {
-    double by[UNKNOWNS], x[UNKNOWNS], loss = 0, wide = 4.685 * q->noise, square = wide * wide / 6;
+    double by[UNKNOWNS], share[HU_TERMS], x[UNKNOWNS], loss = 0;
+    const double wide = 4.685 * q->noise, square = wide * wide / 6;
     memset(q->normal, 0, sizeof q->normal);
     memset(q->slope, 0, sizeof q->slope);
     for (int n = 0; n < q->count; n++) {
         const sample *s = &q->samples[n];
-        double r = residual(q, m, s, by), e = r / wide, left = fmax(0, 1 - e * e);
+        double r = residual(q, m, s, share), e = r / wide, left = fmax(0, 1 - e * e);
         loss += s->weight * square * (1 - left * left * left);
         double w = s->weight * left * left;
-        if (!derivatives || !(w > 0)) continue;
-        for (int i = 0; i < UNKNOWNS; i++) {
-            q->slope[i] += w * by[i] * r;
-            for (int j = 0; j <= i; j++) q->normal[i * UNKNOWNS + j] += w * by[i] * by[j];
-        }
+        if (!complete || !(w > 0)) continue;
+        derivatives(q, m, s, share, by);
+        add_equations(q, by, w, r);
     }
     pack(m, x);
     for (int i = 0; i < UNKNOWNS; i++) {
@@ -297,9 +313,9 @@ static double gather_equations(problem *q, const model *m, bool derivatives)
 
 static void set_noise(problem *q, double *room)
 {
-    double by[UNKNOWNS];
+    double share[HU_TERMS];
     for (int n = 0; n < q->count; n++)
-        room[n] = fabs(residual(q, &q->m, &q->samples[n], by));
+        room[n] = fabs(residual(q, &q->m, &q->samples[n], share));
     q->noise = fmax(8, 1.4826 * fab_me_median(room, q->count));
 }
 

@@ -216,10 +216,26 @@ double fab_me_voxel_along(const me_mask *m, me_vec d)
     return sum;
 }
 
-static int ascending(const void *a, const void *b)
+/* Hoare's selection: the value that would be at `place` in order; none after it is smaller. */
+static double select_place(double *values, int count, int place)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    int low = 0, high = count - 1;
+    while (low < high) {
+        const double pivot = values[low + (high - low) / 2];
+        int i = low, j = high;
+        while (i <= j) {
+            while (values[i] < pivot) i++;
+            while (values[j] > pivot) j--;
+            if (i > j) break;
+            const double swap = values[i];
+            values[i++] = values[j];
+            values[j--] = swap;
+        }
+        if (place <= j) high = j;
+        else if (place >= i) low = i;
+        else break;
+    }
+    return values[place];
 }
 
 double fab_me_median(double *values, int count)
@@ -228,6 +244,9 @@ double fab_me_median(double *values, int count)
     for (int i = 0; i < count; i++)
         if (!isnan(values[i])) values[n++] = values[i];
     if (!n) return NAN;
-    qsort(values, (size_t)n, sizeof *values, ascending);
-    return n % 2 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+    const double upper = select_place(values, n, n / 2);
+    if (n % 2) return upper;
+    double lower = values[0]; /* the largest of those before */
+    for (int i = 1; i < n / 2; i++) lower = values[i] > lower ? values[i] : lower;
+    return 0.5 * (lower + upper);
 }

@@ -1,11 +1,14 @@
 /* walls.c - the walls of a vertebral body by the image: along rays through each wall the HU are
  * explained as bone inside, a thin compact wall and what lies outside; the median over a patch of
  * rays moves the wall that the labels gave. */
+#include <string.h>
+
 #include "measure_internal.h"
 
-enum { RAYS = 5, WINDOW = 19, LONGEST = 96 };
+enum { RAYS = 5, WINDOW = 19, LONGEST = 96, PLACES = 2 }; /* PLACES: of walls between samples */
 static const double STEP = 0.5, COMPACT_MM = 0.8;
-static const double BEYOND = 7, DEEP = 5, PITCH = 0.25; /* mm; the window: 5 inside, 4 outside */
+static const double BEYOND = 7, DEEP = 5; /* mm; the window: 5 inside, 4 outside */
+static const double PITCH = 0.25;         /* STEP / PLACES */
 
 double fab_me_sample(const fab_volume *v, const fab_mat34 *voxel_from_world, me_vec world)
 {
@@ -29,32 +32,48 @@ double fab_me_sample(const fab_volume *v, const fab_mat34 *voxel_from_world, me_
 
 static double step(double x) { return 0.5 * erfc(x / sqrt(2)); }
 
-/* Mean square that a wall `t` from the window's start explains; 0: no wall. */
-static double explained(const double *hu, double t, double psf)
+/* What a wall at one place in the window lets each HU share in: outside, inside, compact bone. */
+typedef struct wall_model {
+    double share[WINDOW][3], factor[9], psf;
+    bool solvable;
+} wall_model;
+
+/* `t` mm from the window's start. */
+static void set_model(double t, double psf, wall_model *m)
 {
-    double a[9] = {0}, b[3] = {0}, x[3], sum = 0, gain = 0;
+    memset(m->factor, 0, sizeof m->factor);
+    m->psf = psf;
     for (int i = 0; i < WINDOW; i++) {
-        double d = i * STEP - t, in = step(d / psf);
-        double share[3] = {1 - in, in, step(d / psf) - step((d + COMPACT_MM) / psf)};
-        for (int r = 0; r < 3; r++) {
-            b[r] += share[r] * hu[i];
-            for (int c = 0; c <= r; c++) a[r * 3 + c] += share[r] * share[c];
-        }
+        const double d = i * STEP - t, in = step(d / psf);
+        m->share[i][0] = 1 - in, m->share[i][1] = in;
+        m->share[i][2] = in - step((d + COMPACT_MM) / psf);
+        for (int r = 0; r < 3; r++)
+            for (int c = 0; c <= r; c++) m->factor[r * 3 + c] += m->share[i][r] * m->share[i][c];
+    }
+    for (int r = 0; r < 3; r++) m->factor[r * 3 + r] += 1e-3;
+    m->solvable = fab_me_factor(3, m->factor);
+}
+
+/* Mean square that the wall explains; 0: no wall. */
+static double explained(const double *hu, const wall_model *m)
+{
+    double b[3] = {0}, x[3], sum = 0, gain = 0;
+    for (int i = 0; i < WINDOW; i++) {
+        for (int r = 0; r < 3; r++) b[r] += m->share[i][r] * hu[i];
         sum += hu[i];
     }
-    for (int r = 0; r < 3; r++) a[r * 3 + r] += 1e-3;
-    if (!fab_me_factor(3, a)) return 0;
-    fab_me_solve(3, a, b, x);
+    if (!m->solvable) return 0;
+    fab_me_solve(3, m->factor, b, x);
     for (int r = 0; r < 3; r++) gain += b[r] * x[r];
     if (x[2] < 0) return 0;
-    double core = x[1] - x[0], ridge = x[2] * COMPACT_MM / (2.5 * psf);
+    double core = x[1] - x[0], ridge = x[2] * COMPACT_MM / (2.5 * m->psf);
     return fmax(core, 0.5 * core + ridge) < 90 ? 0 : (gain - sum * sum / WINDOW) / WINDOW;
 }
 
 /* Where along d from `from` the wall is: the first from inside that is nearly as clear as the
  * clearest, for ribs and spurs lie outside. NaN: none between the two. */
 static double wall_on(const fab_volume *image, const fab_mat34 *voxel_from_world, me_vec from,
-                      me_vec d, const double between[2], double psf)
+                      me_vec d, const double between[2], const wall_model model[PLACES])
 {
     double hu[LONGEST], gain[2 * LONGEST], start = between[0] - DEEP, most = 0;
     int n = (int)fmin(LONGEST, (between[1] - start) / STEP + WINDOW - DEEP / STEP);
@@ -66,8 +85,7 @@ static double wall_on(const fab_volume *image, const fab_mat34 *voxel_from_world
     }
     int places = (int)((n - WINDOW) * STEP / PITCH);
     for (int i = 0; i < places; i++) {
-        int first = (int)(i * PITCH / STEP);
-        gain[i] = explained(hu + first, DEEP + i * PITCH - first * STEP, psf);
+        gain[i] = explained(hu + i / PLACES, &model[i % PLACES]);
         most = fmax(most, gain[i]);
     }
     int first = 0, best;
@@ -87,11 +105,13 @@ static double wall(const fab_volume *image, const fab_mat34 *voxel_from_world, c
     int found = 0;
     fab_grid_spacing(fab_volume_grid(image), spacing);
     double psf = sqrt(0.2 + 0.25 * spacing[0] * spacing[1]); /* of trilinear samples */
+    wall_model model[PLACES];
+    for (int i = 0; i < PLACES; i++) set_model(DEEP + i * PITCH, psf, &model[i]);
     for (int i = 0; i < RAYS; i++)
         for (int j = 0; j < RAYS; j++) {
             me_vec from = me_add(p->from, me_add(me_mul(p->u, p->half_u * (i - 2) / 2),
                                                  me_mul(p->v, p->half_v * (j - 2) / 2)));
-            double at = wall_on(image, voxel_from_world, from, p->d, p->between, psf);
+            double at = wall_on(image, voxel_from_world, from, p->d, p->between, model);
             if (!isnan(at)) t[found++] = at;
         }
     double middle = fab_me_median(t, found);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bvh.h"
-#include "mask_surface.h"
+#include "mask.h"
 #include "mesh_internal.h"
 #include "topology.h"
 
@@ -15,7 +15,8 @@
 enum { MIN_SAMPLES = 2000, MAX_SAMPLES = 6000, SAMPLE_CHUNK = 512 };
 
 typedef struct sampling {
-    const fab_bvh *to;
+    const fab_bvh *to;     /* or, if NULL, */
+    const fab_mask *mask;
     double (*point)[3];
     float *distance;
     int64_t count;
@@ -32,17 +33,6 @@ static double triangle_area(double t[3][3])
     n[1] = a[2] * b[0] - a[0] * b[2];
     n[2] = a[0] * b[1] - a[1] * b[0];
     return sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]) / 2;
-}
-
-static double soup_area(const fab_soup *soup)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < soup->triangles; i++) {
-        double t[3][3];
-        fab_mesh_corners(soup, i, t);
-        sum += triangle_area(t);
-    }
-    return sum;
 }
 
 /* count points, each standing for the same area; where in its triangle by the R2 sequence. */
@@ -83,68 +73,86 @@ static void measure_chunk(void *ctx, int64_t chunk, int worker)
     double within = 1e6;
     for (int64_t i = start; i < end; i++) {
         if (i > start) within += sqrt(gap_squared(s->point[i], s->point[i - 1])) + BOUND_SLACK_MM;
-        within = fab_mesh_bvh_distance(s->to, s->point[i], within);
+        within = s->to ? fab_mesh_bvh_distance(s->to, s->point[i], within)
+                       : fab_mesh_mask_distance(s->mask, s->point[i], within);
         s->distance[i] = (float)within;
     }
 }
 
-static int compare_floats(const void *a, const void *b)
+/* The value that would be at `place` if they were in order (Hoare's selection). */
+static float select_place(float *value, int64_t count, int64_t place)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return x < y ? -1 : x > y;
+    int64_t low = 0, high = count - 1;
+    while (low < high) {
+        const float pivot = value[low + (high - low) / 2];
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (value[i] < pivot) i++;
+            while (value[j] > pivot) j--;
+            if (i > j) break;
+            float swap = value[i];
+            value[i++] = value[j];
+            value[j--] = swap;
+        }
+        if (place <= j) high = j;
+        else if (place >= i) low = i;
+        else break;
+    }
+    return value[place];
 }
 
-/* 95th percentile and mean of the distances from one surface to the other. */
-static fab_status one_way(const fab_soup *from, const fab_bvh *to, double *hd95, double *mean,
-                          fab_error *err)
+static int64_t sample_count(int64_t triangles)
 {
-    int64_t count = from->triangles;
-    if (count < MIN_SAMPLES) count = MIN_SAMPLES;
-    if (count > MAX_SAMPLES) count = MAX_SAMPLES;
-    FAB_AUTO_FREE double(*point)[3] = fab_calloc((size_t)count, sizeof *point);
-    FAB_AUTO_FREE float *distance = fab_alloc_array((size_t)count, sizeof *distance);
-    if (!point || !distance)
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %lld sample points", (long long)count);
-    spread_points(from, soup_area(from), count, point);
-    sampling s = {.to = to, .point = point, .distance = distance, .count = count};
-    fab_parallel_for((count + SAMPLE_CHUNK - 1) / SAMPLE_CHUNK, measure_chunk, &s);
+    return triangles < MIN_SAMPLES ? MIN_SAMPLES : triangles > MAX_SAMPLES ? MAX_SAMPLES
+                                                                           : triangles;
+}
+
+/* 95th percentile and mean of the points' distances. */
+static void one_way(const sampling *s, double *hd95, double *mean)
+{
     double sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += (double)distance[i];
-    qsort(distance, (size_t)count, sizeof *distance, compare_floats);
-    *mean = sum / (double)count;
-    *hd95 = (double)distance[(count - 1) * 95 / 100];
-    return FAB_OK;
+    fab_parallel_for((s->count + SAMPLE_CHUNK - 1) / SAMPLE_CHUNK, measure_chunk, (void *)s);
+    for (int64_t i = 0; i < s->count; i++) sum += (double)s->distance[i];
+    *mean = sum / (double)s->count;
+    *hd95 = (double)select_place(s->distance, s->count, (s->count - 1) * 95 / 100);
 }
 
-static fab_status two_ways(const fab_bvh *mesh, const fab_mask_surface *mask,
+static fab_status two_ways(const fab_bvh *mesh, double area, const fab_mask *mask,
                            fab_mesh_report *report, fab_error *err)
 {
-    fab_soup faces = {mask->position, mask->index, mask->faces * 2, .quads = true};
-    fab_bvh tree;
     double hd95[2], mean[2];
-    FAB_TRY(fab_mesh_bvh_build(&faces, &tree, err));
-    fab_status status = one_way(&mesh->soup, &tree, &hd95[0], &mean[0], err);
-    if (status == FAB_OK) status = one_way(&faces, mesh, &hd95[1], &mean[1], err);
-    fab_mesh_bvh_free(&tree);
-    FAB_TRY(status);
+    FAB_AUTO_FREE double(*point)[3] = fab_alloc_array(MAX_SAMPLES, sizeof *point);
+    FAB_AUTO_FREE float *distance = fab_alloc_array(MAX_SAMPLES, sizeof *distance);
+    if (!point || !distance)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d sample points", MAX_SAMPLES);
+    const int64_t faces = mask->faces[0] + mask->faces[1] + mask->faces[2];
+    sampling s = {.mask = mask, .point = point, .distance = distance,
+                  .count = sample_count(mesh->soup.triangles)};
+    spread_points(&mesh->soup, area, s.count, point);
+    one_way(&s, &hd95[0], &mean[0]);
+    s.to = mesh;
+    s.count = sample_count(2 * faces);
+    fab_mesh_mask_points(mask, s.count, point);
+    one_way(&s, &hd95[1], &mean[1]);
     report->hd95_mm = hd95[0] > hd95[1] ? hd95[0] : hd95[1];
     report->mean_mm = (mean[0] + mean[1]) / 2;
     return FAB_OK;
 }
 
 static fab_status against_mask(const fab_mesh *mesh, const fab_volume *labels,
-                               const fab_bvh *tree, fab_mesh_report *report, fab_error *err)
+                               const fab_label_stats *where, const fab_bvh *tree,
+                               fab_mesh_report *report, fab_error *err)
 {
-    fab_mask_surface mask;
-    FAB_TRY(fab_mesh_mask_surface(labels, mesh->label, &mask, err));
+    fab_mask mask;
+    FAB_TRY(fab_mesh_mask_make(labels, mesh->label, where, &mask, err));
     report->mask_volume_ml =
         (double)mask.voxels * fab_grid_voxel_volume_mm3(fab_volume_grid(labels)) / 1000;
     fab_status status = FAB_OK;
     if (mask.voxels > 0) {
         report->volume_error_percent = (report->volume_ml / report->mask_volume_ml - 1) * 100;
-        if (mesh->triangle_count) status = two_ways(tree, &mask, report, err);
+        if (mesh->triangle_count) status = two_ways(tree, report->area_mm2, &mask, report, err);
     }
-    fab_mesh_mask_surface_free(&mask);
+    fab_mesh_mask_free(&mask);
     return status;
 }
 
@@ -158,7 +166,10 @@ static double measure_shape(const fab_mesh *mesh, const fab_soup *soup, fab_mesh
         fab_mesh_corners(soup, i, t);
         for (int c = 0; c < 3; c++) {
             double side = 0;
-            for (int x = 0; x < 3; x++) side += pow(t[c][x] - t[(c + 1) % 3][x], 2);
+            for (int x = 0; x < 3; x++) {
+                const double way = t[c][x] - t[(c + 1) % 3][x];
+                side += way * way;
+            }
             longest = side > longest ? side : longest;
         }
         double area = triangle_area(t);
@@ -179,6 +190,12 @@ static double measure_shape(const fab_mesh *mesh, const fab_soup *soup, fab_mesh
 fab_status fab_mesh_measure(const fab_mesh *mesh, const fab_volume *labels,
                             fab_mesh_report *out, fab_error *err)
 {
+    return fab_mesh_measure_at(mesh, labels, NULL, out, err);
+}
+
+fab_status fab_mesh_measure_at(const fab_mesh *mesh, const fab_volume *labels,
+                               const fab_label_stats *where, fab_mesh_report *out, fab_error *err)
+{
     fab_mesh_report r = {.mask_volume_ml = NAN, .volume_error_percent = NAN, .hd95_mm = NAN,
                          .mean_mm = NAN};
     fab_soup soup = {mesh->position, mesh->index, mesh->triangle_count, .quads = false};
@@ -195,7 +212,7 @@ fab_status fab_mesh_measure(const fab_mesh *mesh, const fab_volume *labels,
     r.self_intersections = fab_mesh_bvh_self_intersections(&tree, slack);
     fab_status status = r.self_intersections < 0
                             ? fab_error_set(err, FAB_ERR_NOMEM, "no memory to find crossings")
-                        : labels ? against_mask(mesh, labels, &tree, &r, err)
+                        : labels ? against_mask(mesh, labels, where, &tree, &r, err)
                                  : FAB_OK;
     fab_mesh_bvh_free(&tree);
     if (status == FAB_OK) *out = r;

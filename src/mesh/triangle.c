@@ -30,36 +30,38 @@ void fab_mesh_corners(const fab_soup *soup, uint32_t triangle, double out[3][3])
     }
 }
 
-/* Squared distance from the origin to the segment a + t * ab. */
+/* Squared distance from the origin to the segment a + t * ab, t from 0 to 1. */
 static double segment_squared(const double a[3], const double ab[3])
 {
-    double length = dot(ab, ab), t = length > 0 ? -dot(a, ab) / length : 0, p[3];
-    t = t < 0 ? 0 : t > 1 ? 1 : t;
-    for (int x = 0; x < 3; x++) p[x] = a[x] + t * ab[x];
+    const double along = -dot(a, ab), length = dot(ab, ab);
+    if (!(along > 0)) return dot(a, a);
+    const double t = along < length ? along / length : 1;
+    const double p[3] = {a[0] + t * ab[0], a[1] + t * ab[1], a[2] + t * ab[2]};
     return dot(p, p);
 }
 
 double fab_mesh_point_triangle_squared(const double p[3], double t[3][3])
 {
     double v[3][3], side[3][3], n[3], best = DBL_MAX;
-    bool inside = true;
+    bool left[3];
     for (int c = 0; c < 3; c++) {
         subtract(t[c], p, v[c]);
         subtract(t[(c + 1) % 3], t[c], side[c]);
     }
     cross(side[0], side[1], n);
-    double area = dot(n, n);
+    const double area = dot(n, n);
     for (int c = 0; c < 3; c++) { /* is the foot point to the left of every side? */
         double out[3];
         cross(side[c], n, out);
-        inside &= dot(out, v[c]) >= 0;
+        left[c] = dot(out, v[c]) >= 0;
     }
-    if (inside && area > 0) {
-        double height = dot(n, v[0]);
+    if (left[0] && left[1] && left[2] && area > 0) {
+        const double height = dot(n, v[0]);
         return height * height / area;
     }
-    for (int c = 0; c < 3; c++) {
-        double d = segment_squared(v[c], side[c]);
+    for (int c = 0; c < 3; c++) { /* the nearest side is one that it is to the right of */
+        if (left[c] && area > 0) continue;
+        const double d = segment_squared(v[c], side[c]);
         best = d < best ? d : best;
     }
     return best;

@@ -65,11 +65,18 @@ static void round_figures(fab_mesh_report *r)
 fab_status fab_meshes_measure(const fab_mesh_set *set, const fab_volume *labels, fab_job *job,
                               fab_mesh_report **out, fab_error *err)
 {
+    double low, high;
+    fab_volume_minmax(labels, &low, &high);
+    const size_t values = (size_t)high + 1;
     FAB_AUTO_FREE fab_mesh_report *reports = fab_calloc(set->count + 1, sizeof *reports);
-    if (!reports) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    FAB_AUTO_FREE fab_label_stats *stats = fab_calloc(values, sizeof *stats);
+    if (!reports || !stats) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    FAB_TRY(fab_labels_stats(labels, values, stats, err));
     for (size_t i = 0; i < set->count; i++) {
         FAB_TRY(fab_job_part(job, i, set->count, err));
-        FAB_TRY(fab_mesh_measure(&set->items[i], labels, &reports[i], err));
+        const size_t value = (size_t)set->items[i].label;
+        const fab_label_stats none = {0}, *where = value < values ? &stats[value] : &none;
+        FAB_TRY(fab_mesh_measure_at(&set->items[i], labels, where, &reports[i], err));
         round_figures(&reports[i]);
     }
     *out = reports;

@@ -80,21 +80,12 @@ typedef struct box {
 
 static box lattice_box(const fab_check *c, size_t index)
 {
-    const fab_lattice *l = &c->lattice;
-    box b = {{l->n[0], l->n[1], l->n[2]}, {-1, -1, -1}};
-    int high[3] = {-1, -1, -1};
-    int64_t at = 0;
-    for (int k = 0; k < l->n[2]; k++)
-        for (int j = 0; j < l->n[1]; j++)
-            for (int i = 0; i < l->n[0]; i++, at++) {
-                if (c->row[at] != index + 1) continue;
-                const int here[3] = {i, j, k};
-                for (int a = 0; a < 3; a++) {
-                    b.low[a] = here[a] < b.low[a] ? here[a] : b.low[a];
-                    high[a] = here[a] > high[a] ? here[a] : high[a];
-                }
-            }
-    for (int a = 0; a < 3; a++) b.n[a] = high[a] - b.low[a] + 3; /* a voxel of rim on each side */
+    const fab_lattice_box *where = &c->box[index];
+    box b;
+    for (int a = 0; a < 3; a++) {
+        b.low[a] = where->low[a];
+        b.n[a] = where->high[a] - where->low[a] + 3; /* a voxel of rim on each side */
+    }
     return b;
 }
 

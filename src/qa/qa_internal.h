@@ -20,6 +20,12 @@ void fab_lattice_values(const fab_lattice *l, const fab_volume *v, int16_t *out)
 /* row_of[label value]: 1 + the index of the structure, 0 for none. */
 void fab_lattice_rows(const fab_lattice *l, const fab_volume *labels, const uint16_t *row_of,
                       size_t values, uint16_t *out);
+/* Where the structures 1 to count are among such rows; high < low: nowhere. */
+typedef struct fab_lattice_box {
+    int low[3], high[3];
+} fab_lattice_box;
+void fab_lattice_boxes(const fab_lattice *l, const uint16_t *row, size_t count,
+                       fab_lattice_box *out);
 
 /* ---- section.c: one axial slice ---------------------------------------------------------- */
 
@@ -58,6 +64,7 @@ typedef struct fab_check {
     fab_lattice lattice;
     int16_t *hu;        /* NULL without an image */
     uint16_t *row;      /* 1 + index of the structure, 0 none */
+    fab_lattice_box *box; /* of each structure */
     double *spine;      /* a lattice plane k: x, y of the spine's middle in lattice voxels; NaN */
 } fab_check;
 

@@ -303,12 +303,13 @@ static void count_faces(const fab_check *c, uint16_t inner, uint16_t outer, int6
 {
     const fab_lattice *l = &c->lattice;
     const int64_t step[3] = {1, l->n[0], (int64_t)l->n[0] * l->n[1]};
-    int64_t at = 0;
+    const fab_lattice_box *b = &c->box[inner - 1];
     *faces = *shared = 0;
-    for (int k = 0; k < l->n[2]; k++)
-        for (int j = 0; j < l->n[1]; j++)
-            for (int i = 0; i < l->n[0]; i++, at++) {
+    for (int k = b->low[2]; k <= b->high[2]; k++)
+        for (int j = b->low[1]; j <= b->high[1]; j++)
+            for (int i = b->low[0]; i <= b->high[0]; i++) {
                 const int here[3] = {i, j, k};
+                const int64_t at = i + j * step[1] + k * step[2];
                 if (c->row[at] != inner) continue;
                 for (int d = 0; d < 6; d++) {
                     const int a = d / 2, to = here[a] + (d % 2 ? 1 : -1);

@@ -49,9 +49,11 @@ static fab_status make_lattice(fab_check *c, const uint16_t *row_of, size_t valu
     const size_t n = (size_t)fab_lattice_count(&c->lattice);
     c->row = fab_alloc_array(n, sizeof *c->row);
     c->hu = c->in->image ? fab_alloc_array(n, sizeof *c->hu) : NULL;
-    if (!c->row || (c->in->image && !c->hu))
+    c->box = fab_alloc_array(c->qa->structure_count + 1, sizeof *c->box);
+    if (!c->row || !c->box || (c->in->image && !c->hu))
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a lattice");
     fab_lattice_rows(&c->lattice, c->in->labels, row_of, values, c->row);
+    fab_lattice_boxes(&c->lattice, c->row, c->qa->structure_count, c->box);
     if (c->hu) fab_lattice_values(&c->lattice, c->in->image, c->hu);
     return FAB_OK;
 }
@@ -256,6 +258,22 @@ static fab_status check_confidence(fab_check *c, fab_qa_structure *s, fab_error 
                          "the network is unsure (confidence %.2f)", s->confidence);
 }
 
+/* Counts each structure's voxels, and those where the next best label is nearly as likely. */
+static void count_close(const fab_check *c, const uint16_t *row_of, size_t values, int64_t *all,
+                        int64_t *close)
+{
+    const fab_volume *labels = c->in->fine_labels;
+    const float *m = fab_volume_data(c->in->fine_margin);
+    const uint8_t *bytes = fab_volume_dtype(labels) == FAB_U8 ? fab_volume_data(labels) : NULL;
+    const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
+    for (int64_t i = 0; i < n; i++) {
+        const size_t v = bytes ? bytes[i] : (size_t)fab_volume_at(labels, i);
+        if (!v || v >= values || !row_of[v]) continue;
+        all[row_of[v] - 1]++;
+        close[row_of[v] - 1] += m[i] < margin_close;
+    }
+}
+
 /* The share of a structure where the next best label is nearly as likely. */
 static fab_status check_margin(fab_check *c, const uint16_t *row_of, size_t values, fab_error *err)
 {
@@ -264,14 +282,7 @@ static fab_status check_margin(fab_check *c, const uint16_t *row_of, size_t valu
     if (!labels || !margin || fab_volume_dtype(margin) != FAB_F32) return FAB_OK;
     if (!all) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     int64_t *close = all + c->qa->structure_count + 1;
-    const float *m = fab_volume_data(margin);
-    const int64_t n = fab_grid_voxels(fab_volume_grid(labels));
-    for (int64_t i = 0; i < n; i++) {
-        const size_t v = (size_t)fab_volume_at(labels, i);
-        if (!v || v >= values || !row_of[v]) continue;
-        all[row_of[v] - 1]++;
-        close[row_of[v] - 1] += m[i] < margin_close;
-    }
+    count_close(c, row_of, values, all, close);
     for (size_t i = 0; i < c->qa->structure_count; i++) {
         fab_qa_structure *s = &c->qa->structures[i];
         if (all[i]) s->uncertain = (double)close[i] / (double)all[i];

@@ -118,6 +118,7 @@ fab_status fab_qa_check(const fab_qa_input *in, fab_qa *out, fab_error *err)
     fab_status status = check_all(&c, err);
     fab_free(c.hu);
     fab_free(c.row);
+    fab_free(c.box);
     fab_free(c.spine);
     if (status < 0) {
         fab_qa_free(&qa);

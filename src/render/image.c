@@ -1,20 +1,69 @@
 /* image.c - 8-bit sRGB images: blending in linear light, boxes. */
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "render_internal.h"
 
-float fab_render_linear(uint8_t srgb)
+/* ---- sRGB (IEC 61966-2-1) ----------------------------------------------------------------- */
+
+enum { CELLS = 4096 };
+
+/* What the formulas say, once: the light of every byte, the least light that gives each byte, and
+ * the byte at the start of each of CELLS steps of light. */
+static struct {
+    float light[256], least[257];
+    uint8_t start[CELLS + 1];
+} srgb;
+static pthread_once_t srgb_made = PTHREAD_ONCE_INIT;
+
+static int byte_of(float linear)
 {
-    double c = srgb / 255.0;
-    return (float)(c <= 0.04045 ? c / 12.92 : pow((c + 0.055) / 1.055, 2.4));
+    double c = (double)linear;
+    return (int)lround(255 * (c <= 0.0031308 ? 12.92 * c : 1.055 * pow(c, 1 / 2.4) - 0.055));
+}
+
+/* By halving the bit patterns from 0 to 1: those of floats from 0 up ascend as they do. */
+static float least_light(int byte)
+{
+    uint32_t low = 0, high = 0x3f800000; /* 0, 1 */
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        float light;
+        memcpy(&light, &middle, sizeof light);
+        if (byte_of(light) >= byte) high = middle;
+        else low = middle + 1;
+    }
+    float found;
+    memcpy(&found, &high, sizeof found);
+    return found;
+}
+
+static void make_srgb(void)
+{
+    for (int i = 0; i < 256; i++) {
+        const double c = i / 255.0;
+        srgb.light[i] = (float)(c <= 0.04045 ? c / 12.92 : pow((c + 0.055) / 1.055, 2.4));
+        srgb.least[i] = least_light(i);
+    }
+    srgb.least[256] = INFINITY;
+    for (int i = 0; i <= CELLS; i++) srgb.start[i] = (uint8_t)byte_of((float)i / CELLS);
+}
+
+float fab_render_linear(uint8_t byte)
+{
+    pthread_once(&srgb_made, make_srgb);
+    return srgb.light[byte];
 }
 
 uint8_t fab_render_srgb(float linear)
 {
-    double c = linear < 0 ? 0 : linear > 1 ? 1 : (double)linear;
-    double s = c <= 0.0031308 ? 12.92 * c : 1.055 * pow(c, 1 / 2.4) - 0.055;
-    return (uint8_t)lround(s * 255);
+    pthread_once(&srgb_made, make_srgb);
+    if (!(linear > 0)) return 0;
+    if (linear >= 1) return 255;
+    int byte = srgb.start[(int)(linear * CELLS)];
+    while (linear >= srgb.least[byte + 1]) byte++;
+    return (uint8_t)byte;
 }
 
 fab_status fab_image_create(int width, int height, fab_image *out, fab_error *err)

@@ -38,44 +38,51 @@ static bool reserve(layer_list *list)
     return true;
 }
 
-static float shell_alpha(float opacity, float facing)
+static lanes shell_alpha(float opacity, lanes facing)
 {
-    float turned = 1 - fminf(fabsf(facing), 1);
-    return fminf(opacity * (0.22f + 2.6f * turned * turned * turned), 0.97f);
+    const lanes zero = {0}, away = lanes_most(facing, zero - facing);
+    const lanes turned = 1 - lanes_least(away, zero + 1);
+    return lanes_least(opacity * (0.22f + 2.6f * turned * turned * turned), zero + 0.97f);
 }
 
-static bool put_fragment(const fab_render_item *item, const fab_render_setup *s,
-                         const double share[3], float depth, uint32_t *first, layer_list *list)
+/* A fragment for each of the samples `where` of the four that begin at `first`. */
+static bool put_fragments(const fab_render_item *item, const lanes n[3], lanes depth, int where,
+                          uint32_t *first, layer_list *list)
 {
-    float n[3];
-    if (!reserve(list)) return false;
-    fab_render_setup_normal(s, share, n);
-    fragment *made = &list->fragments[list->count++];
-    *made = (fragment){.depth = depth, .next = *first,
-                       .alpha = shell_alpha(item->opacity, n[2])};
-    fab_render_light(item->rgb, n, 1, made->rgb);
-    for (int c = 0; c < 3; c++) made->rgb[c] *= 1.15f;
-    *first = (uint32_t)list->count;
+    const lanes zero = {0}, alpha = shell_alpha(item->opacity, n[2]);
+    const lanes rgb[3] = {zero + item->rgb[0], zero + item->rgb[1], zero + item->rgb[2]};
+    lanes light[3];
+    fab_render_light(rgb, n, zero + 1, light);
+    for (int i = 0; i < LANES; i++) {
+        if (!(where >> i & 1)) continue;
+        if (!reserve(list)) return false;
+        fragment *made = &list->fragments[list->count++];
+        *made = (fragment){.depth = depth[i], .next = first[i], .alpha = alpha[i]};
+        for (int c = 0; c < 3; c++) made->rgb[c] = light[c][i] * 1.15f;
+        first[i] = (uint32_t)list->count;
+    }
     return true;
 }
 
 static bool put_layer(fab_render_frame *f, const fab_render_item *item, const fab_render_setup *s,
                       const int box[4], layer_list *list)
 {
+    const int from = s->low[0] / LANES * LANES;
     for (int y = s->low[1]; y <= s->high[1]; y++) {
-        const fab_render_sample *line = f->samples + (size_t)y * (size_t)f->width;
+        const float *line = f->seen.depth_mm + fab_render_at(f, 0, y);
         uint32_t *first = list->first + (y - box[1]) * FAB_RENDER_TILE;
-        double row[3], w[3];
-        bool been = false;
-        fab_render_setup_row(s, y, row);
-        for (int x = s->low[0]; x <= s->high[0]; x++) {
-            bool in = fab_render_setup_in(s, row, x, w);
-            if (been && !in) break;
-            been = in;
-            if (!in || s->nearest_mm >= line[x].depth_mm) continue;
-            float depth = fab_render_setup_depth(s, w);
-            if (depth >= line[x].depth_mm) continue;
-            if (!put_fragment(item, s, w, depth, &first[x - box[0]], list)) return false;
+        fab_render_row row;
+        fab_render_setup_row(s, y, &row);
+        for (int x = from; x <= s->high[0]; x += LANES) {
+            const lanes columns = fab_render_columns(s, x);
+            lane_bits in = fab_render_inside(s, &row, columns);
+            if (!lanes_where(in)) continue;
+            const lanes depth = fab_render_depth(s, &row, columns);
+            const int where = lanes_where(in & (depth < lanes_load(line + x)));
+            lanes n[3];
+            if (!where) continue;
+            fab_render_normals(s, &row, columns, n);
+            if (!put_fragments(item, n, depth, where, &first[x - box[0]], list)) return false;
         }
     }
     return true;

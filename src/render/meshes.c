@@ -10,8 +10,7 @@ static void frame_free(fab_render_frame *f)
     fab_free(f->items);
     fab_free(f->bins.start);
     fab_free(f->bins.ids);
-    fab_free(f->samples);
-    fab_free(f->occlusion);
+    fab_render_planes_free(&f->seen);
     fab_free(f->rgba);
 }
 
@@ -29,7 +28,8 @@ static void background_at(fab_render_background kind, double u, double v, float 
     static const double dark[2][3] = {{0.052, 0.060, 0.072}, {0.0075, 0.0085, 0.0105}};
     static const double light[2][3] = {{0.92, 0.93, 0.94}, {0.62, 0.64, 0.67}};
     const double(*pair)[3] = kind == FAB_BACKGROUND_LIGHT ? light : dark;
-    double r = fmin(hypot((u - 0.5) * 1.15, (v - 0.42) * 1.0) / 0.75, 1);
+    double x = (u - 0.5) * 1.15, y = v - 0.42, r = sqrt(x * x + y * y) / 0.75;
+    r = r < 1 ? r : 1;
     double t = r * r * (3 - 2 * r);
     for (int c = 0; c < 3; c++) rgb[c] = (float)(pair[0][c] + (pair[1][c] - pair[0][c]) * t);
 }
@@ -84,14 +84,13 @@ static fab_status draw(fab_render_frame *f, const fab_mesh_set *meshes, const fa
     FAB_TRY(fab_progress_step(view->progress, "render", 0, err));
     FAB_TRY(fab_render_project(meshes, set, view, f, err));
     FAB_TRY(fab_image_create(view->width, view->height, image, err));
-    f->samples = fab_alloc_array((size_t)f->width * (size_t)f->height, sizeof *f->samples);
-    if (!f->samples) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a frame");
+    FAB_TRY(fab_render_planes_make(f, err));
     FAB_TRY(fab_render_bin(f, err));
     FAB_TRY(fab_progress_step(view->progress, "render", 0.2, err));
     fab_render_opaque(f);
     FAB_TRY(fab_progress_step(view->progress, "render", 0.4, err));
     FAB_TRY(fab_render_occlude(f, err));
-    fab_render_shade(f);
+    FAB_TRY(fab_render_shade(f, err));
     FAB_TRY(fab_progress_step(view->progress, "render", 0.7, err));
     FAB_TRY(fab_render_translucent(f, err));
     fab_render_resolve(f, view->background, image);

@@ -1,6 +1,7 @@
 /* occlude.c - ambient occlusion from the depth buffer at two radii: the small one draws facets,
  * foramina and rib edges, the large one lets the inside of the chest fall dark (after McGuire's
- * "Alchemy" form, HPG 2011). Samples turn in a 4 x 4 pattern that a 4 x 4 blur then removes.
+ * "Alchemy" form, HPG 2011). Samples turn in a 4 x 4 pattern that a 4 x 4 blur removes when
+ * samples are shaded.
  *
  * Samples of one turn look the same way, so they are worked on together: depths are kept in four
  * parts a row, every fourth sample in one (after Bavoil and Jansz, "Deinterleaved texturing", GDC
@@ -10,18 +11,12 @@
  */
 #include <math.h>
 #include <string.h>
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
 
 #include "render_internal.h"
 
-enum { PATTERN = 4, TURNS = PATTERN * PATTERN, MAX_TAPS = 16, RADII = 2, LANES = 4, BUFFERS = 5 };
+enum { PATTERN = 4, TURNS = PATTERN * PATTERN, MAX_TAPS = 16, RADII = 2, BUFFERS = 5 };
 static const float radius_mm[RADII] = {7, 42}, strength[RADII] = {1.55f, 1.75f};
 static const double golden_angle = 2.39996322972865332;
-
-typedef float lanes __attribute__((vector_size(4 * LANES)));
-typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
 
 /* Where to look around a sample, in samples: a sunflower spiral for each turn of the pattern. The
  * more samples a pixel has, the fewer taps each needs. */
@@ -63,34 +58,11 @@ static void split_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     const occlusion_job *job = ctx;
-    const fab_render_sample *row = job->frame->samples + (size_t)y * (size_t)job->frame->width;
+    const float *row = job->frame->seen.depth_mm + fab_render_at(job->frame, 0, (int)y);
     float *out = job->depth + (size_t)y * PATTERN * (size_t)job->pitch;
     for (int i = 0; i < PATTERN * job->pitch; i++) out[i] = FAB_RENDER_FAR;
     for (int x = 0; x < job->frame->width; x++)
-        out[x % PATTERN * job->pitch + x / PATTERN] = row[x].depth_mm;
-}
-
-static inline lanes load(const float *from)
-{
-    lanes v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
-/* A lane of v where `yes`, else 0. */
-static inline lanes only(lane_bits yes, lanes v)
-{
-    return (lanes)((lane_bits)v & yes);
-}
-
-static inline lanes root(lanes v)
-{
-#ifdef __SSE__
-    return (lanes)_mm_sqrt_ps((__m128)v);
-#else
-    for (int i = 0; i < LANES; i++) v[i] = sqrtf(v[i]);
-    return v;
-#endif
+        out[x % PATTERN * job->pitch + x / PATTERN] = row[x];
 }
 
 /* What samples first to end of the stretch see through one tap, `v` away from them to the right
@@ -102,13 +74,13 @@ static void add_tap(const stretch *s, int first, int end, const float *there, co
     const lanes zero = {0}, bias = zero + 0.06f * radius, most = zero + radius * radius * 2.25f;
     const lanes right = zero + v[0], up = zero + v[1], flat = right * right + up * up;
     for (int k = first; k < end; k += LANES) {
-        lanes away = load(s->depth + k) - load(there + (k - first));
-        lanes facing = right * load(s->n[0] + k) + up * load(s->n[1] + k) + away * load(s->n[2] + k)
-                       - bias;
+        lanes away = lanes_load(s->depth + k) - lanes_load(there + (k - first));
+        lanes facing = right * lanes_load(s->n[0] + k) + up * lanes_load(s->n[1] + k)
+                       + away * lanes_load(s->n[2] + k) - bias;
         lanes square = flat + away * away, near = 1 - square / most;
-        lanes seen = load(s->sum + k)
-                     + only((facing > 0) & (near > 0), near * facing / root(square));
-        memcpy(s->sum + k, &seen, sizeof seen);
+        lanes seen = lanes_load(s->sum + k)
+                     + lanes_only((facing > 0) & (near > 0), near * facing / lanes_root(square));
+        lanes_store(s->sum + k, seen);
     }
 }
 
@@ -144,11 +116,12 @@ static void look(const occlusion_job *job, const stretch *s, int64_t y, int part
 /* Gathers the part's normals; false if there is nothing to be seen in it. */
 static bool gather(const fab_render_frame *f, int64_t y, int part, stretch *s)
 {
-    const fab_render_sample *row = f->samples + (size_t)y * (size_t)f->width;
+    const size_t row = fab_render_at(f, 0, (int)y);
     s->end = 0;
     for (int x = part, k = 0; x < f->width; x += PATTERN, k++) {
-        for (int c = 0; c < 3; c++) s->n[c][k] = (float)row[x].normal[c] / 32767;
-        if (!row[x].item) continue;
+        const size_t at = row + (size_t)x;
+        for (int c = 0; c < 3; c++) s->n[c][k] = (float)f->seen.normal[c][at] * (1.0f / 32767);
+        if (!f->seen.item[at]) continue;
         if (!s->end) s->first = k;
         s->end = k + 1;
     }
@@ -170,11 +143,8 @@ static void occlude_part(const occlusion_job *job, int64_t y, int part, stretch 
             s->open[k] *= 1 - (shut < 0.85f ? shut : 0.85f);
         }
     }
-    const size_t row = (size_t)y * (size_t)f->width;
-    for (int k = s->first; k < s->end; k++) {
-        const size_t at = row + (size_t)(k * PATTERN + part);
-        if (f->samples[at].item) f->occlusion[at] = s->open[k];
-    }
+    float *row = f->seen.occlusion + fab_render_at(f, part, (int)y);
+    for (int k = s->first; k < s->end; k++) row[k * PATTERN] = s->open[k];
 }
 
 static void occlude_row(void *ctx, int64_t y, int worker)
@@ -184,48 +154,23 @@ static void occlude_row(void *ctx, int64_t y, int worker)
     float *work = job->work + (ptrdiff_t)worker * BUFFERS * job->pitch;
     stretch s = {.n = {work, work + job->pitch, work + 2 * job->pitch},
                  .sum = work + 3 * job->pitch, .open = work + 4 * job->pitch};
-    for (int x = 0; x < f->width; x++) f->occlusion[y * f->width + x] = 1;
     for (int part = 0; part < PATTERN; part++)
         if (gather(f, y, part, &s)) occlude_part(job, y, part, &s);
 }
 
-static void blur_row(void *ctx, int64_t y, int worker)
-{
-    (void)worker;
-    fab_render_frame *f = ctx;
-    float *out = f->rgba + 4 * (size_t)y * (size_t)f->width;
-    for (int x = 0; x < f->width; x++) {
-        const fab_render_sample *here = fab_render_sample_at(f, x, (int)y);
-        float sum = 0, weight = 0;
-        if (!here->item) continue;
-        for (int dy = -1; dy <= 2; dy++)
-            for (int dx = -1; dx <= 2; dx++) {
-                const fab_render_sample *there = fab_render_sample_at(f, x + dx, (int)y + dy);
-                if (!there || fabsf(there->depth_mm - here->depth_mm) > 4) continue;
-                sum += f->occlusion[(size_t)(y + dy) * (size_t)f->width + (size_t)(x + dx)];
-                weight += 1;
-            }
-        out[4 * x + 3] = sum / weight; /* kept in the alpha until the samples are shaded */
-    }
-}
-
 fab_status fab_render_occlude(fab_render_frame *f, fab_error *err)
 {
-    size_t samples = (size_t)f->width * (size_t)f->height;
     occlusion_job job = {.frame = f, .pitch = f->width / PATTERN + 1 + LANES};
     size_t part = (size_t)job.pitch;
-    f->occlusion = fab_alloc_array(samples, sizeof *f->occlusion);
-    f->rgba = fab_calloc(samples, 4 * sizeof *f->rgba);
     FAB_AUTO_FREE float *depth = fab_alloc_array((size_t)f->height * PATTERN, part * sizeof *depth);
     size_t works = (size_t)fab_threads_get() * BUFFERS;
     FAB_AUTO_FREE float *work = fab_calloc(works, part * sizeof *work);
-    if (!f->occlusion || !f->rgba || !depth || !work)
+    if (!depth || !work)
         FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a frame");
     job.depth = depth;
     job.work = work;
     set_taps(f, &job.taps);
     fab_parallel_for(f->height, split_row, &job);
     fab_parallel_for(f->height, occlude_row, &job);
-    fab_parallel_for(f->height, blur_row, f);
     return FAB_OK;
 }

@@ -2,7 +2,10 @@
  * then each tile is walked by one worker, so no two workers touch a sample and the result does not
  * depend on their number: of two surfaces at the same depth the one with the smaller id stays.
  *
- * A sample is inside when all three barycentric weights at its centre are >= 0. */
+ * A sample is inside when all three barycentric weights at its centre are >= 0. Weights, depth and
+ * normal (over w) are linear on the screen, and four samples of a row are worked on together in
+ * single precision. So that rounding leaves no gap between neighbours, a weight may be below 0 by
+ * what rounding can do: less than 1e-4 of a sample. */
 #include <math.h>
 #include <string.h>
 
@@ -32,37 +35,72 @@ static void sample_range(double low, double high, int first, int last, int *from
     *to = high < last ? (int)high : last;
 }
 
+/* How the weights change and what they are at sample `low`, whose centre is half a sample in. */
+static void set_weights(fab_render_setup *s, const double x[3], const double y[3], double area,
+                        double across[3])
+{
+    const double at[2] = {s->low[0] + 0.5, s->low[1] + 0.5};
+    for (int i = 0; i < 3; i++) {
+        int j = (i + 1) % 3, k = (i + 2) % 3;
+        across[i] = (y[j] - y[k]) / area;
+        s->down[i] = (x[k] - x[j]) / area;
+        s->corner[i] = across[i] * (at[0] - x[j]) + s->down[i] * (at[1] - y[j]);
+        s->across[i] = (float)across[i];
+    }
+}
+
+/* Depth, normal and 1/w at the corners, and so everywhere. */
+static void set_values(fab_render_setup *s, const fab_render_vertex *const v[3],
+                       const double across[3])
+{
+    for (int w = FAB_RENDER_SCALE; w < FAB_RENDER_VARYING; w++) {
+        double x = 0;
+        s->down[w] = s->corner[w] = 0;
+        for (int i = 0; i < 3; i++) {
+            const double q = (double)v[i]->q;
+            const double value = w == FAB_RENDER_SCALE ? q
+                                 : w == FAB_RENDER_DEPTH
+                                     ? q * (double)v[i]->depth_mm
+                                     : q * (double)v[i]->normal[w - FAB_RENDER_NORMAL];
+            x += across[i] * value;
+            s->down[w] += s->down[i] * value;
+            s->corner[w] += s->corner[i] * value;
+        }
+        s->across[w] = (float)x;
+    }
+}
+
+/* Lets the weights be below 0 by what single precision can lose over the triangle's samples. */
+static void add_slack(fab_render_setup *s)
+{
+    const double columns = s->high[0] - s->low[0] + LANES, rows = s->high[1] - s->low[1];
+    for (int i = 0; i < 3; i++) {
+        double most_of = fabs((double)s->across[i]) * columns + fabs(s->down[i]) * rows
+                         + fabs(s->corner[i]);
+        s->corner[i] += 5e-7 * most_of;
+    }
+}
+
 bool fab_render_setup_make(const fab_render_item *item, uint32_t triangle, const int tile[4],
                            fab_render_setup *s)
 {
     const uint32_t *index = item->mesh->index + 3 * (size_t)triangle;
-    for (int i = 0; i < 3; i++) s->v[i] = &item->vertices[index[i]];
-    const double x[3] = {s->v[0]->x, s->v[1]->x, s->v[2]->x};
-    const double y[3] = {s->v[0]->y, s->v[1]->y, s->v[2]->y};
-    const double depth[3] = {s->v[0]->depth_mm, s->v[1]->depth_mm, s->v[2]->depth_mm};
-    double area;
+    const fab_render_vertex *const v[3] = {&item->vertices[index[0]], &item->vertices[index[1]],
+                                           &item->vertices[index[2]]};
+    const double x[3] = {v[0]->x, v[1]->x, v[2]->x};
+    const double y[3] = {v[0]->y, v[1]->y, v[2]->y};
+    const double depth[3] = {v[0]->depth_mm, v[1]->depth_mm, v[2]->depth_mm};
+    double area, across[3];
     if (!fab_render_faces(x, y, &area)) return false;
     sample_range(least(x), most(x), tile[0], tile[2], &s->low[0], &s->high[0]);
     sample_range(least(y), most(y), tile[1], tile[3], &s->low[1], &s->high[1]);
     if (s->low[0] > s->high[0] || s->low[1] > s->high[1]) return false;
     s->nearest_mm = (float)least(depth);
-    for (int i = 0; i < 3; i++) {
-        int j = (i + 1) % 3, k = (i + 2) % 3;
-        s->edge[i][0] = (y[j] - y[k]) / area;
-        s->edge[i][1] = (x[k] - x[j]) / area;
-        s->edge[i][2] = (x[j] * y[k] - x[k] * y[j]) / area;
-    }
+    s->farthest_mm = (float)most(depth);
+    set_weights(s, x, y, area, across);
+    set_values(s, v, across);
+    add_slack(s);
     return true;
-}
-
-void fab_render_setup_normal(const fab_render_setup *s, const double share[3], float normal[3])
-{
-    double n[3] = {0}, length = 0;
-    for (int i = 0; i < 3; i++)
-        for (int c = 0; c < 3; c++) n[c] += share[i] * (double)s->v[i]->normal[c];
-    for (int c = 0; c < 3; c++) length += n[c] * n[c];
-    length = length > 1e-20 ? 1 / sqrt(length) : 0;
-    for (int c = 0; c < 3; c++) normal[c] = (float)(n[c] * length);
 }
 
 /* ---- bins ------------------------------------------------------------------------------- */
@@ -170,29 +208,72 @@ void fab_render_tile_box(const fab_render_frame *f, int64_t tile, int box[4])
 
 /* ---- the opaque surface ----------------------------------------------------------------- */
 
-static void put_sample(fab_render_sample *sample, const fab_render_setup *s, double w[3],
-                       uint16_t mark)
+/* The planes without anything in them. */
+fab_status fab_render_planes_make(fab_render_frame *f, fab_error *err)
 {
-    float n[3], depth = fab_render_setup_depth(s, w);
-    if (depth >= sample->depth_mm) return;
-    fab_render_setup_normal(s, w, n);
-    sample->depth_mm = depth;
-    sample->item = mark;
-    for (int c = 0; c < 3; c++) sample->normal[c] = (int16_t)lrintf(n[c] * 32767);
+    fab_render_planes *p = &f->seen;
+    f->pitch = (f->width + LANES - 1) / LANES * LANES + 2 * FAB_RENDER_RIM;
+    const size_t count = (size_t)f->pitch * (size_t)(f->height + 2 * FAB_RENDER_RIM);
+    p->depth_mm = fab_alloc_array(count, sizeof *p->depth_mm);
+    p->item = fab_calloc(count, sizeof *p->item);
+    p->occlusion = fab_calloc(count, sizeof *p->occlusion);
+    bool made = p->depth_mm && p->item && p->occlusion;
+    for (int c = 0; c < 3; c++) {
+        p->normal[c] = fab_calloc(count, sizeof **p->normal);
+        made &= p->normal[c] != NULL;
+    }
+    if (!made) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a frame");
+    for (size_t i = 0; i < count; i++) p->depth_mm[i] = FAB_RENDER_FAR;
+    return FAB_OK;
 }
 
-static void put_triangle(fab_render_frame *f, const fab_render_setup *s, uint16_t mark)
+void fab_render_planes_free(fab_render_planes *p)
 {
+    fab_free(p->depth_mm);
+    fab_free(p->item);
+    fab_free(p->occlusion);
+    for (int c = 0; c < 3; c++) fab_free(p->normal[c]);
+}
+
+static void keep_shorts(int16_t *at, lane_shorts yes, lane_shorts now)
+{
+    lanes_store_shorts(at, (now & yes) | (lanes_load_shorts(at) & ~yes));
+}
+
+/* Puts the samples of `in` that are nearer than what is there. */
+static void put_lanes(fab_render_frame *f, const fab_render_setup *s, const fab_render_row *row,
+                      lanes columns, size_t at, lane_bits in, int16_t mark)
+{
+    const lanes zero = {0};
+    lanes n[3], was = lanes_load(f->seen.depth_mm + at), depth = fab_render_depth(s, row, columns);
+    in &= depth < was;
+    if (!lanes_where(in)) return;
+    fab_render_normals(s, row, columns, n);
+    lanes_store(f->seen.depth_mm + at, lanes_pick(in, depth, was));
+    const lane_shorts yes = __builtin_convertvector(in, lane_shorts);
+    keep_shorts(f->seen.item + at, yes, (lane_shorts){mark, mark, mark, mark});
+    for (int c = 0; c < 3; c++) {
+        lanes half = lanes_pick(n[c] < zero, zero - 0.5f, zero + 0.5f);
+        lane_bits whole = __builtin_convertvector(n[c] * 32767.0f + half, lane_bits);
+        keep_shorts(f->seen.normal[c] + at, yes, __builtin_convertvector(whole, lane_shorts));
+    }
+}
+
+static void put_triangle(fab_render_frame *f, const fab_render_setup *s, int16_t mark)
+{
+    const int first = s->low[0] / LANES * LANES; /* never of the tile to the left */
     for (int y = s->low[1]; y <= s->high[1]; y++) {
-        fab_render_sample *line = f->samples + (size_t)y * (size_t)f->width;
-        double row[3], w[3];
+        const size_t line = fab_render_at(f, 0, y);
+        fab_render_row row;
         bool been = false;
-        fab_render_setup_row(s, y, row);
-        for (int x = s->low[0]; x <= s->high[0]; x++) {
-            bool in = fab_render_setup_in(s, row, x, w);
-            if (been && !in) break;
-            been = in;
-            if (in && s->nearest_mm < line[x].depth_mm) put_sample(&line[x], s, w, mark);
+        fab_render_setup_row(s, y, &row);
+        for (int x = first; x <= s->high[0]; x += LANES) {
+            const lanes columns = fab_render_columns(s, x);
+            lane_bits in = fab_render_inside(s, &row, columns);
+            bool any = lanes_where(in) != 0;
+            if (been && !any) break;
+            been = any;
+            if (any) put_lanes(f, s, &row, columns, line + (size_t)x, in, mark);
         }
     }
 }
@@ -204,10 +285,6 @@ static void opaque_tile(void *ctx, int64_t tile, int worker)
     int box[4];
     size_t item = 0;
     fab_render_tile_box(f, tile, box);
-    for (int y = box[1]; y <= box[3]; y++)
-        for (int x = box[0]; x <= box[2]; x++)
-            f->samples[(size_t)y * (size_t)f->width + (size_t)x] =
-                (fab_render_sample){.depth_mm = FAB_RENDER_FAR};
     for (uint64_t i = f->bins.start[tile]; i < f->bins.start[tile + 1]; i++) {
         const fab_render_item *it = fab_render_item_of(f, f->bins.ids[i], &item);
         fab_render_setup setup;
@@ -215,7 +292,7 @@ static void opaque_tile(void *ctx, int64_t tile, int worker)
         fab_render_fetch_ahead(f, i, f->bins.start[tile + 1], it);
         if (it->opacity < 1 || !fab_render_setup_make(it, triangle, box, &setup)) continue;
         bool cap = it->mesh->flags && it->mesh->flags[triangle] & FAB_TRI_SCAN_EDGE;
-        put_triangle(f, &setup, (uint16_t)((item + 1) | (cap ? FAB_RENDER_CAP : 0)));
+        put_triangle(f, &setup, (int16_t)((item + 1) | (cap ? FAB_RENDER_CAP : 0)));
     }
 }
 

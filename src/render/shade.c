@@ -17,80 +17,121 @@ static const lamp lamps[] = {
 };
 static const float sky[3] = {0.26f, 0.28f, 0.315f}, ground[3] = {0.13f, 0.115f, 0.105f};
 
-static float power_42(float x)
+static lanes power_42(lanes x)
 {
-    float x2 = x * x, x8 = x2 * x2 * (x2 * x2), x16 = x8 * x8;
+    lanes x2 = x * x, x8 = x2 * x2 * (x2 * x2), x16 = x8 * x8;
     return x16 * x16 * x8 * x2;
 }
 
-void fab_render_light(const float rgb[3], const float n[3], float occlusion, float out[3])
+static lanes along(const lanes n[3], const float d[3])
 {
-    float up = n[1] * 0.5f + 0.5f, light[3];
-    for (int c = 0; c < 3; c++)
-        light[c] = (ground[c] + (sky[c] - ground[c]) * up) * occlusion *
-                   (0.35f + 0.65f * occlusion);
+    return n[0] * d[0] + n[1] * d[1] + n[2] * d[2];
+}
+
+void fab_render_light(const lanes rgb[3], const lanes n[3], lanes occlusion, lanes out[3])
+{
+    const lanes zero = {0}, up = n[1] * 0.5f + 0.5f, open = occlusion * (0.35f + 0.65f * occlusion);
+    lanes light[3];
+    for (int c = 0; c < 3; c++) light[c] = (ground[c] + (sky[c] - ground[c]) * up) * open;
     for (size_t i = 0; i < sizeof lamps / sizeof *lamps; i++) {
-        const float *d = lamps[i].direction;
-        float facing = n[0] * d[0] + n[1] * d[1] + n[2] * d[2];
-        float lit = (facing + lamps[i].wrap) / (1 + lamps[i].wrap);
-        if (!(lit > 0)) continue;
-        lit *= 0.45f + 0.55f * occlusion;
-        for (int c = 0; c < 3; c++) light[c] += lit * lamps[i].rgb[c];
+        const lamp *l = &lamps[i];
+        lanes lit = (along(n, l->direction) + l->wrap) / (1 + l->wrap);
+        lit = lanes_most(lit, zero) * (0.45f + 0.55f * occlusion);
+        for (int c = 0; c < 3; c++) light[c] += lit * l->rgb[c];
     }
     /* Blinn's half vector between the key lamp and the viewer */
-    float half[3] = {-0.249f, 0.308f, 0.918f};
-    float shine = n[0] * half[0] + n[1] * half[1] + n[2] * half[2];
-    shine = shine > 0 ? power_42(shine) * 0.10f * occlusion : 0;
+    static const float half[3] = {-0.249f, 0.308f, 0.918f};
+    const lanes shine = power_42(lanes_most(along(n, half), zero)) * 0.10f * occlusion;
     for (int c = 0; c < 3; c++) out[c] = rgb[c] * light[c] + shine;
 }
 
-/* How much darker a sample is for lying just behind an edge: 0..1. */
-static float edge_shadow(const fab_render_frame *f, int x, int y)
+/* How much darker samples are for lying just behind an edge: 0..1. */
+static lanes edge_shadow(const fab_render_frame *f, size_t at)
 {
-    const fab_render_sample *here = fab_render_sample_at(f, x, y);
-    int reach = f->scale + (f->scale > 1);
-    float worst = 0, seam = 0;
+    static const int ox[8] = {1, 1, 0, -1, -1, -1, 0, 1}, oy[8] = {0, 1, 1, 1, 0, -1, -1, -1};
+    const lanes zero = {0}, here = lanes_load(f->seen.depth_mm + at);
+    const lane_shorts item = lanes_load_shorts(f->seen.item + at);
+    const int reach = f->scale + (f->scale > 1);
+    lane_shorts seam = {0};
+    lanes worst = zero;
     for (int ring = 1; ring <= 2; ring++)
         for (int i = 0; i < 8; i++) {
-            static const int ox[8] = {1, 1, 0, -1, -1, -1, 0, 1};
-            static const int oy[8] = {0, 1, 1, 1, 0, -1, -1, -1};
-            int d = ring == 1 ? reach / 2 + 1 : reach + 1;
-            const fab_render_sample *there = fab_render_sample_at(f, x + ox[i] * d, y + oy[i] * d);
-            if (!there || !there->item) continue;
-            float behind = (here->depth_mm - there->depth_mm - 2.5f) / 14;
-            behind = (behind < 1 ? behind : 1) / (float)ring;
-            worst = behind > worst ? behind : worst;
-            if (ring == 1 && there->item != here->item) seam = 0.22f;
+            const int d = ring == 1 ? reach / 2 + 1 : reach + 1;
+            const size_t there = at + (size_t)((ptrdiff_t)oy[i] * d * f->pitch + ox[i] * d);
+            lanes behind = (here - lanes_load(f->seen.depth_mm + there) - 2.5f) / 14;
+            behind = lanes_least(behind, zero + 1) / (float)ring;
+            worst = lanes_most(worst, behind);
+            const lane_shorts other = lanes_load_shorts(f->seen.item + there);
+            if (ring == 1) seam |= (other != 0) & (other != item);
         }
-    worst *= 0.6f;
-    return worst > seam ? worst : seam;
+    lanes least = lanes_only(__builtin_convertvector(seam, lane_bits), zero + 0.22f);
+    return lanes_most(worst * 0.6f, least);
+}
+
+/* The mean over 4 x 4 samples of about the same depth: the pattern of occlude.c in each. */
+static lanes blurred(const fab_render_frame *f, size_t at)
+{
+    const lanes zero = {0}, here = lanes_load(f->seen.depth_mm + at);
+    lanes sum = zero, weight = zero;
+    for (int dy = -1; dy <= 2; dy++)
+        for (int dx = -1; dx <= 2; dx++) {
+            const size_t there = at + (size_t)((ptrdiff_t)dy * f->pitch + dx);
+            const lanes away = lanes_load(f->seen.depth_mm + there) - here;
+            const lane_bits near = (away <= 4) & (away >= -4);
+            sum += lanes_only(near, lanes_load(f->seen.occlusion + there));
+            weight += lanes_only(near, zero + 1);
+        }
+    return sum / weight;
+}
+
+/* The colours of samples: a scan-edge cap is greyer than its structure. */
+static void colours(const fab_render_frame *f, size_t at, int count, lanes rgb[3])
+{
+    for (int i = 0; i < count; i++) {
+        const int mark = f->seen.item[at + (size_t)i];
+        if (!mark) continue;
+        const float *own = f->items[(mark & ~FAB_RENDER_CAP & 0xffff) - 1].rgb;
+        const float grey = (own[0] + own[1] + own[2]) / 3 * 0.55f;
+        for (int c = 0; c < 3; c++)
+            rgb[c][i] = mark & FAB_RENDER_CAP ? 0.35f * own[c] + 0.65f * grey : own[c];
+    }
+}
+
+static void shade_lanes(const fab_render_frame *f, size_t at, int count, float *out)
+{
+    const float deep = fmaxf(f->far_mm - f->near_mm, 1);
+    lanes n[3], rgb[3] = {{0}, {0}, {0}}, lit[3];
+    for (int c = 0; c < 3; c++)
+        n[c] = lanes_from_shorts(lanes_load_shorts(f->seen.normal[c] + at)) * (1.0f / 32767);
+    colours(f, at, count, rgb);
+    fab_render_light(rgb, n, blurred(f, at), lit);
+    const lanes away = (lanes_load(f->seen.depth_mm + at) - f->near_mm) / deep;
+    const lanes keep = (1 - 0.30f * away * away) * (1 - edge_shadow(f, at));
+    for (int i = 0; i < count; i++) {
+        const bool any = f->seen.item[at + (size_t)i] != 0;
+        for (int c = 0; c < 3; c++) out[4 * i + c] = any ? lit[c][i] * keep[i] : 0;
+        out[4 * i + 3] = any ? 1 : 0;
+    }
 }
 
 static void shade_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     fab_render_frame *f = ctx;
-    float deep = fmaxf(f->far_mm - f->near_mm, 1);
-    for (int x = 0; x < f->width; x++) {
-        const fab_render_sample *s = fab_render_sample_at(f, x, (int)y);
+    for (int x = 0; x < f->width; x += LANES) {
+        const size_t at = fab_render_at(f, x, (int)y);
+        const int count = f->width - x < LANES ? f->width - x : LANES;
         float *out = f->rgba + 4 * ((size_t)y * (size_t)f->width + (size_t)x);
-        float open = out[3], n[3], rgb[3];
-        out[3] = s->item ? 1 : 0;
-        if (!s->item) continue;
-        const fab_render_item *item = &f->items[(s->item & ~FAB_RENDER_CAP) - 1];
-        float grey = (item->rgb[0] + item->rgb[1] + item->rgb[2]) / 3 * 0.55f;
-        for (int c = 0; c < 3; c++) {
-            n[c] = (float)s->normal[c] / 32767;
-            rgb[c] = s->item & FAB_RENDER_CAP ? 0.35f * item->rgb[c] + 0.65f * grey : item->rgb[c];
-        }
-        fab_render_light(rgb, n, open, out);
-        float away = (s->depth_mm - f->near_mm) / deep;
-        float keep = (1 - 0.30f * away * away) * (1 - edge_shadow(f, x, (int)y));
-        for (int c = 0; c < 3; c++) out[c] *= keep;
+        bool any = false;
+        for (int i = 0; i < count; i++) any |= f->seen.item[at + (size_t)i] != 0;
+        if (any) shade_lanes(f, at, count, out);
     }
 }
 
-void fab_render_shade(fab_render_frame *f)
+fab_status fab_render_shade(fab_render_frame *f, fab_error *err)
 {
+    f->rgba = fab_calloc((size_t)f->width * (size_t)f->height, 4 * sizeof *f->rgba);
+    if (!f->rgba) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a frame");
     fab_parallel_for(f->height, shade_row, f);
+    return FAB_OK;
 }

@@ -132,13 +132,9 @@ typedef struct outline {
     int reach, half[MAX_LINE + 1];
 } outline;
 
-static int voxel_label(const label_map *map, const int at[3])
+static inline int label_at(const label_map *map, size_t at)
 {
-    for (int a = 0; a < 3; a++)
-        if (at[a] < 0 || at[a] >= map->size[a]) return 0;
-    size_t i = (size_t)at[0] + (size_t)map->size[0]
-                                   * ((size_t)at[1] + (size_t)map->size[1] * (size_t)at[2]);
-    return map->wide ? ((const uint16_t *)map->data)[i] : ((const uint8_t *)map->data)[i];
+    return map->wide ? ((const uint16_t *)map->data)[at] : ((const uint8_t *)map->data)[at];
 }
 
 /* The label with most weight; the smaller value on a tie. */
@@ -168,47 +164,73 @@ typedef struct surrounding {
     bool known, one; /* one: all have the same label */
 } surrounding;
 
+/* What is outside the volume has no label. */
 static void look_around(const label_map *map, const int base[3], surrounding *s)
 {
-    if (s->known && !memcmp(s->base, base, sizeof s->base)) return;
+    if (s->known && s->base[0] == base[0] && s->base[1] == base[1] && s->base[2] == base[2])
+        return;
+    const size_t row = (size_t)map->size[0], plane = row * (size_t)map->size[1];
     s->known = s->one = true;
     memcpy(s->base, base, sizeof s->base);
-    for (int corner = 0; corner < 8; corner++) {
-        const int at[3] = {base[0] + (corner & 1), base[1] + (corner >> 1 & 1),
-                           base[2] + (corner >> 2)};
-        s->label[corner] = voxel_label(map, at);
-        s->one &= s->label[corner] == s->label[0];
+    for (int line = 0; line < 4; line++) {
+        const int j = base[1] + (line & 1), k = base[2] + (line >> 1);
+        const bool in = j >= 0 && j < map->size[1] && k >= 0 && k < map->size[2];
+        const size_t from = in ? (size_t)j * row + (size_t)k * plane : 0;
+        int *pair = s->label + 2 * line;
+        pair[0] = in && base[0] >= 0 ? label_at(map, from + (size_t)base[0]) : 0;
+        pair[1] = in && base[0] + 1 < map->size[0] ? label_at(map, from + (size_t)(base[0] + 1))
+                                                   : 0;
+        s->one &= pair[0] == s->label[0] && pair[1] == s->label[0];
     }
 }
 
-/* The label of most of what lies around p, which is inside the volume or less than 1 outside. */
-static int vote(const label_map *map, const double p[3], surrounding *s)
-{
+/* A point between voxels. */
+typedef struct place {
     int base[3];
     double part[3];
-    for (int a = 0; a < 3; a++) {
-        base[a] = (int)(p[a] + 1) - 1;
-        part[a] = p[a] - base[a];
-    }
-    look_around(map, base, s);
-    return s->one ? s->label[0] : heaviest(s->label, part);
+} place;
+
+/* Puts p, which is inside the volume or less than 1 outside along the axis, between voxels. */
+static void set_place(place *at, int axis, double p)
+{
+    at->base[axis] = (int)(p + 1) - 1;
+    at->part[axis] = p - at->base[axis];
 }
 
+static bool is_near(const label_map *map, int axis, double p)
+{
+    return p > -1 && p < map->size[axis];
+}
+
+/* Along most rows only one axis's coordinate changes. */
 static void vote_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     const label_map *map = ctx;
     const double(*m)[4] = map->voxel_from_sample.m;
+    uint16_t *values = map->values + (size_t)y * (size_t)map->width;
     surrounding around = {.known = false};
+    place at = {0};
+    int moving[3], count = 0;
+    bool near = true;
+    for (int a = 0; a < 3; a++) {
+        const double p = m[a][1] * (double)y + m[a][3];
+        if (m[a][0] != 0) moving[count++] = a;
+        else if (is_near(map, a, p)) set_place(&at, a, p);
+        else near = false;
+    }
     for (int x = 0; x < map->width; x++) {
-        double p[3];
-        bool inside = true;
-        for (int a = 0; a < 3; a++) {
-            p[a] = m[a][0] * x + m[a][1] * (double)y + m[a][3];
-            inside &= p[a] > -1 && p[a] < map->size[a];
+        bool inside = near;
+        for (int i = 0; i < count && inside; i++) {
+            const int a = moving[i];
+            const double p = m[a][0] * x + m[a][1] * (double)y + m[a][3];
+            inside = is_near(map, a, p);
+            if (inside) set_place(&at, a, p);
         }
-        map->values[(size_t)y * (size_t)map->width + (size_t)x] =
-            inside ? (uint16_t)vote(map, p, &around) : 0;
+        values[x] = 0;
+        if (!inside) continue;
+        look_around(map, at.base, &around);
+        values[x] = (uint16_t)(around.one ? around.label[0] : heaviest(around.label, at.part));
     }
 }
 
@@ -262,41 +284,71 @@ static void vivid(const uint8_t rgb[3], double out[3])
     }
 }
 
-static void tint_pixel(const label_map *map, const fab_label_set *set, const outline *l,
-                       fab_image *out, int x, int y)
-{
-    uint8_t *p = out->rgba + 4 * ((size_t)y * (size_t)out->width + (size_t)x);
-    double sum[3] = {0}, share = 1.0 / (LABEL_SAMPLES * LABEL_SAMPLES);
-    bool any = false;
-    for (int s = 0; s < LABEL_SAMPLES * LABEL_SAMPLES; s++) {
-        int sx = x * LABEL_SAMPLES + s % LABEL_SAMPLES, sy = y * LABEL_SAMPLES + s / LABEL_SAMPLES;
-        uint16_t value = value_at(map, sx, sy);
-        const fab_label *label = value ? fab_label_set_find(set, value) : NULL;
-        double a = label ? fill_strength : 0, rgb[3] = {0};
-        for (int c = 0; label && c < 3; c++) rgb[c] = label->rgb[c];
-        if (label && on_line(map, sx, sy, l)) {
-            vivid(label->rgb, rgb);
-            a = 0.95;
-        }
-        any |= label != NULL;
-        for (int c = 0; c < 3; c++) sum[c] += share * ((1 - a) * p[c] + a * rgb[c]);
-    }
-    for (int c = 0; any && c < 3; c++) p[c] = (uint8_t)lround(sum[c]);
-}
+/* How a label is drawn, by value. */
+typedef struct tint {
+    bool drawn;
+    double fill[3], line[3];
+} tint;
 
 typedef struct tint_job {
     const label_map *map;
-    const fab_label_set *set;
+    const tint *tints;
+    int tint_count;
     outline line;
     fab_image *out;
 } tint_job;
+
+static void tint_pixel(const tint_job *job, int x, int y)
+{
+    enum { SAMPLES = LABEL_SAMPLES * LABEL_SAMPLES };
+    const label_map *map = job->map;
+    uint8_t *p = job->out->rgba + 4 * ((size_t)y * (size_t)job->out->width + (size_t)x);
+    const double share = 1.0 / SAMPLES;
+    const tint *seen[SAMPLES];
+    double sum[3] = {0};
+    bool any = false;
+    for (int s = 0; s < SAMPLES; s++) {
+        int value = value_at(map, x * LABEL_SAMPLES + s % LABEL_SAMPLES,
+                             y * LABEL_SAMPLES + s / LABEL_SAMPLES);
+        seen[s] = value < job->tint_count && job->tints[value].drawn ? &job->tints[value] : NULL;
+        any |= seen[s] != NULL;
+    }
+    for (int s = 0; s < SAMPLES && any; s++) {
+        const int sx = x * LABEL_SAMPLES + s % LABEL_SAMPLES;
+        const int sy = y * LABEL_SAMPLES + s / LABEL_SAMPLES;
+        const bool line = seen[s] && on_line(map, sx, sy, &job->line);
+        const double a = line ? 0.95 : seen[s] ? fill_strength : 0;
+        for (int c = 0; c < 3; c++) {
+            double colour = line ? seen[s]->line[c] : seen[s] ? seen[s]->fill[c] : 0;
+            sum[c] += share * ((1 - a) * p[c] + a * colour);
+        }
+    }
+    for (int c = 0; any && c < 3; c++) p[c] = (uint8_t)lround(sum[c]);
+}
 
 static void tint_row(void *ctx, int64_t y, int worker)
 {
     (void)worker;
     const tint_job *job = ctx;
-    for (int x = 0; x < job->out->width; x++)
-        tint_pixel(job->map, job->set, &job->line, job->out, x, (int)y);
+    for (int x = 0; x < job->out->width; x++) tint_pixel(job, x, (int)y);
+}
+
+/* From fab_calloc, *count of them; NULL: no memory. */
+static tint *make_tints(const fab_label_set *set, int *count)
+{
+    *count = 1;
+    for (size_t i = 0; i < set->count; i++)
+        if (set->items[i].value >= *count) *count = set->items[i].value + 1;
+    tint *tints = fab_calloc((size_t)*count, sizeof *tints);
+    for (size_t i = 0; tints && i < set->count; i++) {
+        const fab_label *label = &set->items[i];
+        tint *t = &tints[label->value];
+        if (label->value <= 0) continue;
+        t->drawn = true;
+        for (int c = 0; c < 3; c++) t->fill[c] = label->rgb[c];
+        vivid(label->rgb, t->line);
+    }
+    return tints;
 }
 
 static outline line_of(int height)
@@ -324,12 +376,15 @@ static fab_status draw_labels(const fab_volume *labels, const fab_label_set *set
     size_t samples = (size_t)map.width * (size_t)map.height;
     FAB_AUTO_FREE uint16_t *values = fab_alloc_array(samples, sizeof *values);
     FAB_AUTO_FREE uint8_t *run = fab_malloc(samples);
-    if (!values || !run) FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a slice's labels");
+    tint_job job = {.map = &map, .out = out, .line = line_of(out->height)};
+    FAB_AUTO_FREE tint *tints = make_tints(set, &job.tint_count);
+    if (!values || !run || !tints)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "render: no memory for a slice's labels");
     map.values = values;
     map.run = run;
     fab_parallel_for(map.height, vote_row, &map);
     fab_parallel_for(map.height, run_row, &map);
-    tint_job job = {.map = &map, .set = set, .out = out, .line = line_of(out->height)};
+    job.tints = tints;
     fab_parallel_for(out->height, tint_row, &job);
     return FAB_OK;
 }

@@ -3,7 +3,8 @@
  * A label elsewhere is the argmax of trilinearly interpolated logits. Where all eight network
  * voxels around a point have the same winner, that winner's logit is the largest at every one of
  * them and so at every mean of them: nothing needs to be interpolated, exactly. Only cells that
- * a border runs through are computed, unless margins are wanted.
+ * a border runs through are computed, and for margins the cells around those: a surface lies
+ * between two voxels of different labels, and asks no others.
  */
 #include <math.h>
 #include <string.h>
@@ -58,6 +59,9 @@ static float largest_lane(lanes v)
 
 /* ---- the network's own lattice -------------------------------------------------------------- */
 
+/* A term of a softmax this far below the largest is less than half the last bit of the sum. */
+static const float negligible = -18;
+
 /* The winning class; *probability gets its softmax. */
 static int winner_of(const float *l, int classes, float *probability)
 {
@@ -65,7 +69,8 @@ static int winner_of(const float *l, int classes, float *probability)
     float sum = 0;
     for (int c = 1; c < classes; c++)
         if (l[c] > l[best]) best = c;
-    for (int c = 0; c < classes; c++) sum += expf(l[c] - l[best]);
+    for (int c = 0; c < classes; c++)
+        if (l[c] - l[best] > negligible) sum += expf(l[c] - l[best]);
     *probability = 1.0f / sum;
     return best;
 }
@@ -121,7 +126,80 @@ static void winners_plane(void *ctx, int64_t index, int worker)
     if (s->model->outside_reaches_edge) fill_enclosed(s, z);
 }
 
+/* ---- cells: eight network voxels, called by the lowest; the last voxel counts twice ---------- */
+
+enum { CELL_EVEN = 1, CELL_SETTLED = 2 }; /* one winner; it and all cells around it even */
+
+static int clamped(int i, int size)
+{
+    return i < 0 ? 0 : i < size ? i : size - 1;
+}
+
+/* Whether the cells of a plane are even; their voxels are those of plane z and the one after. */
+static void even_plane(void *ctx, int64_t index, int worker)
+{
+    (void)worker;
+    const emit_job *job = ctx;
+    fab_slide *s = job->s;
+    const int z = job->from + (int)index, nx = s->size[2];
+    const ptrdiff_t plane = (ptrdiff_t)s->size[1] * nx;
+    for (int y = 0; y < s->size[1]; y++) {
+        const uint16_t *w[4];
+        for (int k = 0; k < 4; k++)
+            w[k] = s->winner + clamped(z + (k >> 1), s->size[0]) * plane +
+                   (ptrdiff_t)clamped(y + (k & 1), s->size[1]) * nx;
+        uint8_t *cell = s->cells + z * plane + (ptrdiff_t)y * nx;
+        for (int x = 0; x < nx; x++) {
+            const int x1 = clamped(x + 1, nx);
+            unsigned other = 0;
+            for (int k = 0; k < 4; k++)
+                other |= (unsigned)(w[k][x] ^ w[0][x]) | (unsigned)(w[k][x1] ^ w[0][x]);
+            cell[x] = other ? 0 : CELL_EVEN;
+        }
+    }
+}
+
+/* Cells whose neighbours are even too. The planes beside must be known. */
+static void settled_plane(void *ctx, int64_t index, int worker)
+{
+    (void)worker;
+    const emit_job *job = ctx;
+    fab_slide *s = job->s;
+    const int z = job->from + (int)index, nx = s->size[2];
+    const ptrdiff_t plane = (ptrdiff_t)s->size[1] * nx;
+    for (int y = 0; y < s->size[1]; y++) {
+        const uint8_t *near[9];
+        for (int k = 0; k < 9; k++)
+            near[k] = s->cells + clamped(z + k / 3 - 1, s->size[0]) * plane +
+                      (ptrdiff_t)clamped(y + k % 3 - 1, s->size[1]) * nx;
+        uint8_t *cell = s->cells + z * plane + (ptrdiff_t)y * nx;
+        for (int x = 0; x < nx; x++) {
+            unsigned even = CELL_EVEN;
+            for (int k = 0; k < 9; k++)
+                even &= near[k][clamped(x - 1, nx)] & near[k][x] & near[k][clamped(x + 1, nx)];
+            if (even & CELL_EVEN) cell[x] |= CELL_SETTLED;
+        }
+    }
+}
+
+/* Cells that the winners of planes before `to` decide; the others stay 0: borders, for all one
+ * knows. */
+static void look_at_cells(fab_slide *s, int from, int to)
+{
+    const bool last = to == s->size[0];
+    const int even_from = from ? from - 1 : 0, even_to = last ? to : to - 1;
+    const int settled_from = even_from ? even_from - 1 : 0, settled_to = last ? to : to - 2;
+    emit_job job = {.s = s, .from = even_from};
+    if (even_to > even_from) fab_parallel_for(even_to - even_from, even_plane, &job);
+    job.from = settled_from;
+    if (settled_to > settled_from)
+        fab_parallel_for(settled_to - settled_from, settled_plane, &job);
+}
+
 /* ---- another lattice ------------------------------------------------------------------------ */
+
+/* The margin of a voxel far from any border, in logits: surfaces do not ask it, and it is sure. */
+static const float settled_margin = 16;
 
 /* The four network rows around a target row, and what is interpolated from them. */
 typedef struct rows {
@@ -162,16 +240,6 @@ static const float *column_at(rows *r, int x, int slot)
     }
     r->have[slot] = x;
     return to;
-}
-
-/* The class that wins at all eight voxels around, or -1. */
-static int uniform_winner(const rows *r, int x0, int x1)
-{
-    const uint16_t *w = r->s->winner;
-    const int first = w[r->at[0] + x0];
-    for (int k = 0; k < 4; k++)
-        if (w[r->at[k] + x0] != first || w[r->at[k] + x1] != first) return -1;
-    return first;
 }
 
 /* First structure's class that has this logit. */
@@ -226,22 +294,22 @@ static void target_plane(void *ctx, int64_t index, int worker)
     const emit_job *job = ctx;
     const fab_target *t = job->t;
     const fab_axis *ax = &t->axis[2];
-    const int z = job->from + (int)index;
+    const int z = job->from + (int)index, known = t->margin ? CELL_SETTLED : CELL_EVEN;
     float columns[2 * (FAB_UNET_MAX_CLASSES + 16)];
     for (int y = 0; y < t->size[1]; y++) {
         rows r = rows_of(job->s, t, z, y, columns);
-        int cell = -1, agreed = -1; /* the network voxel pair, and what all around it say */
-        for (int x = 0; x < t->size[2]; x++) {
+        const uint8_t *cells = job->s->cells + r.at[0];
+        const uint16_t *winner = job->s->winner + r.at[0];
+        int64_t at = t->start + z * t->step[0] + y * t->step[1];
+        for (int x = 0; x < t->size[2]; x++, at += t->step[2]) {
             const int x0 = ax->first[x], x1 = x0 + (ax->taps > 1);
-            const float w = ax->taps > 1 ? ax->weight[x * ax->taps + 1] : 0.0f;
-            if (x0 != cell) agreed = uniform_winner(&r, x0, x1);
-            cell = x0;
-            int label = agreed;
-            float margin = 0;
-            if (label < 0 || t->margin)
-                label = mixed_winner(column_at(&r, x0, x0 & 1), column_at(&r, x1, x1 & 1), w,
-                                     job->s, &margin);
-            store(t, t->start + z * t->step[0] + y * t->step[1] + x * t->step[2], label, margin);
+            float margin = settled_margin;
+            int label = winner[x0];
+            if (!(cells[x0] & known))
+                label = mixed_winner(column_at(&r, x0, x0 & 1), column_at(&r, x1, x1 & 1),
+                                     ax->taps > 1 ? ax->weight[x * ax->taps + 1] : 0.0f, job->s,
+                                     &margin);
+            store(t, at, label, margin);
         }
     }
 }
@@ -259,6 +327,7 @@ void fab_slide_emit(fab_slide *s, int from, int to)
 {
     emit_job job = {.s = s, .from = from};
     if (to > from) fab_parallel_for(to - from, winners_plane, &job);
+    if (s->target_count) look_at_cells(s, from, to);
     for (int i = 0; i < s->target_count; i++) {
         job.t = &s->targets[i];
         const int end = planes_ready(job.t, to);

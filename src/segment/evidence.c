@@ -176,23 +176,16 @@ static void find_outside(const evidence *e, uint8_t *air, int64_t *stack)
     for (int64_t i = 0; i < e->voxels; i++) air[i] = air[i] == 2;
 }
 
-static fab_status distance_to(const evidence *e, const uint8_t *set, fab_volume **out,
-                              fab_error *err)
-{
-    FAB_AUTO(fab_volume_unref) fab_volume *v = NULL;
-    FAB_TRY(fab_volume_create(&e->grid, FAB_U8, &v, err));
-    memcpy(fab_volume_data_mut(v), set, (size_t)e->voxels);
-    return fab_labels_distance(v, 1, false, out, err);
-}
-
 /* set = distance to `from` is within mm (or beyond it). */
 static fab_status grow(const evidence *e, const uint8_t *from, double mm, bool beyond, uint8_t *set,
                        fab_error *err)
 {
-    FAB_AUTO(fab_volume_unref) fab_volume *v = NULL;
-    FAB_TRY(distance_to(e, from, &v, err));
-    const float *d = fab_volume_data(v);
-    for (int64_t i = 0; i < e->voxels; i++) set[i] = ((double)d[i] <= mm) != beyond;
+    FAB_AUTO(fab_volume_unref) fab_volume *v = NULL, *near = NULL;
+    FAB_TRY(fab_volume_create(&e->grid, FAB_U8, &v, err));
+    memcpy(fab_volume_data_mut(v), from, (size_t)e->voxels);
+    FAB_TRY(fab_labels_within(v, 1, mm, &near, err));
+    const uint8_t *is_near = fab_volume_data(near);
+    for (int64_t i = 0; i < e->voxels; i++) set[i] = (is_near[i] != 0) != beyond;
     return FAB_OK;
 }
 

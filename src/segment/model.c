@@ -67,13 +67,29 @@ static fab_status read_preprocessing(const fab_json *card, fab_model *m, fab_err
     return fab_json_get_real(n, "std", 1e-6, 1e6, &m->std, err);
 }
 
+static fab_status take_patch(const char *key, const double from[3], const int divisor[3],
+                             int to[3], fab_error *err)
+{
+    for (int a = 0; a < 3; a++) {
+        to[a] = (int)from[a];
+        if ((double)to[a] != from[a] || to[a] % divisor[a] != 0)
+            FAB_FAIL(err, FAB_ERR_FORMAT,
+                     "\"%s\"[%d] is %g: not a multiple of the strides' product %d", key, a,
+                     from[a], divisor[a]);
+    }
+    return FAB_OK;
+}
+
 static fab_status read_inference(const fab_json *card, fab_model *m, fab_error *err)
 {
     const fab_json *o = NULL, *axes = NULL;
-    double patch[3];
+    double patch[3], most[3];
     int divisor[3];
     FAB_TRY(fab_json_get_object(card, "inference", &o, err));
     FAB_TRY(get_reals(o, "patch_size", 3, 1, 1024, patch, err));
+    memcpy(most, patch, sizeof most);
+    if (fab_json_find(o, "patch_size_max"))
+        FAB_TRY(get_reals(o, "patch_size_max", 3, 1, 1024, most, err));
     FAB_TRY(fab_json_get_real(o, "step", 0.1, 1.0, &m->step, err));
     FAB_TRY(fab_json_get_real(o, "gaussian_sigma_scale", 0.01, 10.0, &m->sigma_scale, err));
     if (fab_json_find(o, "body_only"))
@@ -87,13 +103,12 @@ static fab_status read_inference(const fab_json *card, fab_model *m, fab_error *
         m->mirror[(int)axis] = true;
     }
     fab_unet_config_divisor(&m->config, divisor);
-    for (int a = 0; a < 3; a++) {
-        m->patch[a] = (int)patch[a];
-        if ((double)m->patch[a] != patch[a] || m->patch[a] % divisor[a] != 0)
-            FAB_FAIL(err, FAB_ERR_FORMAT,
-                     "\"patch_size\"[%d] is %g: not a multiple of the strides' product %d", a,
-                     patch[a], divisor[a]);
-    }
+    FAB_TRY(take_patch("patch_size", patch, divisor, m->patch, err));
+    FAB_TRY(take_patch("patch_size_max", most, divisor, m->patch_max, err));
+    for (int a = 0; a < 3; a++)
+        if (m->patch_max[a] < m->patch[a])
+            FAB_FAIL(err, FAB_ERR_FORMAT, "\"patch_size_max\"[%d] is less than \"patch_size\"[%d]",
+                     a, a);
     return FAB_OK;
 }
 

@@ -43,17 +43,17 @@ static fab_status landmarks_of(const fab_decision *d, const fab_model_label *l, 
 static fab_status check_row(fab_decision *d, int row, fab_error *err)
 {
     const fab_model_label *l = &d->model->labels[row];
-    FAB_AUTO(fab_volume_unref) fab_volume *marks = NULL, *distance = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *marks = NULL, *near = NULL;
     bool any = false;
     FAB_TRY(landmarks_of(d, l, &marks, &any, err));
     if (!any) return FAB_OK; /* not in the picture: nothing to be near to */
-    FAB_TRY(fab_labels_distance(marks, 1, false, &distance, err));
-    const float *mm = fab_volume_data(distance);
+    FAB_TRY(fab_labels_within(marks, 1, l->within_mm, &near, err));
+    const uint8_t *is_near = fab_volume_data(near);
     const int64_t voxels = (int64_t)d->size[0] * d->size[1] * d->size[2];
     for (int32_t c = 0; c < d->region_count; c++)
         if (d->regions[c].value == l->value) d->regions[c].misplaced = true;
     for (int64_t i = 0; i < voxels; i++)
-        if (d->winner[i] == l->value && (double)mm[i] <= l->within_mm)
+        if (d->winner[i] == l->value && is_near[i])
             d->regions[d->component[i]].misplaced = false;
     return FAB_OK;
 }

@@ -32,19 +32,25 @@ static size_t voxels_of(const int size[3])
 
 /* ---- geometry and memory plan ---------------------------------------------------------------- */
 
-static fab_status plan_lattices(job *j, fab_error *err)
+/* The image on the network's lattice, and its windows: of the card's size, or of the size whose
+ * windows have fewest voxels in all. */
+static fab_status plan_lattices(job *j, double step, bool fit, fab_error *err)
 {
     const fab_model *m = j->model;
     fab_slide *s = &j->slide;
+    int by[3];
     FAB_TRY(fab_network_size(m, &j->view, s->size, err));
+    fab_unet_config_divisor(&m->config, by);
     for (int a = 0; a < 3; a++) {
-        const int missing = m->patch[a] > s->size[a] ? m->patch[a] - s->size[a] : 0;
+        const int most = fit ? m->patch_max[a] : m->patch[a];
+        s->patch[a] = fab_window_fit(s->size[a], m->patch[a], most, by[a], step);
+        const int missing = s->patch[a] > s->size[a] ? s->patch[a] - s->size[a] : 0;
         s->padded[a] = s->size[a] + missing;
         s->low[a] = missing / 2; /* the odd voxel goes to the high end, as nnU-Net does */
         const int fine = m->spacing_mm[a] >= FINE_MIN_MM ? 2 : 1;
         j->fine_size[a] = s->size[a] * fine;
     }
-    s->depth = s->size[0] < m->patch[0] + 1 ? s->size[0] : m->patch[0] + 1;
+    s->depth = s->size[0] < s->patch[0] + 1 ? s->size[0] : s->patch[0] + 1;
     s->pitch = fab_net_logit_pitch(m->net);
     const double all = (double)s->padded[0] * s->padded[1] * s->padded[2];
     if (all > (double)INT32_MAX)
@@ -62,13 +68,13 @@ static void plan_bytes(job *j)
                         (size_t)s->pitch * sizeof(float);
     const size_t slices = workers * (size_t)j->view.size[1] * (size_t)j->view.size[2] *
                           sizeof(float);
-    const size_t network = fab_net_session_bytes(m->net, m->patch) +
-                           voxels_of(m->patch) * sizeof(float);
+    const size_t network = fab_net_session_bytes(m->net, s->patch) +
+                           voxels_of(s->patch) * sizeof(float);
     size_t after = sizeof(int32_t) + (m->counts_vertebrae ? SPINE_BYTES : 0); /* components */
     if (fab_wants_evidence(m)) after = after + 1 > EVIDENCE_BYTES ? after + 1 : EVIDENCE_BYTES;
     j->planned = j->outside + fab_volume_bytes(j->image) + fab_net_bytes(m->net) +
                  voxels_of(j->view.size) * label + voxels_of(s->padded) * sizeof(float) +
-                 voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + after) +
+                 voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + 1 + after) +
                  voxels_of(j->fine_size) * (label + sizeof(float)) +
                  (slices > ring + network ? slices : ring + network);
 }
@@ -99,16 +105,16 @@ static int label_values(const fab_model *m)
     return n;
 }
 
-static fab_status plan(job *j, double step, fab_error *err)
+static fab_status plan_windows(job *j, double step, bool fit, fab_error *err)
 {
     const fab_model *m = j->model;
     fab_slide *s = &j->slide;
     FAB_TRY(fab_grid_check(fab_volume_grid(j->image), err));
     j->view = fab_view_of(fab_volume_grid(j->image));
-    FAB_TRY(plan_lattices(j, err));
+    FAB_TRY(plan_lattices(j, step, fit, err));
     j->wide = m->config.classes > 256 || label_values(m) > 255;
     for (int a = 0; a < 3; a++) {
-        s->count[a] = fab_window_starts(s->padded[a], m->patch[a], step, NULL);
+        s->count[a] = fab_window_starts(s->padded[a], s->patch[a], step, NULL);
         if (s->count[a] > FAB_MAX_WINDOWS_PER_AXIS)
             FAB_FAIL(err, FAB_ERR_LIMIT, "%d windows along an axis, at most %d", s->count[a],
                      FAB_MAX_WINDOWS_PER_AXIS);
@@ -118,12 +124,20 @@ static fab_status plan(job *j, double step, fab_error *err)
     return fab_grid_check(&j->fine_grid, err);
 }
 
+/* Windows that fit the image, or where those need more than `cap` bytes (0: any) the card's. */
+static fab_status plan(job *j, double step, size_t cap, fab_error *err)
+{
+    FAB_TRY(plan_windows(j, step, true, err));
+    if (cap > 0 && j->planned > cap) FAB_TRY(plan_windows(j, step, false, err));
+    return FAB_OK;
+}
+
 /* ---- preparation ------------------------------------------------------------------------- */
 
 /* Weights of an axis' windows, divided by their sum at every voxel. */
 static void weigh_axis(const fab_slide *s, int axis, double scale, float *sums)
 {
-    const int patch = s->model->patch[axis];
+    const int patch = s->patch[axis];
     float *g = s->gauss[axis];
     memset(sums, 0, (size_t)s->padded[axis] * sizeof *sums);
     for (int w = 0; w < s->count[axis]; w++) {
@@ -142,7 +156,7 @@ static fab_status prepare_windows(job *j, double step, fab_error *err)
     size_t starts = 0, weights = 0, longest = 0;
     for (int a = 0; a < 3; a++) {
         starts += (size_t)s->count[a];
-        weights += (size_t)s->count[a] * (size_t)s->model->patch[a];
+        weights += (size_t)s->count[a] * (size_t)s->patch[a];
         if ((size_t)s->padded[a] > longest) longest = (size_t)s->padded[a];
     }
     FAB_AUTO_FREE float *sums = fab_alloc_array(longest, sizeof *sums);
@@ -155,8 +169,8 @@ static fab_status prepare_windows(job *j, double step, fab_error *err)
         s->starts[a] = next_start;
         s->gauss[a] = next_weight;
         next_start += s->count[a];
-        next_weight += (ptrdiff_t)s->count[a] * s->model->patch[a];
-        fab_window_starts(s->padded[a], s->model->patch[a], step, s->starts[a]);
+        next_weight += (ptrdiff_t)s->count[a] * s->patch[a];
+        fab_window_starts(s->padded[a], s->patch[a], step, s->starts[a]);
         weigh_axis(s, a, s->model->sigma_scale, sums);
     }
     return FAB_OK;
@@ -219,7 +233,8 @@ static fab_status prepare_slide(job *j, fab_error *err)
                                   (size_t)s->pitch, sizeof *s->ring);
     s->winner = fab_alloc_array(voxels_of(s->size), sizeof *s->winner);
     s->probability = fab_alloc_array(voxels_of(s->size), sizeof *s->probability);
-    if (!s->ring || !s->winner || !s->probability)
+    s->cells = fab_calloc(voxels_of(s->size), 1);
+    if (!s->ring || !s->winner || !s->probability || !s->cells)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for logits (%zu MiB planned in all)",
                  j->planned >> 20);
     group_classes(j->model, s);
@@ -279,6 +294,7 @@ static void free_job(job *j)
     fab_free(j->image_floats);
     fab_free(j->slide.ring);
     fab_free(j->slide.winner);
+    fab_free(j->slide.cells);
     fab_volume_unref(j->slide.wanted);
     fab_free(j->slide.probability);
     fab_decision_free(&j->decision);
@@ -297,7 +313,7 @@ void fab_segment_result_free(fab_segment_result *r)
 
 static fab_status run(job *j, double step, size_t cap, fab_segment_result *r, fab_error *err)
 {
-    FAB_TRY(plan(j, step, err));
+    FAB_TRY(plan(j, step, cap, err));
     if (cap > 0 && j->planned > cap)
         FAB_FAIL(err, FAB_ERR_LIMIT,
                  "segmenting this image with model %s needs %zu MiB, the cap is %zu MiB",
@@ -375,7 +391,7 @@ fab_status fab_segment_plan_bytes(const fab_model *m, const fab_volume *image, d
     job j;
     FAB_TRY(check_step(m, &step, err));
     FAB_TRY(look_at(m, image, &j, low, &body, err));
-    FAB_TRY(plan(&j, step, err));
+    FAB_TRY(plan(&j, step, 0, err));
     *bytes = j.planned;
     return FAB_OK;
 }
@@ -426,7 +442,7 @@ static fab_status prepare_wanted(job *j, const fab_segment_options *o, fab_error
 static fab_status run_view(job *j, double step, const fab_segment_options *o,
                            fab_segment_view *v, fab_error *err)
 {
-    FAB_TRY(plan(j, step, err));
+    FAB_TRY(plan(j, step, 0, err));
     FAB_TRY(prepare_windows(j, step, err));
     FAB_TRY(prepare_slide(j, err));
     FAB_TRY(prepare_wanted(j, o, err));

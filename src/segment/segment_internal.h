@@ -32,7 +32,7 @@ struct fab_model {
     fab_net *net;
     double spacing_mm[3];
     double clip_hu[2], mean, std, padding_hu;
-    int patch[3];
+    int patch[3], patch_max[3]; /* of the window; equal where the card gives one size only */
     double step, sigma_scale;
     bool mirror[3];
     bool body_only;            /* air around the patient is left out before the network */
@@ -90,6 +90,9 @@ fab_status fab_body_paste(const fab_volume *crop, const int32_t low[3], const fa
 #define FAB_MAX_WINDOWS_PER_AXIS 4096
 /* nnU-Net's starts along one axis (round half to even); returns how many. starts may be NULL. */
 int fab_window_starts(int size, int patch, double step, int *starts);
+/* The window along one axis, from `patch` to `most` by `by`, of which `size` voxels take fewest in
+ * all; the smaller of two equal ones. */
+int fab_window_fit(int size, int patch, int most, int by, double step);
 /* exp(-(i - patch / 2)^2 / (2 sigma^2)), sigma = patch * scale. */
 void fab_window_gaussian(int patch, double scale, float *out);
 
@@ -107,6 +110,7 @@ typedef struct fab_target {
 typedef struct fab_slide {
     const fab_model *model;
     int size[3], padded[3], low[3]; /* of the network's grid; with padding; padding before */
+    int patch[3];                   /* of this image's windows: fab_window_fit */
     int count[3];
     int *starts[3];
     float *gauss[3];       /* per axis: [window][patch] weights, already divided by their sum */
@@ -123,6 +127,7 @@ typedef struct fab_slide {
     const uint8_t *groups; /* NULL, or the group of each class: fab_segment_options */
     uint16_t *winner;      /* [z][y][x] of the network's grid: class */
     float *probability;    /* of the winner */
+    uint8_t *cells;        /* of the network's grid: what emit.c knows of eight winners */
     fab_target *targets;
     int target_count;
     const fab_progress *progress;

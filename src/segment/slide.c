@@ -33,7 +33,7 @@ static void sink(void *ctx, int z, int y, int x0, int count, const float *logits
 {
     const patch_job *job = ctx;
     fab_slide *s = job->s;
-    const int *patch = s->model->patch;
+    const int *patch = s->patch;
     const int pz = job->flips & 1 ? patch[0] - 1 - z : z;
     const int py = job->flips & 2 ? patch[1] - 1 - y : y;
     const int gz = job->at[0] + pz - s->low[0], gy = job->at[1] + py - s->low[1];
@@ -56,7 +56,7 @@ static void sink(void *ctx, int z, int y, int x0, int count, const float *logits
 static void copy_patch(const patch_job *job, float *to)
 {
     const fab_slide *s = job->s;
-    const int *patch = s->model->patch;
+    const int *patch = s->patch;
     for (int z = 0; z < patch[0]; z++)
         for (int y = 0; y < patch[1]; y++, to += patch[2]) {
             const int pz = job->flips & 1 ? patch[0] - 1 - z : z;
@@ -93,7 +93,7 @@ static bool is_wanted(const fab_slide *s, const int at[3])
     if (!s->wanted) return true;
     for (int a = 0; a < 3; a++) {
         low[a] = at[a] - s->low[a] - s->wanted_reach[a];
-        high[a] = at[a] - s->low[a] + s->model->patch[a] + s->wanted_reach[a];
+        high[a] = at[a] - s->low[a] + s->patch[a] + s->wanted_reach[a];
         if (low[a] < 0) low[a] = 0;
         if (high[a] > s->size[a]) high[a] = s->size[a];
     }
@@ -120,7 +120,7 @@ static fab_status run_all(fab_slide *s, fab_net_session *session, float *input, 
     int done = 0, clean = 0, made = 0, run = 0;
     patch_job job = {.s = s};
     for (int z = 0; z < s->count[0]; z++) {
-        const int end = s->starts[0][z] + s->model->patch[0] - s->low[0];
+        const int end = s->starts[0][z] + s->patch[0] - s->low[0];
         clear_planes(s, clean, end);
         clean = end;
         for (int i = 0; i < s->count[1] * s->count[2]; i++, done++) {
@@ -145,7 +145,7 @@ static fab_status run_all(fab_slide *s, fab_net_session *session, float *input, 
 
 fab_status fab_slide_run(fab_slide *s, int *patches, fab_error *err)
 {
-    const int *patch = s->model->patch;
+    const int *patch = s->patch;
     FAB_AUTO(fab_net_session_free) fab_net_session *session = NULL;
     FAB_AUTO_FREE float *input = fab_alloc_array(
         (size_t)patch[0] * (size_t)patch[1] * (size_t)patch[2], sizeof *input);

@@ -18,6 +18,17 @@ int fab_window_starts(int size, int patch, double step, int *starts)
     return count;
 }
 
+int fab_window_fit(int size, int patch, int most, int by, double step)
+{
+    int best = patch;
+    int64_t least = (int64_t)patch * fab_window_starts(size, patch, step, NULL);
+    for (int p = patch + by; p <= most; p += by) {
+        const int64_t covered = (int64_t)p * fab_window_starts(size, p, step, NULL);
+        if (covered < least) least = covered, best = p;
+    }
+    return best;
+}
+
 void fab_window_gaussian(int patch, double scale, float *out)
 {
     const double sigma = patch * scale;

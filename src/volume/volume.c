@@ -1,16 +1,12 @@
 /* volume.c - reference-counted voxels: create, convert, reorient, crop. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "volume_internal.h"
 
-static const struct { const char *name; size_t bytes; double low, high; } dtypes[] = {
-    [FAB_U8] = {"uint8", 1, 0, 255},
-    [FAB_I16] = {"int16", 2, -32768, 32767},
-    [FAB_U16] = {"uint16", 2, 0, 65535},
-    [FAB_I32] = {"int32", 4, -2147483648.0, 2147483647.0},
-    [FAB_F32] = {"float32", 4, -FLT_MAX, FLT_MAX},
+static const struct { const char *name; size_t bytes; } dtypes[] = {
+    [FAB_U8] = {"uint8", 1}, [FAB_I16] = {"int16", 2}, [FAB_U16] = {"uint16", 2},
+    [FAB_I32] = {"int32", 4}, [FAB_F32] = {"float32", 4},
 };
 
 size_t fab_dtype_bytes(fab_dtype t)
@@ -21,35 +17,6 @@ size_t fab_dtype_bytes(fab_dtype t)
 const char *fab_dtype_name(fab_dtype t)
 {
     return dtypes[t].name;
-}
-
-double fab_volume_load_(fab_dtype t, const void *data, int64_t index)
-{
-    switch (t) {
-    case FAB_U8: return ((const uint8_t *)data)[index];
-    case FAB_I16: return ((const int16_t *)data)[index];
-    case FAB_U16: return ((const uint16_t *)data)[index];
-    case FAB_I32: return ((const int32_t *)data)[index];
-    case FAB_F32: return (double)((const float *)data)[index];
-    }
-    return 0;
-}
-
-void fab_volume_store_(fab_dtype t, void *data, int64_t index, double value)
-{
-    if (t == FAB_F32) {
-        ((float *)data)[index] = (float)value;
-        return;
-    }
-    double r = isnan(value) ? 0 : round(value);
-    r = fmin(fmax(r, dtypes[t].low), dtypes[t].high);
-    switch (t) {
-    case FAB_U8: ((uint8_t *)data)[index] = (uint8_t)r; break;
-    case FAB_I16: ((int16_t *)data)[index] = (int16_t)r; break;
-    case FAB_U16: ((uint16_t *)data)[index] = (uint16_t)r; break;
-    case FAB_I32: ((int32_t *)data)[index] = (int32_t)r; break;
-    case FAB_F32: break;
-    }
 }
 
 fab_status fab_volume_create(const fab_grid *g, fab_dtype t, fab_volume **out, fab_error *err)
@@ -174,6 +141,12 @@ static void permute_plane(void *ctx, int64_t k, int worker)
     uint8_t *to = (uint8_t *)job->to->data + (size_t)(k * size[0] * size[1]) * bytes;
     for (int32_t j = 0; j < size[1]; j++) {
         int64_t at = job->start + k * job->step[2] + j * job->step[1];
+        if (job->step[0] == 1) { /* the row as it is */
+            const size_t row = (size_t)size[0] * bytes;
+            memcpy(to, (const uint8_t *)job->from->data + at * (int64_t)bytes, row);
+            to += row;
+            continue;
+        }
         for (int32_t i = 0; i < size[0]; i++, at += job->step[0], to += bytes)
             copy_voxel(to, (const uint8_t *)job->from->data + at * (int64_t)bytes, bytes);
     }

@@ -80,5 +80,5 @@ static void equals_pytorch_on_every_isa(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(equals_pytorch_on_every_isa)}, 1);
+    return FAB_RUN(TEST(equals_pytorch_on_every_isa));
 }

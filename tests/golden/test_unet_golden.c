@@ -193,6 +193,6 @@ static void residual_equals_pytorch(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(plain_equals_pytorch), TEST(residual_equals_pytorch),
-                                     TEST(trained_network_in_every_precision)}, 3);
+    return FAB_RUN(TEST(plain_equals_pytorch), TEST(residual_equals_pytorch),
+                   TEST(trained_network_in_every_precision));
 }

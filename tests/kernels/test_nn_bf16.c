@@ -300,9 +300,7 @@ static void rounding_is_to_nearest_even(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(rounding_is_to_nearest_even),
-                                     TEST(vdpbf16ps_gives_the_references_bits),
-                                     TEST(emulated_tiles_sum_as_stated),
-                                     TEST(rows_give_the_references_bits),
-                                     TEST(amx_code_gives_the_emulations_bits)}, 5);
+    return FAB_RUN(TEST(rounding_is_to_nearest_even), TEST(vdpbf16ps_gives_the_references_bits),
+                   TEST(emulated_tiles_sum_as_stated), TEST(rows_give_the_references_bits),
+                   TEST(amx_code_gives_the_emulations_bits));
 }

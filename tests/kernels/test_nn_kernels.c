@@ -359,8 +359,7 @@ static void the_widest_is_chosen(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(reference_equals_the_definition),
-                                     TEST(winograd_equals_the_definition),
-                                     TEST(every_isa_gives_the_references_bits),
-                                     TEST(unknown_isa_is_refused), TEST(the_widest_is_chosen)}, 5);
+    return FAB_RUN(TEST(reference_equals_the_definition), TEST(winograd_equals_the_definition),
+                   TEST(every_isa_gives_the_references_bits), TEST(unknown_isa_is_refused),
+                   TEST(the_widest_is_chosen));
 }

@@ -263,7 +263,6 @@ static void memory_does_not_grow_with_depth(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(streamed_equals_the_whole_volume), TEST(with_elu_too),
-                                     TEST(elu_equals_expm1),
-                                     TEST(memory_does_not_grow_with_depth)}, 4);
+    return FAB_RUN(TEST(streamed_equals_the_whole_volume), TEST(with_elu_too),
+                   TEST(elu_equals_expm1), TEST(memory_does_not_grow_with_depth));
 }

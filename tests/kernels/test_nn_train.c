@@ -155,7 +155,7 @@ static void what_cannot_be_trained_is_refused(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(every_isa_and_thread_count_gives_the_same_bits),
-                                     TEST(loss_falls_and_the_network_learns),
-                                     TEST(what_cannot_be_trained_is_refused)}, 3);
+    return FAB_RUN(TEST(every_isa_and_thread_count_gives_the_same_bits),
+                   TEST(loss_falls_and_the_network_learns),
+                   TEST(what_cannot_be_trained_is_refused));
 }

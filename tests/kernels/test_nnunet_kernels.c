@@ -196,5 +196,5 @@ static void every_build_gives_the_same_bits(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(every_build_gives_the_same_bits)}, 1);
+    return FAB_RUN(TEST(every_build_gives_the_same_bits));
 }

@@ -425,7 +425,7 @@ int main(void)
         fprintf(stderr, "phantom: %s\n", err.message);
         return 1;
     }
-    int status = fab_test_run((fab_test[]){TEST(every_structure_stays_where_it_is)}, 1);
+    int status = FAB_RUN(TEST(every_structure_stays_where_it_is));
     fab_phantom_free(&patient);
     return status;
 }

@@ -90,5 +90,5 @@ static void all(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(all)}, 1);
+    return FAB_RUN(TEST(all));
 }

@@ -63,5 +63,5 @@ static void every_format(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(every_format)}, 1);
+    return FAB_RUN(TEST(every_format));
 }

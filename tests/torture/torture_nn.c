@@ -100,5 +100,5 @@ static void residual_networks(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(chains), TEST(meshnets), TEST(residual_networks)}, 3);
+    return FAB_RUN(TEST(chains), TEST(meshnets), TEST(residual_networks));
 }

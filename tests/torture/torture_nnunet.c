@@ -125,5 +125,5 @@ static void every_allocation_of_a_case(void)
 int main(void)
 {
     fab_threads_set(2);
-    return fab_test_run((fab_test[]){TEST(every_allocation_of_a_case)}, 1);
+    return FAB_RUN(TEST(every_allocation_of_a_case));
 }

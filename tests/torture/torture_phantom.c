@@ -41,5 +41,5 @@ static void mr(void)
 int main(void)
 {
     fab_threads_set(2);
-    return fab_test_run((fab_test[]){TEST(ct), TEST(mr)}, 2);
+    return FAB_RUN(TEST(ct), TEST(mr));
 }

@@ -93,5 +93,5 @@ static void pictures(void)
 int main(void)
 {
     fab_threads_set(2);
-    return fab_test_run((fab_test[]){TEST(pictures)}, 1);
+    return FAB_RUN(TEST(pictures));
 }

@@ -55,5 +55,5 @@ int main(void)
 {
     const char *root = getenv("FAB_SOURCE_ROOT");
     snprintf(package, sizeof package, "%s/tests/golden/unet_tiny", root ? root : ".");
-    return fab_test_run((fab_test[]){TEST(loading), TEST(segmenting)}, 2);
+    return FAB_RUN(TEST(loading), TEST(segmenting));
 }

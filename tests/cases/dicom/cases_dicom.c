@@ -460,5 +460,5 @@ static void mutated(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(named), TEST(no_such_path), TEST(mutated)}, 3);
+    return FAB_RUN(TEST(named), TEST(no_such_path), TEST(mutated));
 }

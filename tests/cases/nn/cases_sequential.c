@@ -334,10 +334,7 @@ static void bad_variances_are_refused(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(bad_tfjs_models_are_refused),
-                                     TEST(bad_weight_files_are_refused),
-                                     TEST(bad_meshnets_are_refused),
-                                     TEST(bad_descriptions_are_refused),
-                                     TEST(bad_sizes_are_refused),
-                                     TEST(bad_variances_are_refused)}, 6);
+    return FAB_RUN(TEST(bad_tfjs_models_are_refused), TEST(bad_weight_files_are_refused),
+                   TEST(bad_meshnets_are_refused), TEST(bad_descriptions_are_refused),
+                   TEST(bad_sizes_are_refused), TEST(bad_variances_are_refused));
 }

@@ -115,6 +115,5 @@ static void bad_descriptions_are_refused(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(bad_residual_cards_are_refused),
-                                     TEST(bad_descriptions_are_refused)}, 2);
+    return FAB_RUN(TEST(bad_residual_cards_are_refused), TEST(bad_descriptions_are_refused));
 }

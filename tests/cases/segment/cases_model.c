@@ -58,6 +58,11 @@ static const struct {
     {"\"patch_size\": [\n   8", "\"patch_size\": [\n   9", FAB_ERR_FORMAT,
      "\"patch_size\"[0] is 9"},
     {"\"patch_size\": [\n   8", "\"patch_size\": [\n   1e9", FAB_ERR_FORMAT, "\"patch_size\"[0]"},
+    {"\"step\": 0.5", "\"patch_size_max\": [64, 64, 65], \"step\": 0.5", FAB_ERR_FORMAT,
+     "\"patch_size_max\"[2] is 65"},
+    {"\"step\": 0.5", "\"patch_size_max\": [64, 64, 4], \"step\": 0.5", FAB_ERR_FORMAT,
+     "\"patch_size_max\"[2] is less"},
+    {"\"step\": 0.5", "\"patch_size_max\": 64, \"step\": 0.5", FAB_ERR_FORMAT, "patch_size_max"},
     {"\"step\": 0.5", "\"step\": 0", FAB_ERR_FORMAT, "step"},
     {"\"gaussian_sigma_scale\": 0.125", "\"gaussian_sigma_scale\": 0", FAB_ERR_FORMAT,
      "gaussian_sigma_scale"},
@@ -174,6 +179,5 @@ static void missing_and_damaged_files_are_named(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(bad_cards_are_refused),
-                                     TEST(missing_and_damaged_files_are_named)}, 2);
+    return FAB_RUN(TEST(bad_cards_are_refused), TEST(missing_and_damaged_files_are_named));
 }

@@ -127,8 +127,6 @@ static void half_types_convert_exactly(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(bad_headers_are_refused),
-                                     TEST(lying_lengths_are_refused),
-                                     TEST(values_that_are_no_numbers_are_refused),
-                                     TEST(half_types_convert_exactly)}, 4);
+    return FAB_RUN(TEST(bad_headers_are_refused), TEST(lying_lengths_are_refused),
+                   TEST(values_that_are_no_numbers_are_refused), TEST(half_types_convert_exactly));
 }

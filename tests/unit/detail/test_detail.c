@@ -277,10 +277,8 @@ static void everything_is_given_back(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(the_card_says_whose_results),
-                                     TEST(borders_become_the_second_looks),
-                                     TEST(landmarks_lie_in_their_parts),
-                                     TEST(modelled_structures_are_where_they_belong),
-                                     TEST(nonsense_changes_nothing),
-                                     TEST(everything_is_given_back)}, 6);
+    return FAB_RUN(TEST(the_card_says_whose_results), TEST(borders_become_the_second_looks),
+                   TEST(landmarks_lie_in_their_parts),
+                   TEST(modelled_structures_are_where_they_belong), TEST(nonsense_changes_nothing),
+                   TEST(everything_is_given_back));
 }

@@ -139,5 +139,5 @@ static void shuffled(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(centroids), TEST(voxels), TEST(shuffled)}, 3);
+    return FAB_RUN(TEST(centroids), TEST(voxels), TEST(shuffled));
 }

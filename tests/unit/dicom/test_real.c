@@ -115,6 +115,5 @@ static void one_removed(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(toshiba), TEST(siemens), TEST(tilt), TEST(fixtures),
-                                     TEST(one_removed)}, 5);
+    return FAB_RUN(TEST(toshiba), TEST(siemens), TEST(tilt), TEST(fixtures), TEST(one_removed));
 }

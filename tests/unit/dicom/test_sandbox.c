@@ -151,7 +151,6 @@ static void any_number_of_threads(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(crash), TEST(forbidden_calls), TEST(crash_in_pixels),
-                                     TEST(cancel_a_hang), TEST(ignored_children),
-                                     TEST(any_number_of_threads)}, 6);
+    return FAB_RUN(TEST(crash), TEST(forbidden_calls), TEST(crash_in_pixels), TEST(cancel_a_hang),
+                   TEST(ignored_children), TEST(any_number_of_threads));
 }

@@ -288,9 +288,7 @@ static void derived_uids(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(whole_range), TEST(rescale), TEST(rescale_by_slice),
-                                     TEST(twelve_bits), TEST(padding), TEST(syntaxes),
-                                     TEST(jpeg_ls), TEST(character_sets), TEST(two_echoes),
-                                     TEST(derived_uids)},
-                        10);
+    return FAB_RUN(TEST(whole_range), TEST(rescale), TEST(rescale_by_slice), TEST(twelve_bits),
+                   TEST(padding), TEST(syntaxes), TEST(jpeg_ls), TEST(character_sets),
+                   TEST(two_echoes), TEST(derived_uids));
 }

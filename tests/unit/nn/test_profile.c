@@ -138,6 +138,5 @@ static void chain(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(names), TEST(plain_same_bits), TEST(residual_same_bits),
-                                     TEST(chain)}, 4);
+    return FAB_RUN(TEST(names), TEST(plain_same_bits), TEST(residual_same_bits), TEST(chain));
 }

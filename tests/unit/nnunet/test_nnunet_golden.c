@@ -286,8 +286,7 @@ static void slide_reorient_ct(void) { check_slide("reorient_ct"); }
 int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], "slide"))
-        return fab_test_run((fab_test[]){TEST(slide_plain_ct), TEST(slide_aniso_mr),
-                                         TEST(slide_crop_transpose), TEST(slide_reorient_ct)}, 4);
-    return fab_test_run((fab_test[]){TEST(plain_ct), TEST(aniso_mr), TEST(crop_transpose),
-                                     TEST(reorient_ct)}, 4);
+        return FAB_RUN(TEST(slide_plain_ct), TEST(slide_aniso_mr), TEST(slide_crop_transpose),
+                       TEST(slide_reorient_ct));
+    return FAB_RUN(TEST(plain_ct), TEST(aniso_mr), TEST(crop_transpose), TEST(reorient_ct));
 }

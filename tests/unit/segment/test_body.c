@@ -108,6 +108,5 @@ static void pastes_back(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(crops_to_the_patient), TEST(nothing_to_find),
-                                     TEST(pastes_back)}, 3);
+    return FAB_RUN(TEST(crops_to_the_patient), TEST(nothing_to_find), TEST(pastes_back));
 }

@@ -143,6 +143,6 @@ static void the_next_best_class_takes_enclosed_voxels(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(random_planes_agree_with_a_flood_fill),
-                                     TEST(the_next_best_class_takes_enclosed_voxels)}, 2);
+    return FAB_RUN(TEST(random_planes_agree_with_a_flood_fill),
+                   TEST(the_next_best_class_takes_enclosed_voxels));
 }

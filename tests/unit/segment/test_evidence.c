@@ -157,7 +157,6 @@ static void bowel_is_not_fat_under_the_skin(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(a_bladder_far_from_the_hips_goes),
-                                     TEST(fluid_beside_a_bright_liver_goes),
-                                     TEST(bowel_is_not_fat_under_the_skin)}, 3);
+    return FAB_RUN(TEST(a_bladder_far_from_the_hips_goes), TEST(fluid_beside_a_bright_liver_goes),
+                   TEST(bowel_is_not_fat_under_the_skin));
 }

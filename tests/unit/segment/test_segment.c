@@ -474,15 +474,11 @@ static void unwanted_windows_are_left_out(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(one_window_gives_pytorchs_classes),
-                                     TEST(many_windows_equal_a_direct_restatement),
-                                     TEST(threads_do_not_change_results),
-                                     TEST(orientation_does_not_change_results),
-                                     TEST(fine_labels_agree_with_labels),
-                                     TEST(memory_cap_is_checked_before_the_start),
-                                     TEST(cancel_stops_between_patches),
-                                     TEST(not_a_number_is_air),
-                                     TEST(mirrored_views_are_averaged),
-                                     TEST(classes_of_a_group_add_up),
-                                     TEST(unwanted_windows_are_left_out)}, 11);
+    return FAB_RUN(TEST(one_window_gives_pytorchs_classes),
+                   TEST(many_windows_equal_a_direct_restatement),
+                   TEST(threads_do_not_change_results), TEST(orientation_does_not_change_results),
+                   TEST(fine_labels_agree_with_labels),
+                   TEST(memory_cap_is_checked_before_the_start), TEST(cancel_stops_between_patches),
+                   TEST(not_a_number_is_air), TEST(mirrored_views_are_averaged),
+                   TEST(classes_of_a_group_add_up), TEST(unwanted_windows_are_left_out));
 }

@@ -307,15 +307,21 @@ static void windows_are_nnunets(void)
     CHECK(fab_window_starts(40, 64, 0.5, starts) == 1 && starts[0] == 0);
 }
 
+static void windows_fit_the_image(void)
+{
+    CHECK(fab_window_fit(160, 48, 48, 16, 0.7) == 48);    /* one size: no choice */
+    CHECK(fab_window_fit(160, 48, 64, 16, 0.75) == 64);   /* 3 x 64 voxels instead of 5 x 48 */
+    CHECK(fab_window_fit(139, 64, 144, 16, 0.75) == 144); /* one window instead of 3 x 64 */
+    CHECK(fab_window_fit(40, 64, 144, 16, 0.75) == 64);   /* never larger than it must be */
+    CHECK(fab_window_fit(64, 32, 64, 16, 1.0) == 32);     /* 2 x 32 is 64, too: the smaller */
+}
+
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(touching_muscles_split_along_a_scoliotic_spine),
-                                     TEST(turned_vertebrae_turn_the_surface),
-                                     TEST(separate_components_stay_whole),
-                                     TEST(pieces_count_on_the_sides_they_lie_on),
-                        TEST(without_a_spine_the_body_is_halved),
-                                     TEST(specks_and_lesser_components_go),
-                                     TEST(bone_without_dense_voxels_goes),
-                                     TEST(regions_agree_with_the_volume_module),
-                                     TEST(windows_are_nnunets)}, 8);
+    return FAB_RUN(TEST(touching_muscles_split_along_a_scoliotic_spine),
+                   TEST(turned_vertebrae_turn_the_surface), TEST(separate_components_stay_whole),
+                   TEST(pieces_count_on_the_sides_they_lie_on),
+                   TEST(without_a_spine_the_body_is_halved), TEST(specks_and_lesser_components_go),
+                   TEST(bone_without_dense_voxels_goes), TEST(regions_agree_with_the_volume_module),
+                   TEST(windows_are_nnunets), TEST(windows_fit_the_image));
 }

@@ -293,11 +293,11 @@ static void body_and_arch_are_no_rivals_in_the_margin(void)
 int main(void)
 {
     const int status =
-        fab_test_run((fab_test[]){TEST(vertebrae_and_discs_get_their_names_on_every_lattice),
+        FAB_RUN(TEST(vertebrae_and_discs_get_their_names_on_every_lattice),
                                   TEST(rows_take_consecutive_values_with_names_of_the_table),
                                   TEST(confidence_is_the_networks_times_the_names),
                                   TEST(bad_spine_blocks_are_refused),
-                                  TEST(body_and_arch_are_no_rivals_in_the_margin)}, 5);
+                                  TEST(body_and_arch_are_no_rivals_in_the_margin));
     (void)make_truth(0); /* frees the kept one */
     return status;
 }

@@ -64,6 +64,5 @@ static void a_class_has_one_meaning(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(psoas_makes_them_lumbar), TEST(a_class_has_one_meaning)},
-                        2);
+    return FAB_RUN(TEST(psoas_makes_them_lumbar), TEST(a_class_has_one_meaning));
 }

@@ -49,5 +49,5 @@ static void t10_to_l5(void)
 
 int main(void)
 {
-    return fab_test_run((fab_test[]){TEST(c7_to_l5), TEST(t10_to_l5)}, 2);
+    return FAB_RUN(TEST(c7_to_l5), TEST(t10_to_l5));
 }

@@ -233,12 +233,12 @@ int main(void)
 {
     fab_threads_set(1);
     if (!mkdtemp(folder)) return 1;
-    const int code = fab_test_run((fab_test[]){TEST(prepares), TEST(test_classes_of_names),
+    const int code = FAB_RUN(TEST(prepares), TEST(test_classes_of_names),
                                                TEST(test_patches), TEST(test_learns_and_loads),
                                                TEST(test_goes_on_with_the_same_bits),
                                                TEST(test_starts_from_a_package),
                                                TEST(test_damaged_checkpoint),
-                                               TEST(test_bad_recipes)}, 8);
+                                               TEST(test_bad_recipes));
     (void)fab_path_remove_tree(folder, NULL);
     return code;
 }

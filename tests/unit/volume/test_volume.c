@@ -211,6 +211,30 @@ static void distance_equals_brute_force(void)
     }
 }
 
+static void within_equals_the_distance(void)
+{
+    static const double reaches[] = {0, 0.9, 1, 1.5, 2.25, 3.2, 7, 100};
+    fab_error err;
+    for (uint64_t seed = 0; seed < 6; seed++)
+        for (size_t k = 0; k < sizeof reaches / sizeof *reaches; k++) {
+            fab_volume *v = random_labels(9, 8, 7, seed, seed == 5 ? 0 : 0.03);
+            fab_volume *d = NULL, *near = NULL;
+            CHECK_OK(fab_labels_distance(v, 1, false, &d, &err));
+            CHECK_OK(fab_labels_within(v, 1, reaches[k], &near, &err));
+            for (int at = 0; at < 9 * 8 * 7; at++) {
+                const bool in = (double)((const float *)fab_volume_data(d))[at] <= reaches[k];
+                CHECK(((const uint8_t *)fab_volume_data(near))[at] == in);
+            }
+            fab_volume_unref(v);
+            fab_volume_unref(d);
+            fab_volume_unref(near);
+        }
+    fab_volume *v = random_labels(3, 3, 3, 1, 0.5), *near = NULL;
+    CHECK(fab_labels_within(v, 1, -1, &near, &err) == FAB_ERR_ARG);
+    CHECK(fab_labels_within(v, 1, (double)NAN, &near, &err) == FAB_ERR_ARG);
+    fab_volume_unref(v);
+}
+
 /* Reference: flood fill. Fills `to` with 1-based ids in scan order; returns how many. */
 static int flood_fill(const uint8_t *in, int *to, const int n[3], bool face)
 {
@@ -374,6 +398,7 @@ static fab_status volume_work(void *ctx)
     FAB_AUTO(fab_volume_unref) fab_volume *b = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *c = NULL;
     FAB_AUTO(fab_volume_unref) fab_volume *d = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *e = NULL;
     FAB_AUTO_FREE int64_t *sizes = NULL;
     int32_t n;
     fab_grid g = simple_grid(8, 7, 6);
@@ -382,7 +407,8 @@ static fab_status volume_work(void *ctx)
     FAB_TRY(fab_volume_canonical(v, &a, NULL));
     FAB_TRY(fab_volume_gaussian(v, (double[]){1, 1, 1}, &b, NULL));
     FAB_TRY(fab_labels_components(v, 1, true, &c, &n, &sizes, NULL));
-    return fab_labels_distance(v, 1, false, &d, NULL);
+    FAB_TRY(fab_labels_distance(v, 1, false, &d, NULL));
+    return fab_labels_within(v, 1, 3, &e, NULL);
 }
 
 static void every_allocation_may_fail(void)
@@ -397,6 +423,7 @@ int main(void)
         TEST(canonical_keeps_every_voxel_in_place), TEST(crop_moves_the_origin),
         TEST(linear_resampling_is_exact_on_linear_functions),
         TEST(gaussian_keeps_mass_and_has_its_sigma), TEST(distance_equals_brute_force),
+        TEST(within_equals_the_distance),
         TEST(components_equal_flood_fill), TEST(kept_components_equal_flood_fill),
         TEST(components_are_kept_only_in_label_maps), TEST(label_stats_count_and_find_edges),
         TEST(conversion_rounds_and_clamps), TEST(every_allocation_may_fail)};
