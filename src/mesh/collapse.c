@@ -151,8 +151,9 @@ static void area_vector(const double a[3], const double b[3], double n[3])
     n[2] = a[0] * b[1] - a[1] * b[0];
 }
 
-/* The triangle with u moved to v must face the same way and not become a needle. Squared: a
- * shape's quality is twice its area over its sides' squares, 0.29 for an equilateral triangle. */
+/* The triangle with u moved to v must face the same way (a cap's exactly) and not become a
+ * needle. Squared: a shape's quality is twice its area over its sides' squares, 0.29 for an
+ * equilateral triangle. */
 static bool keeps_shape(const fab_complex *c, const fab_complex_triangle *t, uint32_t u,
                         uint32_t v)
 {
@@ -170,12 +171,12 @@ static bool keeps_shape(const fab_complex *c, const fab_complex_triangle *t, uin
         sides[when] = sum * sum;
         area[when] = dot(n[when], n[when]);
     }
-    double turn = dot(n[BEFORE], n[AFTER]);
+    double turn = dot(n[BEFORE], n[AFTER]), flat = t->flags & FAB_TRI_SCAN_EDGE ? 1 - 1e-6 : 0.25;
     if (area[AFTER] < 0.03 * 0.03 * sides[AFTER]
         && area[AFTER] * sides[BEFORE] < area[BEFORE] * sides[AFTER])
         return false;
     return area[AFTER] > 1e-8 * sides[AFTER] && turn > 0
-           && turn * turn > 0.25 * area[BEFORE] * area[AFTER];
+           && turn * turn > flat * area[BEFORE] * area[AFTER];
 }
 
 bool fab_collapse_allowed(const fab_complex *c, uint32_t u, uint32_t v)

@@ -5,9 +5,9 @@
  * level goes on from there, its quadrics knowing what they replaced since the full meshes. Finding
  * is parallel and the order of moves is fixed, so results do not depend on threads. Vertices
  * inside a border move freely in it, vertices on the curve where borders meet move along it, and
- * vertices where curves meet stay. Moves end at old positions, so vertices of one mesh stay
- * distinct and a flat cap stays flat; restore.c then shifts borders a little to give back the
- * volume that cut corners cost.
+ * vertices where curves meet stay unless a budget cannot be met without them. Moves end at old
+ * positions, so vertices of one mesh stay distinct and a flat cap stays flat; restore.c then shifts
+ * borders a little to give back the volume that cut corners cost.
  */
 #include <float.h>
 #include <math.h>
@@ -58,6 +58,7 @@ typedef struct simplifier {
     uint32_t *sorted; /* vertices by cost */
     uint32_t *bucket; /* BUCKETS, zero between sorts */
     double max_squared;
+    bool corners;     /* vertices where curves meet may move too, along a curve */
     int64_t count, goal; /* triangles over all meshes */
 } simplifier;
 
@@ -166,7 +167,7 @@ static void offer(simplifier *s, uint32_t u, uint32_t to, double cost)
 static bool price_ring(const simplifier *s, uint32_t u, fab_ring *ring, double *cost)
 {
     if (!s->net.around[u].count || !fab_collapse_ring(&s->net, u, ring)) return false;
-    if (ring->features != 0 && ring->features != 2) return false;
+    if (ring->features != 0 && ring->features != 2 && !s->corners) return false;
     for (int j = 0; j < ring->count; j++)
         cost[j] = ring->features && !ring->feature[j] ? DBL_MAX : cost_of(s, u, ring->vertex[j]);
     return true;
@@ -511,18 +512,30 @@ static void compact(simplifier *s)
         if (number[v] != FAB_COMPLEX_NONE && number[v] != v) s->vertex[number[v]] = s->vertex[v];
 }
 
+/* What was too dear, or not allowed, may not be now. */
+static void start_over(simplifier *s)
+{
+    memset(s->touched, CHANGED, s->net.vertices);
+    memset(s->stirred, 1, (size_t)blocks_of(s));
+}
+
 /* Collapses go on from the level before; volumes are given back to a copy of the positions. */
 static fab_status make_level(simplifier *s, const fab_mesh_level *level, float (*kept)[3],
                              fab_mesh_set *out, fab_error *err)
 {
     bool wanted = level->max_triangles > 0 || level->max_error_mm > 0;
     double error = level->max_error_mm;
+    s->corners = false;
     s->goal = level->max_triangles;
     s->max_squared = error > 0 ? error * error : DBL_MAX / 4;
-    memset(s->touched, CHANGED, s->net.vertices); /* what was too dear may not be now */
-    memset(s->stirred, 1, (size_t)blocks_of(s));
+    start_over(s);
     if (wanted && s->goal > 0) run_passes(s, (range){0, blocks_of(s)});
     else if (wanted) run_tiles(s);
+    if (s->goal > 0 && s->count > s->goal) { /* many small borders: their corners are in the way */
+        s->corners = true;
+        start_over(s);
+        run_passes(s, (range){0, blocks_of(s)});
+    }
     compact(s);
     size_t bytes = (size_t)s->net.vertices * sizeof *kept;
     memcpy(kept, s->net.position, bytes);

@@ -144,6 +144,43 @@ static void levels_go_on(void)
     fab_volume_unref(v);
 }
 
+/* Blocks of four labels in a ball that the volume's lower face cuts: its many small borders meet in
+ * corners, which hold more triangles than the budget has. */
+static void corners_are_not_in_the_way(void)
+{
+    enum { BLOCK = 5, BUDGET = 4000 };
+    fab_error err;
+    fab_rng rng;
+    uint8_t label[10][10][10];
+    fab_volume *v = make_labels(48, 48, 40, NULL);
+    fab_mesh_set full = {0}, less = {0};
+    fab_rng_seed(&rng, 7, 7);
+    for (int b = 0; b < 1000; b++)
+        label[b / 100][b / 10 % 10][b % 10] = (uint8_t)(1 + fab_rng_u32(&rng) % 4);
+    for (int k = 0; k < 40; k++)
+        for (int j = 0; j < 48; j++)
+            for (int i = 0; i < 48; i++)
+                if (hypot(hypot(i - 23.4, j - 23.6), k - 14.2) < 20)
+                    *voxel_at(v, i, j, k) = label[k / BLOCK][j / BLOCK][i / BLOCK];
+    CHECK_OK(fab_mesh_extract(v, NULL, NULL, &full, &err));
+    CHECK_OK(fab_mesh_simplify(&full, BUDGET, 0, &less, &err));
+    CHECK(triangles_of(&less) <= BUDGET && less.count == 4);
+    for (size_t m = 0; m < less.count; m++) {
+        const fab_mesh *mesh = &less.items[m];
+        fab_mesh_report r;
+        CHECK(edges_closed(mesh) && fans_single(mesh) && positions_distinct(mesh));
+        CHECK_OK(fab_mesh_measure(mesh, v, &r, &err));
+        CHECK(r.degenerate == 0);
+        CHECK_NEAR(r.volume_error_percent, 0, 5);
+        for (size_t t = 0; t < mesh->triangle_count; t++)
+            for (size_t c = 0; mesh->flags[t] & FAB_TRI_SCAN_EDGE && c < 3; c++)
+                CHECK(mesh->position[(size_t)mesh->index[t * 3 + c] * 3 + 2] == -0.5f);
+    }
+    fab_mesh_set_free(&full);
+    fab_mesh_set_free(&less);
+    fab_volume_unref(v);
+}
+
 /* Noise to the bone: nothing may break, however few triangles are asked for. */
 static void noise_stays_closed(void)
 {
@@ -235,7 +272,7 @@ static void default_follows_voxels(void)
 int main(void)
 {
     fab_test tests[] = {TEST(to_a_budget), TEST(to_an_error), TEST(over_budget), TEST(levels_go_on),
-                        TEST(noise_stays_closed), TEST(faults_are_found),
-                        TEST(default_follows_voxels)};
+                        TEST(corners_are_not_in_the_way), TEST(noise_stays_closed),
+                        TEST(faults_are_found), TEST(default_follows_voxels)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);
 }
