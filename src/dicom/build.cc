@@ -263,14 +263,6 @@ void fab_dcm_pixels_u16(fab_dcm *d, const uint16_t *cells, size_t count)
     });
 }
 
-void fab_dcm_pixels_bytes(fab_dcm *d, const uint8_t *bytes, size_t count)
-{
-    guarded(d, fab_dcm_root(d), 0x7fe00010u, [&](DcmItem &i) {
-        return i.putAndInsertUint8Array(DcmTag(DCM_PixelData, EVR_OB), bytes,
-                                        static_cast<unsigned long>(count));
-    });
-}
-
 fab_status fab_dcm_write(fab_dcm *d, const char *uid, fab_buf *out, fab_error *err)
 {
     try {

@@ -34,9 +34,8 @@ void fab_dcm_attribute(fab_dcm *d, fab_dcm_item *item, uint32_t tag, uint16_t gr
 /* Decimal String: as many digits as 16 characters hold (PS3.5 6.2), backslash between. */
 void fab_dcm_decimals(fab_dcm *d, fab_dcm_item *item, uint32_t tag, const double *v, size_t count);
 void fab_dcm_integer(fab_dcm *d, fab_dcm_item *item, uint32_t tag, long value);
-/* Copies. words: 16-bit cells in host order (OW), else bytes (OB). */
+/* Copies 16-bit cells in host order (OW). */
 void fab_dcm_pixels_u16(fab_dcm *d, const uint16_t *cells, size_t count);
-void fab_dcm_pixels_bytes(fab_dcm *d, const uint8_t *bytes, size_t count);
 
 /* The whole file with meta header in transfer syntax `uid` (compressed first if it needs to be).
  * FAB_ERR_UNSUPPORTED names a syntax that cannot be written. */

@@ -42,10 +42,25 @@ static void free_job(seg_job *job)
     fab_free(job->frames);
 }
 
-static uint32_t label_at(const fab_volume *v, size_t at)
+/* How many voxels from `at` on, below `end`, have the same value; *value gets it. */
+static size_t run_of(const void *data, bool wide, size_t at, size_t end, uint32_t *value)
 {
-    return fab_volume_dtype(v) == FAB_U8 ? ((const uint8_t *)fab_volume_data(v))[at]
-                                         : ((const uint16_t *)fab_volume_data(v))[at];
+    const uint8_t *bytes = data;
+    size_t size = wide ? 2 : 1, i = at + 1;
+    uint64_t same, here;
+    if (wide) {
+        *value = ((const uint16_t *)data)[at];
+        same = *value * UINT64_C(0x0001000100010001);
+    } else {
+        *value = bytes[at];
+        same = *value * UINT64_C(0x0101010101010101);
+    }
+    for (size_t step = sizeof same / size; end - i >= step; i += step) {
+        memcpy(&here, bytes + i * size, sizeof here);
+        if (here != same) break;
+    }
+    while (i < end && memcmp(bytes + i * size, bytes + at * size, size) == 0) i++;
+    return i - at;
 }
 
 /* ---- what is there --------------------------------------------------------------------------- */
@@ -70,13 +85,14 @@ static fab_status mark_present(const fab_volume *labels, const fab_label_set *se
                                uint8_t *present, fab_error *err)
 {
     const fab_grid *g = fab_volume_grid(labels);
+    const void *data = fab_volume_data(labels);
+    const bool wide = fab_volume_dtype(labels) == FAB_U16;
     size_t cells = (size_t)g->size[0] * (size_t)g->size[1], slices = (size_t)g->size[2];
     for (size_t k = 0; k < slices; k++) {
-        uint32_t last = 0;
-        for (size_t i = 0; i < cells; i++) {
-            uint32_t value = label_at(labels, cells * k + i);
-            if (value == last || value == 0) continue;
-            last = value;
+        uint32_t value = 0;
+        for (size_t i = cells * k, end = i + cells; i < end;) {
+            i += run_of(data, wide, i, end, &value);
+            if (value == 0) continue;
             if (value >= values ||
                 (!present[value * slices + k] && !fab_label_set_find(set, (int)value)))
                 FAB_FAIL(err, FAB_ERR_ARG, "label value %u occurs but has no name", value);
@@ -396,20 +412,38 @@ static void put_references(fab_dcm *d, const seg_job *job)
 
 /* ---- pixels -------------------------------------------------------------------------------- */
 
+/* Sets `count` bits from `first` on. */
+static void set_bits(uint8_t *bits, size_t first, size_t count)
+{
+    size_t end = first + count, low = first / 8, high = end / 8;
+    uint8_t head = (uint8_t)(0xff << (first % 8)), tail = (uint8_t)~(0xff << (end % 8));
+    if (low == high) {
+        bits[low] |= head & tail;
+        return;
+    }
+    bits[low] |= head;
+    memset(bits + low + 1, 0xff, high - low - 1);
+    if (tail) bits[high] |= tail;
+}
+
 /* Sets the bits of one slice's voxels, each in the frame of its value there. */
 static void put_slice(const fab_volume *labels, int32_t k, const uint32_t *frame, uint8_t *bits)
 {
     const fab_grid *g = fab_volume_grid(labels);
+    const void *data = fab_volume_data(labels);
+    const bool wide = fab_volume_dtype(labels) == FAB_U16;
     size_t cells = (size_t)g->size[0] * (size_t)g->size[1], first = cells * (size_t)k;
-    for (size_t i = 0; i < cells; i++) {
-        uint32_t value = label_at(labels, first + i);
-        if (!value) continue;
-        size_t bit = cells * frame[value] + i;
-        bits[bit / 8] = (uint8_t)(bits[bit / 8] | 1u << (bit % 8));
+    for (size_t i = 0; i < cells;) {
+        uint32_t value = 0;
+        size_t run = run_of(data, wide, first + i, first + cells, &value);
+        if (value) set_bits(bits, cells * frame[value] + i, run);
+        i += run;
     }
 }
 
-static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
+/* Pixel Data behind everything else, straight to the file: as an element of the data set it would
+ * be in memory three times, and it is most of the file. */
+static fab_status write_pixels(const seg_job *job, fab_writer *w, fab_error *err)
 {
     const fab_grid *g = fab_volume_grid(job->labels);
     size_t cells = (size_t)g->size[0] * (size_t)g->size[1];
@@ -417,6 +451,7 @@ static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
     if (even >= UINT32_MAX)
         FAB_FAIL(err, FAB_ERR_LIMIT, "a segmentation of %zu frames is above 4 GiB",
                  job->frame_count);
+    uint8_t head[12] = {0xe0, 0x7f, 0x10, 0x00, 'O', 'B'};
     FAB_AUTO_FREE uint8_t *bits = fab_calloc(even, 1);
     FAB_AUTO_FREE uint32_t *frame = fab_calloc(FAB_MAX_LABELS + 1, sizeof *frame);
     if (!bits || !frame)
@@ -427,8 +462,9 @@ static fab_status put_pixels(fab_dcm *d, const seg_job *job, fab_error *err)
                 frame[job->segments[job->frames[f].segment]->value] = (uint32_t)f;
         put_slice(job->labels, k, frame, bits);
     }
-    fab_dcm_pixels_bytes(d, bits, even);
-    return FAB_OK;
+    for (size_t i = 0; i < 4; i++) head[8 + i] = (uint8_t)(even >> (8 * i));
+    FAB_TRY(fab_writer_write(w, head, sizeof head, err));
+    return fab_writer_write(w, bits, even, err);
 }
 
 static fab_status write_job(seg_job *job, const fab_label_set *set, const char *path,
@@ -436,6 +472,7 @@ static fab_status write_job(seg_job *job, const fab_label_set *set, const char *
 {
     FAB_TRY(find_frames(job, set, err));
     FAB_AUTO_BUF fab_buf bytes = {0};
+    FAB_AUTO(fab_atomic_abort) fab_atomic_file *file = NULL;
     FAB_AUTO(fab_dcm_free) fab_dcm *d = fab_dcm_create();
     if (!d) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a segmentation");
     put_source_modules(d, &job->source->info);
@@ -446,9 +483,11 @@ static fab_status write_job(seg_job *job, const fab_label_set *set, const char *
     put_dimensions(d, job);
     put_shared_groups(d, job);
     for (size_t f = 0; f < job->frame_count; f++) put_frame_groups(d, job, &job->frames[f]);
-    FAB_TRY(put_pixels(d, job, err));
     FAB_TRY(fab_dcm_write(d, EXPLICIT_LITTLE, &bytes, err));
-    return fab_file_write_atomic(path, bytes.data, bytes.size, err);
+    FAB_TRY(fab_atomic_open(path, &file, err));
+    FAB_TRY(fab_writer_write(fab_atomic_writer(file), bytes.data, bytes.size, err));
+    FAB_TRY(write_pixels(job, fab_atomic_writer(file), err));
+    return fab_atomic_commit(&file, err);
 }
 
 fab_status fab_dicom_write_seg(const fab_series *source, const fab_volume *labels,

@@ -11,6 +11,9 @@
 
 enum { MAX_MESHES = 16 };
 
+/* The corner after each one, clockwise and counter-clockwise. */
+static const uint8_t after[2][3] = {{2, 0, 1}, {1, 2, 0}};
+
 static int corner_of(const fab_complex_triangle *t, uint32_t v)
 {
     return t->v[0] == v ? 0 : t->v[1] == v ? 1 : 2;
@@ -31,12 +34,37 @@ static bool same_patch(const fab_complex_triangle *a, const fab_complex_triangle
     return a->front == b->front && a->back == b->back && a->flags == b->flags;
 }
 
+/* The vertex after u in the triangle, as this mesh goes round it. */
+static uint32_t next_vertex(const fab_complex_triangle *t, uint32_t u, uint32_t mesh)
+{
+    return t->v[after[t->front == mesh][corner_of(t, u)]];
+}
+
+/* Inside a patch the triangles go round u once: each brings the neighbour after u. False if they
+ * are of several patches or have an edge that is not shared. */
+static bool ring_in_patch(const fab_complex *c, uint32_t u, fab_ring *out)
+{
+    uint32_t n = c->around[u].count, open = 0;
+    if (n > FAB_COLLAPSE_MAX_RING) return false;
+    for (uint32_t i = 0; i < n; i++) {
+        const fab_complex_triangle *t = fab_complex_at(c, u, i);
+        int at = corner_of(t, u);
+        if (i && !same_patch(t, fab_complex_at(c, u, 0))) return false;
+        out->vertex[i] = t->v[after[1][at]];
+        open += out->vertex[i] - t->v[after[0][at]]; /* what comes in goes out again */
+    }
+    out->count = (int)n;
+    out->features = 0;
+    return open == 0;
+}
+
 /* An edge lies inside a patch if just two triangles of one patch meet there. */
 bool fab_collapse_ring(const fab_complex *c, uint32_t u, fab_ring *out)
 {
     const fab_complex_triangle *first[FAB_COLLAPSE_MAX_RING];
     uint8_t uses[FAB_COLLAPSE_MAX_RING];
     int n = 0;
+    if (ring_in_patch(c, u, out)) return true;
     for (uint32_t i = 0; i < c->around[u].count; i++) {
         const fab_complex_triangle *t = fab_complex_at(c, u, i);
         for (int k = 0; k < 3; k++) {
@@ -60,13 +88,6 @@ bool fab_collapse_ring(const fab_complex *c, uint32_t u, fab_ring *out)
     return true;
 }
 
-/* The vertex after u in the triangle, as this mesh goes round it. */
-static uint32_t next_vertex(const fab_complex_triangle *t, uint32_t u, uint32_t mesh)
-{
-    static const uint8_t after[2][3] = {{2, 0, 1}, {1, 2, 0}};
-    return t->v[after[t->front == mesh][corner_of(t, u)]];
-}
-
 /* Neighbours of u in one mesh, each once; -1 if too many. */
 static int mesh_ring(const fab_complex *c, uint32_t u, uint32_t mesh, uint32_t *out)
 {
@@ -80,12 +101,13 @@ static int mesh_ring(const fab_complex *c, uint32_t u, uint32_t mesh, uint32_t *
     return n;
 }
 
-static int degree_in(const fab_complex *c, uint32_t u, uint32_t mesh)
+/* u has more than three triangles of the mesh. */
+static bool can_lose_one(const fab_complex *c, uint32_t u, uint32_t mesh)
 {
     int n = 0;
-    for (uint32_t i = 0; i < c->around[u].count; i++)
+    for (uint32_t i = 0; i < c->around[u].count && n <= 3; i++)
         n += of_mesh(fab_complex_at(c, u, i), mesh);
-    return n;
+    return n > 3;
 }
 
 static bool keeps_manifold(const fab_complex *c, uint32_t u, uint32_t v, uint32_t mesh)
@@ -106,8 +128,8 @@ static bool keeps_manifold(const fab_complex *c, uint32_t u, uint32_t v, uint32_
         if (shared == 2) return false;
         common[shared++] = w;
     }
-    return m >= 3 && m <= FAB_COLLAPSE_MAX_RING && shared == 2 && degree_in(c, common[0], mesh) > 3
-           && degree_in(c, common[1], mesh) > 3;
+    return m >= 3 && m <= FAB_COLLAPSE_MAX_RING && shared == 2 && can_lose_one(c, common[0], mesh)
+           && can_lose_one(c, common[1], mesh);
 }
 
 static void from_to(const fab_complex *c, uint32_t from, uint32_t to, double out[3])

@@ -8,7 +8,7 @@
 
 typedef struct fab_ring { /* neighbours of a vertex */
     uint32_t vertex[FAB_COLLAPSE_MAX_RING];
-    bool feature[FAB_COLLAPSE_MAX_RING]; /* the edge is where patches meet */
+    bool feature[FAB_COLLAPSE_MAX_RING]; /* the edge is where patches meet; unset if none is */
     int count;
     int features; /* 0: inside a patch; 2: on a curve; else a corner, which stays */
 } fab_ring;

@@ -33,14 +33,20 @@ static size_t point_slot(const hash_table *t, const float value[3])
     return mix(key) & t->mask;
 }
 
-static uint32_t join_vertex(fab_complex *c, const hash_table *t, const float p[3])
+/* shared[]: set for a vertex that comes a second time. */
+static uint32_t join_vertex(fab_complex *c, const hash_table *t, const float p[3], uint8_t *shared)
 {
     float value[3] = {p[0] + 0.0f, p[1] + 0.0f, p[2] + 0.0f}; /* -0 becomes 0 */
     size_t i = point_slot(t, value);
     while (t->slot[i] != FAB_COMPLEX_NONE) {
-        if (memcmp(c->position[t->slot[i]], value, sizeof value) == 0) return t->slot[i];
+        uint32_t found = t->slot[i];
+        if (memcmp(c->position[found], value, sizeof value) == 0) {
+            shared[found] = 1;
+            return found;
+        }
         i = (i + 1) & t->mask;
     }
+    shared[c->vertices] = 0;
     memcpy(c->position[c->vertices], value, sizeof value);
     t->slot[i] = c->vertices;
     return c->vertices++;
@@ -68,11 +74,17 @@ static size_t face_slot(const hash_table *t, const uint32_t v[3])
     return mix(sorted) & t->mask;
 }
 
+static void add_triangle(fab_complex *c, const uint32_t v[3], uint32_t mesh, uint8_t flags)
+{
+    fab_complex_triangle *made = &c->triangle[c->triangles++];
+    *made = (fab_complex_triangle){.front = mesh, .back = FAB_COMPLEX_NONE, .flags = flags};
+    canonical(v, false, made->v);
+}
+
 static void join_triangle(fab_complex *c, const hash_table *t, const uint32_t v[3],
                           uint32_t mesh, uint8_t flags)
 {
-    uint32_t mine[3], theirs[3];
-    canonical(v, false, mine);
+    uint32_t theirs[3];
     canonical(v, true, theirs);
     size_t i = face_slot(t, v);
     while (t->slot[i] != FAB_COMPLEX_NONE) {
@@ -84,50 +96,74 @@ static void join_triangle(fab_complex *c, const hash_table *t, const uint32_t v[
         }
         i = (i + 1) & t->mask;
     }
-    fab_complex_triangle *made = &c->triangle[c->triangles];
-    *made = (fab_complex_triangle){.front = mesh, .back = FAB_COMPLEX_NONE, .flags = flags};
-    memcpy(made->v, mine, sizeof mine);
-    t->slot[i] = c->triangles++;
+    t->slot[i] = c->triangles;
+    add_triangle(c, v, mesh, flags);
 }
 
 enum { AHEAD = 16 }; /* slots are asked of memory this long before they are looked at */
 
 static void join_points(fab_complex *c, const hash_table *points, const fab_mesh *mesh,
-                        uint32_t *number)
+                        uint32_t *number, uint8_t *shared)
 {
     for (size_t v = 0; v < mesh->vertex_count; v++) {
         if (v + AHEAD < mesh->vertex_count)
             __builtin_prefetch(
                 &points->slot[point_slot(points, mesh->position + (v + AHEAD) * 3)]);
-        number[v] = join_vertex(c, points, mesh->position + v * 3);
+        number[v] = join_vertex(c, points, mesh->position + v * 3, shared);
     }
 }
 
+/* Only triangles whose three vertices are other meshes' too can be theirs. */
+static bool may_be_shared(const uint8_t *shared, const uint32_t *number, const uint32_t *index)
+{
+    return shared[number[index[0]]] & shared[number[index[1]]] & shared[number[index[2]]];
+}
+
+static size_t count_shared(const fab_mesh *mesh, const uint32_t *number, const uint8_t *shared)
+{
+    size_t n = 0;
+    for (size_t t = 0; t < mesh->triangle_count; t++)
+        n += may_be_shared(shared, number, mesh->index + t * 3);
+    return n;
+}
+
 static void join_faces(fab_complex *c, const hash_table *faces, const fab_mesh *mesh, uint32_t m,
-                       const uint32_t *number)
+                       const uint32_t *number, const uint8_t *shared)
 {
     for (size_t t = 0; t < mesh->triangle_count; t++) {
         const uint32_t *i = mesh->index + t * 3;
         const uint32_t v[3] = {number[i[0]], number[i[1]], number[i[2]]};
-        if (t + AHEAD < mesh->triangle_count) {
-            const uint32_t *j = i + (size_t)AHEAD * 3;
-            const uint32_t w[3] = {number[j[0]], number[j[1]], number[j[2]]};
-            __builtin_prefetch(&faces->slot[face_slot(faces, w)]);
-        }
-        join_triangle(c, faces, v, m, mesh->flags ? mesh->flags[t] : 0);
+        uint8_t flags = mesh->flags ? mesh->flags[t] : 0;
+        if (may_be_shared(shared, number, i)) join_triangle(c, faces, v, m, flags);
+        else add_triangle(c, v, m, flags);
     }
+}
+
+static void join_meshes(fab_complex *c, const hash_table *points, hash_table *faces,
+                        uint32_t *number, uint8_t *shared)
+{
+    const fab_mesh_set *set = c->set;
+    size_t candidates = 0;
+    uint32_t *at = number;
+    for (size_t m = 0; m < set->count; at += set->items[m++].vertex_count)
+        join_points(c, points, &set->items[m], at, shared);
+    at = number;
+    for (size_t m = 0; m < set->count; at += set->items[m++].vertex_count)
+        candidates += count_shared(&set->items[m], at, shared);
+    if (!make_table(faces, candidates)) return;
+    at = number;
+    for (size_t m = 0; m < set->count; at += set->items[m++].vertex_count)
+        join_faces(c, faces, &set->items[m], (uint32_t)m, at, shared);
 }
 
 static fab_status join_all(fab_complex *c, size_t vertices, size_t triangles, fab_error *err)
 {
     hash_table points = {0}, faces = {0};
-    uint32_t *number = fab_alloc_array(vertices + 1, sizeof *number);
-    bool ready = number && make_table(&points, vertices) && make_table(&faces, triangles);
-    for (size_t m = 0; ready && m < c->set->count; m++) {
-        join_points(c, &points, &c->set->items[m], number);
-        join_faces(c, &faces, &c->set->items[m], (uint32_t)m, number);
-    }
-    fab_free(number);
+    FAB_AUTO_FREE uint32_t *number = fab_alloc_array(vertices + 1, sizeof *number);
+    FAB_AUTO_FREE uint8_t *shared = fab_malloc(vertices + 1);
+    if (number && shared && make_table(&points, vertices))
+        join_meshes(c, &points, &faces, number, shared);
+    bool ready = faces.slot != NULL;
     fab_free(points.slot);
     fab_free(faces.slot);
     if (!ready) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to join %zu triangles", triangles);
@@ -178,6 +214,7 @@ void fab_complex_free(fab_complex *c)
     fab_free(c->triangle);
     fab_free(c->around);
     fab_free(c->star);
+    fab_free(c->goal);
     memset(c, 0, sizeof *c);
 }
 
@@ -202,6 +239,22 @@ void fab_complex_find_stars(fab_complex *c)
             fab_star *s = &c->around[c->triangle[t].v[i]];
             c->star[s->first + s->count++] = t;
         }
+}
+
+void fab_complex_compact(fab_complex *c, uint32_t *number)
+{
+    uint32_t live = 0;
+    for (uint32_t v = 0; v < c->vertices; v++) {
+        number[v] = c->around[v].count ? live : FAB_COMPLEX_NONE;
+        if (!c->around[v].count) continue;
+        if (v != live) memcpy(c->position[live], c->position[v], sizeof *c->position);
+        live++;
+    }
+    c->vertices = live;
+    for (uint32_t t = 0; t < c->triangles; t++)
+        for (int i = 0; i < 3 && !c->triangle[t].dead; i++)
+            c->triangle[t].v[i] = number[c->triangle[t].v[i]];
+    fab_complex_find_stars(c);
 }
 
 static bool has_vertex(const fab_complex_triangle *t, uint32_t v)
@@ -263,21 +316,19 @@ int64_t fab_complex_count(const fab_complex *c)
     return n;
 }
 
-static fab_status take_mesh(const fab_complex *c, uint32_t m, uint32_t triangles,
-                            uint32_t *number, fab_mesh *out, fab_error *err)
+/* Mesh m from `count` triangles of the net, in their order. */
+static fab_status take_mesh(const fab_complex *c, uint32_t m, const uint32_t *triangle,
+                            uint32_t count, uint32_t *number, fab_mesh *out, fab_error *err)
 {
-    fab_mesh mesh = {.label = c->set->items[m].label, .triangle_count = triangles};
-    mesh.index = fab_alloc_array((size_t)triangles * 3 + 1, sizeof *mesh.index);
-    mesh.flags = fab_malloc((size_t)triangles + 1);
-    mesh.position = fab_alloc_array((size_t)triangles * 9 + 1, sizeof *mesh.position);
+    fab_mesh mesh = {.label = c->set->items[m].label, .triangle_count = count};
+    mesh.index = fab_alloc_array((size_t)count * 3 + 1, sizeof *mesh.index);
+    mesh.flags = fab_malloc((size_t)count + 1);
+    mesh.position = fab_alloc_array((size_t)count * 9 + 1, sizeof *mesh.position);
     *out = mesh;
     if (!mesh.index || !mesh.flags || !mesh.position)
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u triangles of label %d", triangles,
-                 mesh.label);
-    uint32_t made = 0;
-    for (uint32_t t = 0; t < c->triangles; t++) {
-        const fab_complex_triangle *from = &c->triangle[t];
-        if (from->dead || (from->front != m && from->back != m)) continue;
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u triangles of label %d", count, mesh.label);
+    for (uint32_t made = 0; made < count; made++) {
+        const fab_complex_triangle *from = &c->triangle[triangle[made]];
         for (uint32_t i = 0; i < 3; i++) {
             uint32_t v = from->v[from->front == m ? i : 2 - i];
             if (number[v] >= out->vertex_count
@@ -287,31 +338,49 @@ static fab_status take_mesh(const fab_complex *c, uint32_t m, uint32_t triangles
             }
             mesh.index[(size_t)made * 3 + i] = number[v];
         }
-        mesh.flags[made++] = from->flags;
+        mesh.flags[made] = from->flags;
     }
     float *fitted = fab_realloc(mesh.position, ((size_t)out->vertex_count * 3 + 1) * 4);
     if (fitted) out->position = fitted;
     return FAB_OK;
 }
 
+/* Lists every mesh's triangles one mesh after the other; start[m] is where m's begin. */
+static void list_by_mesh(const fab_complex *c, size_t meshes, uint32_t *start, uint32_t *list)
+{
+    uint32_t total = 0;
+    for (uint32_t t = 0; t < c->triangles; t++) {
+        if (c->triangle[t].dead) continue;
+        start[c->triangle[t].front]++;
+        if (c->triangle[t].back != FAB_COMPLEX_NONE) start[c->triangle[t].back]++;
+    }
+    for (size_t m = 0; m <= meshes; m++) { /* the ends, which filling from behind makes starts */
+        total += start[m];
+        start[m] = total;
+    }
+    for (uint32_t t = c->triangles; t-- > 0;) {
+        if (c->triangle[t].dead) continue;
+        list[--start[c->triangle[t].front]] = t;
+        if (c->triangle[t].back != FAB_COMPLEX_NONE) list[--start[c->triangle[t].back]] = t;
+    }
+}
+
 fab_status fab_complex_emit(const fab_complex *c, fab_mesh_set *out, fab_error *err)
 {
-    size_t count = c->set->count;
-    FAB_AUTO_FREE uint32_t *triangles = fab_calloc(count + 1, sizeof *triangles);
+    size_t count = c->set->count, triangles = (size_t)fab_complex_count(c);
+    FAB_AUTO_FREE uint32_t *start = fab_calloc(count + 1, sizeof *start);
+    FAB_AUTO_FREE uint32_t *list = fab_alloc_array(triangles + 1, sizeof *list);
     FAB_AUTO_FREE uint32_t *number = fab_calloc((size_t)c->vertices + 1, sizeof *number);
     fab_mesh_set set = {.items = fab_calloc(count + 1, sizeof *set.items)};
-    if (!triangles || !number || !set.items) {
+    if (!start || !list || !number || !set.items) {
         fab_free(set.items);
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu meshes", count);
     }
-    for (uint32_t t = 0; t < c->triangles; t++) {
-        if (c->triangle[t].dead) continue;
-        triangles[c->triangle[t].front]++;
-        if (c->triangle[t].back != FAB_COMPLEX_NONE) triangles[c->triangle[t].back]++;
-    }
+    list_by_mesh(c, count, start, list);
     fab_status status = FAB_OK;
     for (; status == FAB_OK && set.count < count; set.count++)
-        status = take_mesh(c, (uint32_t)set.count, triangles[set.count], number,
+        status = take_mesh(c, (uint32_t)set.count, list + start[set.count],
+                           start[set.count + 1] - start[set.count], number,
                            &set.items[set.count], err);
     if (status < 0) {
         fab_mesh_set_free(&set);

@@ -26,6 +26,7 @@ typedef struct fab_complex {
     fab_star *around; /* per vertex */
     uint32_t *star;   /* triangles, ascending within a vertex's own */
     uint32_t used, room; /* entries of star */
+    double (*goal)[4]; /* per mesh of the set: volume and first moment (restore.c) */
 } fab_complex;
 
 static inline const fab_complex_triangle *fab_complex_at(const fab_complex *c, uint32_t v,
@@ -38,6 +39,9 @@ fab_status fab_complex_build(const fab_mesh_set *set, fab_complex *out, fab_erro
 void fab_complex_free(fab_complex *c);
 /* Lists the live triangles around each vertex anew, and numbers them anew. */
 void fab_complex_find_stars(fab_complex *c);
+/* Drops vertices that have no triangle and dead triangles, in order; stars are right again.
+ * number[old] is a vertex's new number, FAB_COMPLEX_NONE if it is gone. */
+void fab_complex_compact(fab_complex *c, uint32_t *number);
 /* Moves u into its neighbour v: triangles that had both are dead, the others of u are v's, and the
  * stars of all their vertices are right again. Returns how many triangles of meshes died. May
  * number triangles anew. */

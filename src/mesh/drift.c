@@ -164,22 +164,34 @@ static double pressure_of(const drift *d, uint16_t label, const double at[3])
     return outside ? 0 : fab_pressure_at(d->pressure[d->net->dense[label]], at);
 }
 
+/* The pressures at a cell's corners; few labels meet there. */
+static void corner_pressures(const drift *d, const uint16_t label[8], const double at[3],
+                             double out[8])
+{
+    for (int c = 0; c < 8; c++) {
+        int same = 0;
+        while (label[same] != label[c]) same++;
+        out[c] = same < c ? out[same] : pressure_of(d, label[c], at);
+    }
+}
+
 /* Moves the cell's point along its surfaces' normals by the difference of pressures. */
 static void push_point(const drift *d, uint32_t cell)
 {
     const fab_mesh_net *net = d->net;
     const uint16_t *label = net->label[cell];
-    double move[3] = {0, 0, 0}, normal[3] = {0, 0, 0}, at[3], length = 0;
+    double move[3] = {0, 0, 0}, normal[3] = {0, 0, 0}, at[3], pressure[8], length = 0;
     double face = net->spacing[0] * net->spacing[1] * net->spacing[2];
     for (int x = 0; x < 3; x++)
         at[x] = ((double)net->point[cell][x] + net->at[cell][x] - 1) * net->spacing[x];
+    const double area[3] = {face / net->spacing[0], face / net->spacing[1], face / net->spacing[2]};
+    corner_pressures(d, label, at, pressure);
     for (unsigned e = 0; e < 12; e++) {
-        unsigned axis = e / 4, low = fab_mesh_edge_low[e];
-        uint16_t a = label[low], b = label[low | (1u << axis)];
-        if (a == b || a == FAB_MESH_PAD || b == FAB_MESH_PAD) continue;
-        double area = face / net->spacing[axis];
-        move[axis] += area * (pressure_of(d, a, at) - pressure_of(d, b, at));
-        normal[axis] += area;
+        unsigned axis = e / 4, low = fab_mesh_edge_low[e], high = low | (1u << axis);
+        if (label[low] == label[high] || label[low] == FAB_MESH_PAD || label[high] == FAB_MESH_PAD)
+            continue;
+        move[axis] += area[axis] * (pressure[low] - pressure[high]);
+        normal[axis] += area[axis];
     }
     for (int x = 0; x < 3; x++) length += normal[x] * normal[x];
     if (!(length > 0)) return;

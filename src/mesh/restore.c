@@ -16,9 +16,18 @@
 
 enum { ROUNDS = 4 };
 
+/* What the triangles around a vertex ask of it. */
+typedef struct pull {
+    float move[3];  /* areas times the differences of pressure, then the move */
+    float whole[3]; /* sum of the areas as vectors */
+    float area;
+    float shortest; /* edge, squared */
+} pull;
+
 typedef struct restoring {
     fab_complex *net;
-    fab_homogeneous *goal, *now, *wanted, *pressure; /* per mesh */
+    fab_homogeneous *now, *wanted, *pressure; /* per mesh */
+    pull *pulls;                              /* per vertex */
 } restoring;
 
 static void corners(const fab_complex *c, const uint32_t v[3], double p[3][3])
@@ -28,10 +37,9 @@ static void corners(const fab_complex *c, const uint32_t v[3], double p[3][3])
 }
 
 /* The triangle's area as a vector. */
-static void area_of(const fab_complex *c, const uint32_t v[3], double n[3])
+static void area_of(double p[3][3], double n[3])
 {
-    double p[3][3], a[3], b[3];
-    corners(c, v, p);
+    double a[3], b[3];
     for (int x = 0; x < 3; x++) {
         a[x] = p[1][x] - p[0][x];
         b[x] = p[2][x] - p[0][x];
@@ -46,9 +54,12 @@ static double norm(const double n[3])
     return sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
 }
 
-static void measure_goals(restoring *r)
+static fab_status measure_goals(fab_complex *c, fab_error *err)
 {
-    const fab_mesh_set *set = r->net->set;
+    const fab_mesh_set *set = c->set;
+    if (c->goal) return FAB_OK;
+    c->goal = fab_calloc(set->count + 1, sizeof *c->goal);
+    if (!c->goal) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu volumes", set->count);
     for (size_t m = 0; m < set->count; m++) {
         const fab_mesh *mesh = &set->items[m];
         for (size_t t = 0; t < mesh->triangle_count; t++) {
@@ -56,9 +67,10 @@ static void measure_goals(restoring *r)
             for (size_t i = 0; i < 9; i++)
                 p[i / 3][i % 3] =
                     (double)mesh->position[(size_t)mesh->index[t * 3 + i / 3] * 3 + i % 3];
-            fab_add_cone(p[0], p[1], p[2], r->goal[m]);
+            fab_add_cone(p[0], p[1], p[2], c->goal[m]);
         }
     }
+    return FAB_OK;
 }
 
 /* Largest error, 1 the most allowed; fills now and wanted. */
@@ -79,9 +91,9 @@ static double measure_now(restoring *r)
         for (int x = 0; x < 4; x++) r->now[tri->back][x] -= cone[x];
     }
     for (size_t m = 0; m < c->set->count; m++) {
-        for (int x = 0; x < 4; x++) r->wanted[m][x] = r->goal[m][x] - r->now[m][x];
-        double volume = fabs(r->wanted[m][0]) / (fabs(r->goal[m][0]) + DBL_MIN);
-        double apart = fab_centroids_apart(r->now[m], r->goal[m], mm);
+        for (int x = 0; x < 4; x++) r->wanted[m][x] = c->goal[m][x] - r->now[m][x];
+        double volume = fabs(r->wanted[m][0]) / (fabs(c->goal[m][0]) + DBL_MIN);
+        double apart = fab_centroids_apart(r->now[m], c->goal[m], mm);
         worst = fmax(worst, fmax(volume / MAX_VOLUME_ERROR, apart / MAX_CENTROID_ERROR_MM));
     }
     return worst;
@@ -92,22 +104,6 @@ static double pressure_of(const restoring *r, uint32_t mesh, const double at[3])
     return mesh == FAB_COMPLEX_NONE ? 0 : fab_pressure_at(r->pressure[mesh], at);
 }
 
-static double shortest_edge(const fab_complex *c, uint32_t u)
-{
-    double shortest = DBL_MAX;
-    for (uint32_t i = 0; i < c->around[u].count; i++) {
-        for (int k = 0; k < 3; k++) {
-            uint32_t w = fab_complex_at(c, u, i)->v[k];
-            double d[3];
-            for (int x = 0; x < 3; x++)
-                d[x] = (double)c->position[w][x] - (double)c->position[u][x];
-            double squared = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-            if (w != u && squared < shortest) shortest = squared;
-        }
-    }
-    return sqrt(shortest);
-}
-
 /* Takes the part along the caps' normal out of the move; false where caps meet at an angle. */
 static bool keep_in_caps(const fab_complex *c, uint32_t u, double move[3])
 {
@@ -115,9 +111,10 @@ static bool keep_in_caps(const fab_complex *c, uint32_t u, double move[3])
     bool any = false;
     for (uint32_t i = 0; i < c->around[u].count; i++) {
         const fab_complex_triangle *t = fab_complex_at(c, u, i);
-        double n[3], along = 0;
+        double p[3][3], n[3], along = 0;
         if (!(t->flags & FAB_TRI_SCAN_EDGE)) continue;
-        area_of(c, t->v, n);
+        corners(c, t->v, p);
+        area_of(p, n);
         for (int x = 0; x < 3; x++) along += n[x] * cap[x];
         if (any && !(along > 0.99 * norm(n))) return false;
         for (int x = 0; x < 3 && !any; x++) cap[x] = n[x] / norm(n);
@@ -128,30 +125,49 @@ static bool keep_in_caps(const fab_complex *c, uint32_t u, double move[3])
     return true;
 }
 
-static void find_move(const restoring *r, uint32_t u, float move[3])
+static void note_edge(pull *p, double squared)
 {
-    const fab_complex *c = r->net;
-    const double at[3] = {(double)c->position[u][0], (double)c->position[u][1],
-                          (double)c->position[u][2]};
-    double sum[3] = {0, 0, 0}, whole[3] = {0, 0, 0}, area = 0;
-    memset(move, 0, 3 * sizeof *move);
-    if (!c->around[u].count) return;
-    for (uint32_t i = 0; i < c->around[u].count; i++) {
-        const fab_complex_triangle *t = fab_complex_at(c, u, i);
-        double n[3], rise = pressure_of(r, t->front, at) - pressure_of(r, t->back, at);
-        if (t->flags & FAB_TRI_SCAN_EDGE) continue;
-        area_of(c, t->v, n);
-        area += norm(n);
+    if (squared < (double)p->shortest) p->shortest = (float)squared;
+}
+
+/* Adds what a triangle asks of its vertices. */
+static void pull_corners(const restoring *r, const fab_complex_triangle *t)
+{
+    double p[3][3], n[3];
+    corners(r->net, t->v, p);
+    area_of(p, n);
+    double area = norm(n);
+    for (int i = 0; i < 3; i++) {
+        int j = (i + 1) % 3;
+        double d[3] = {p[j][0] - p[i][0], p[j][1] - p[i][1], p[j][2] - p[i][2]};
+        double squared = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+        note_edge(&r->pulls[t->v[i]], squared);
+        note_edge(&r->pulls[t->v[j]], squared);
+    }
+    if (t->flags & FAB_TRI_SCAN_EDGE) return;
+    for (int i = 0; i < 3; i++) {
+        pull *into = &r->pulls[t->v[i]];
+        double rise = pressure_of(r, t->front, p[i]) - pressure_of(r, t->back, p[i]);
+        into->area += (float)area;
         for (int x = 0; x < 3; x++) {
-            sum[x] += rise * n[x];
-            whole[x] += n[x];
+            into->move[x] += (float)(rise * n[x]);
+            into->whole[x] += (float)n[x];
         }
     }
-    double scale = norm(whole) > 0.5 * area ? norm(whole) : area;
-    if (!(scale > 0) || !keep_in_caps(c, u, sum)) return;
-    double length = norm(sum) / scale, most = shortest_edge(c, u) / 5;
+}
+
+/* Turns what is asked of a vertex into its move. */
+static void find_move(const restoring *r, uint32_t u)
+{
+    pull *p = &r->pulls[u];
+    double sum[3] = {(double)p->move[0], (double)p->move[1], (double)p->move[2]};
+    const double whole[3] = {(double)p->whole[0], (double)p->whole[1], (double)p->whole[2]};
+    double area = (double)p->area, scale = norm(whole) > 0.5 * area ? norm(whole) : area;
+    memset(p->move, 0, sizeof p->move);
+    if (!(scale > 0) || !keep_in_caps(r->net, u, sum)) return;
+    double length = norm(sum) / scale, most = sqrt((double)p->shortest) / 5;
     double fit = length > most ? most / length : 1;
-    for (int x = 0; x < 3; x++) move[x] = (float)(sum[x] / scale * fit);
+    for (int x = 0; x < 3; x++) p->move[x] = (float)(sum[x] / scale * fit);
 }
 
 static fab_status collect_borders(const fab_complex *c, fab_borders *borders, double *edge,
@@ -165,7 +181,7 @@ static fab_status collect_borders(const fab_complex *c, fab_borders *borders, do
         if (tri->flags & FAB_TRI_SCAN_EDGE) continue;
         corners(c, tri->v, p);
         for (int x = 0; x < 3; x++) at[x] = (p[0][x] + p[1][x] + p[2][x]) / 3;
-        area_of(c, tri->v, n);
+        area_of(p, n);
         whole += norm(n);
         count++;
         FAB_TRY(fab_borders_add(borders, tri->front, tri->back, norm(n), at, err));
@@ -174,7 +190,7 @@ static fab_status collect_borders(const fab_complex *c, fab_borders *borders, do
     return FAB_OK;
 }
 
-static fab_status move_round(restoring *r, float (*move)[3], fab_error *err)
+static fab_status move_round(restoring *r, fab_error *err)
 {
     fab_complex *c = r->net;
     fab_borders borders = {0};
@@ -184,23 +200,25 @@ static fab_status move_round(restoring *r, float (*move)[3], fab_error *err)
         status = fab_borders_solve(&borders, c->set->count, r->wanted, edge, r->pressure, err);
     fab_borders_free(&borders);
     FAB_TRY(status);
-    for (uint32_t u = 0; u < c->vertices; u++) find_move(r, u, move[u]);
+    for (uint32_t u = 0; u < c->vertices; u++) r->pulls[u] = (pull){.shortest = FLT_MAX};
+    for (uint32_t t = 0; t < c->triangles; t++) pull_corners(r, &c->triangle[t]);
+    for (uint32_t u = 0; u < c->vertices; u++) find_move(r, u);
     for (uint32_t u = 0; u < c->vertices; u++)
-        for (int x = 0; x < 3; x++) c->position[u][x] += move[u][x];
+        for (int x = 0; x < 3; x++) c->position[u][x] += r->pulls[u].move[x];
     return FAB_OK;
 }
 
 fab_status fab_complex_restore(fab_complex *c, fab_error *err)
 {
     size_t n = c->set->count;
-    FAB_AUTO_FREE fab_homogeneous *value = fab_calloc(n * 4 + 1, sizeof *value);
-    FAB_AUTO_FREE float(*move)[3] = fab_alloc_array((size_t)c->vertices + 1, sizeof *move);
-    if (!value || !move) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to restore %zu volumes", n);
-    restoring r = {.net = c, .goal = value, .now = value + n, .wanted = value + 2 * n,
-                   .pressure = value + 3 * n};
+    FAB_AUTO_FREE fab_homogeneous *value = fab_calloc(n * 3 + 1, sizeof *value);
+    FAB_AUTO_FREE pull *pulls = fab_alloc_array((size_t)c->vertices + 1, sizeof *pulls);
+    if (!value || !pulls) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to restore %zu volumes", n);
+    restoring r = {.net = c, .now = value, .wanted = value + n, .pressure = value + 2 * n,
+                   .pulls = pulls};
+    FAB_TRY(measure_goals(c, err));
     fab_complex_find_stars(c);
-    measure_goals(&r);
     for (int round = 0; round < ROUNDS && measure_now(&r) > 1; round++)
-        FAB_TRY(move_round(&r, move, err));
+        FAB_TRY(move_round(&r, err));
     return FAB_OK;
 }

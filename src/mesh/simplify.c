@@ -15,7 +15,7 @@
 
 #include "collapse.h"
 
-enum { MAX_PASSES = 200, BLOCK = 1024, BUCKETS = 8192 };
+enum { MAX_PASSES = 200, BLOCK = 1024, TILE = 4, BUCKETS = 8192 };
 
 typedef struct quadric { /* weighted squared distance to planes, around the vertex's position */
     float a[6], b[3], c, weight; /* a: xx yy zz xy xz yz */
@@ -39,6 +39,13 @@ typedef struct vertex {
 enum { CACHE_LINE = 64 };
 _Static_assert(sizeof(vertex) == CACHE_LINE, "a vertex fills a line");
 
+/* Without a budget all moves below the error come in the end, so a TILE of blocks is brought there
+ * before the next: what it needs stays in the processor's cache. Under a budget the cheapest moves
+ * of all come first, wherever they are. */
+typedef struct range { /* of blocks */
+    int64_t start, end;
+} range;
+
 typedef struct simplifier {
     fab_complex net;
     void *block;
@@ -49,7 +56,7 @@ typedef struct simplifier {
     uint8_t *stirred;  /* per block of vertices: one is touched */
     uint8_t *open;     /* per block: one has a candidate */
     uint32_t *sorted; /* vertices by cost */
-    uint32_t *bucket; /* BUCKETS + 1 */
+    uint32_t *bucket; /* BUCKETS, zero between sorts */
     double max_squared;
     int64_t count, goal; /* triangles over all meshes */
 } simplifier;
@@ -86,7 +93,7 @@ static void start_quadric(const simplifier *s, uint32_t v, quadric *q)
         q->weight += (float)(length / 2);
     }
     if (!fab_collapse_ring(c, v, &ring)) return;
-    for (int j = 0; j < ring.count; j++) {
+    for (int j = 0; j < ring.count && ring.features; j++) {
         if (!ring.feature[j]) continue;
         double d[3], squared = 0;
         for (int x = 0; x < 3; x++) {
@@ -187,7 +194,7 @@ static void find_best(simplifier *s, uint32_t u)
     }
 }
 
-/* Asks memory ahead of use. */
+/* Asks memory ahead of use; tiles are in the cache anyway. */
 static void fetch_triangles(const fab_complex *c, uint32_t u)
 {
     for (uint32_t i = 0; i < c->around[u].count; i++) __builtin_prefetch(fab_complex_at(c, u, i));
@@ -230,12 +237,21 @@ static void find_block(void *ctx, int64_t block, int worker)
         if (s->touched[u] == CHANGED || s->touched[u] == REFUSED) list[n++] = u;
     for (uint32_t i = 0; i < n; i++) {
         if (i + LISTS < n) __builtin_prefetch(&s->net.star[s->net.around[list[i + LISTS]].first]);
-        if (i + TRIANGLES < n) fetch_triangles(&s->net, list[i + TRIANGLES]);
-        if (i + POINTS < n) fetch_points(&s->net, list[i + POINTS]);
+        if (s->goal && i + TRIANGLES < n) fetch_triangles(&s->net, list[i + TRIANGLES]);
+        if (s->goal && i + POINTS < n) fetch_points(&s->net, list[i + POINTS]);
         find_best(s, list[i]);
     }
     for (uint32_t u = start; u < end; u++) s->open[block] |= s->cost[u] < FLT_MAX;
     memset(s->touched + start, UNTOUCHED, end - start);
+}
+
+static void find_blocks(simplifier *s, range part)
+{
+    if (part.start == 0 && part.end == blocks_of(s)) {
+        fab_parallel_for(part.end, find_block, s);
+        return;
+    }
+    for (int64_t block = part.start; block < part.end; block++) find_block(s, block, 0);
 }
 
 static void start_block(void *ctx, int64_t block, int worker)
@@ -258,29 +274,42 @@ static uint32_t bucket_of(float cost)
     return bits >> 18;
 }
 
+typedef struct span { /* of buckets in use */
+    uint32_t low, high;
+} span;
+
 /* Counts the vertices that have a candidate into their buckets, or (filling) lists them there. */
-static void walk_candidates(simplifier *s, bool filling)
+static span walk_candidates(simplifier *s, range part, bool filling)
 {
-    for (int64_t block = 0; block < blocks_of(s); block++) {
+    span used = {BUCKETS, 0};
+    for (int64_t block = part.start; block < part.end; block++) {
         uint32_t end = block_end(s, block);
         if (!s->open[block]) continue;
         for (uint32_t u = (uint32_t)block * BLOCK; u < end; u++) {
             if (!(s->cost[u] < FLT_MAX)) continue;
             uint32_t b = bucket_of(s->cost[u]);
             if (filling) s->sorted[s->bucket[b]++] = u;
-            else s->bucket[b + 1]++;
+            else s->bucket[b]++;
+            used.low = b < used.low ? b : used.low;
+            used.high = b > used.high ? b : used.high;
         }
     }
+    return used;
 }
 
 /* Vertices that have a candidate, cheapest first. */
-static uint32_t sort_candidates(simplifier *s)
+static uint32_t sort_candidates(simplifier *s, range part)
 {
-    memset(s->bucket, 0, (BUCKETS + 1) * sizeof *s->bucket);
-    walk_candidates(s, false);
-    for (uint32_t b = 0; b < BUCKETS; b++) s->bucket[b + 1] += s->bucket[b];
-    uint32_t total = s->bucket[BUCKETS];
-    walk_candidates(s, true);
+    span used = walk_candidates(s, part, false);
+    uint32_t total = 0;
+    for (uint32_t b = used.low; b <= used.high; b++) {
+        uint32_t count = s->bucket[b];
+        s->bucket[b] = total;
+        total += count;
+    }
+    if (!total) return 0;
+    walk_candidates(s, part, true);
+    memset(s->bucket + used.low, 0, (used.high - used.low + 1) * sizeof *s->bucket);
     return total;
 }
 
@@ -380,17 +409,17 @@ static void fetch_ahead(const simplifier *s, uint32_t i, uint32_t n)
     }
 }
 
-/* One pass; the number of moves made or refused. Only the cheaper half of the candidates is looked
- * at, so that dear moves do not come before cheaper ones of the next pass. */
-static uint32_t run_pass(simplifier *s)
+/* One pass over some blocks; the number of moves made or refused. Only the cheaper half of the
+ * candidates is looked at, so that dear moves do not come before cheaper ones of the next pass. */
+static uint32_t run_pass(simplifier *s, range part)
 {
     if (s->net.dead > s->net.triangles / 4) fab_complex_find_stars(&s->net); /* in memory's order */
-    fab_parallel_for(blocks_of(s), find_block, s);
-    uint32_t n = sort_candidates(s), moves = 0, refused = 0;
+    find_blocks(s, part);
+    uint32_t n = sort_candidates(s, part), moves = 0, refused = 0;
     for (uint32_t i = 0; i < n && s->count > s->goal; i++) {
         uint32_t u = s->sorted[i];
         if (i > n / 2 && moves > 0) break;
-        fetch_ahead(s, i, n);
+        if (s->goal) fetch_ahead(s, i, n);
         if (!may_move(s, u) || (s->goal && !star_untouched(s, u))) continue;
         if (!fab_collapse_allowed(&s->net, u, s->vertex[u].to)) {
             touch(s, u, REFUSED);
@@ -401,6 +430,27 @@ static uint32_t run_pass(simplifier *s)
         moves++;
     }
     return moves + refused;
+}
+
+/* Passes until nothing moves; false if nothing did. */
+static bool run_passes(simplifier *s, range part)
+{
+    int pass = 0;
+    while (pass < MAX_PASSES && s->count > s->goal && run_pass(s, part)) pass++;
+    return pass > 0;
+}
+
+/* All moves there are, a tile after the other. */
+static void run_tiles(simplifier *s)
+{
+    bool moved = true;
+    for (int round = 0; round < MAX_PASSES && moved; round++) {
+        moved = false;
+        for (int64_t block = 0; block < blocks_of(s); block += TILE) {
+            int64_t left = blocks_of(s) - block;
+            moved |= run_passes(s, (range){block, block + (left < TILE ? left : TILE)});
+        }
+    }
 }
 
 /* A structure of 20 cm or more weighs 1, one of 1 cm ten times as much (in squared error). */
@@ -433,7 +483,7 @@ static fab_status prepare(simplifier *s, fab_error *err)
     s->stirred = fab_malloc(n / BLOCK + 1);
     s->open = fab_malloc(n / BLOCK + 1);
     s->sorted = fab_alloc_array(n, sizeof *s->sorted);
-    s->bucket = fab_alloc_array(BUCKETS + 1, sizeof *s->bucket);
+    s->bucket = fab_calloc(BUCKETS, sizeof *s->bucket);
     s->importance = fab_alloc_array(s->net.set->count + 1, sizeof *s->importance);
     if (!s->block || !s->cost || !s->touched || !s->sorted || !s->bucket || !s->importance
         || !s->stirred || !s->open)
@@ -452,19 +502,29 @@ static void release(simplifier *s)
     for (size_t i = 0; i < sizeof block / sizeof *block; i++) fab_free(block[i]);
 }
 
+/* Vertices that are gone leave the lists, so that those left lie close together in memory. */
+static void compact(simplifier *s)
+{
+    uint32_t *number = s->sorted, before = s->net.vertices;
+    fab_complex_compact(&s->net, number);
+    for (uint32_t v = 0; v < before; v++)
+        if (number[v] != FAB_COMPLEX_NONE && number[v] != v) s->vertex[number[v]] = s->vertex[v];
+}
+
 /* Collapses go on from the level before; volumes are given back to a copy of the positions. */
 static fab_status make_level(simplifier *s, const fab_mesh_level *level, float (*kept)[3],
                              fab_mesh_set *out, fab_error *err)
 {
-    size_t bytes = (size_t)s->net.vertices * sizeof *kept;
     bool wanted = level->max_triangles > 0 || level->max_error_mm > 0;
     double error = level->max_error_mm;
     s->goal = level->max_triangles;
     s->max_squared = error > 0 ? error * error : DBL_MAX / 4;
     memset(s->touched, CHANGED, s->net.vertices); /* what was too dear may not be now */
     memset(s->stirred, 1, (size_t)blocks_of(s));
-    for (int pass = 0; wanted && pass < MAX_PASSES && s->count > s->goal; pass++)
-        if (run_pass(s) == 0) break;
+    if (wanted && s->goal > 0) run_passes(s, (range){0, blocks_of(s)});
+    else if (wanted) run_tiles(s);
+    compact(s);
+    size_t bytes = (size_t)s->net.vertices * sizeof *kept;
     memcpy(kept, s->net.position, bytes);
     if (wanted) FAB_TRY(fab_complex_restore(&s->net, err));
     FAB_TRY(fab_complex_emit(&s->net, out, err));

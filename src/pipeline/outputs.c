@@ -24,6 +24,8 @@ static const output_row rows[] = {
     {"seg", NULL, "seg.dcm", "DICOM segmentation of the source series"},
 };
 
+static const char labels_description[] = FAB_GENERATOR " labels";
+
 enum { ROW_COUNT = sizeof rows / sizeof *rows, ROW_NIFTI = 6, ROW_SEG = 7 };
 
 static fab_status parse_one(const char *name, size_t length, uint32_t *mask, fab_error *err)
@@ -137,13 +139,31 @@ static fab_status write_seg(const fab_output_set *s, const char *path, fab_error
     return fab_dicom_write_seg(s->series, s->labels, s->set, &how, path, err);
 }
 
+static fab_status copy_file(const char *from, const char *to, fab_error *err)
+{
+    fab_reader r;
+    size_t count = 0;
+    FAB_AUTO_FREE uint8_t *bytes = NULL;
+    FAB_TRY(fab_reader_open_file(from, &r, err));
+    fab_status status = fab_reader_read_all(&r, SIZE_MAX, &bytes, &count, err);
+    fab_reader_close(&r);
+    FAB_TRY(status);
+    return fab_file_write_atomic(to, bytes, count, err);
+}
+
+static fab_status write_labels(const fab_output_set *s, const char *path, fab_error *err)
+{
+    if (s->labels_file) return copy_file(s->labels_file, path, err);
+    return fab_nifti_write(s->labels, path, labels_description, err);
+}
+
 static fab_status write_row(const fab_output_set *s, size_t index, const char *folder,
                             fab_error *err)
 {
     char path[FAB_MAX_PATH_BYTES];
     FAB_TRY(fab_path_join(path, sizeof path, folder, rows[index].path, err));
     if (index == ROW_NIFTI) {
-        FAB_TRY(fab_nifti_write(s->labels, path, FAB_GENERATOR " labels", err));
+        FAB_TRY(write_labels(s, path, err));
         return save_table(s->set, folder, "labels.json", err);
     }
     if (index == ROW_SEG) return write_seg(s, path, err);
@@ -232,7 +252,7 @@ fab_status fab_twin_write(fab_twin *t, fab_error *err)
     FAB_TRY(fab_nifti_write(t->study->volume, path, FAB_GENERATOR " volume", err));
     FAB_TRY(fab_job_part(&t->job, 1, 4, err));
     FAB_TRY(fab_path_join(path, sizeof path, folder, "labels.nii.gz", err));
-    FAB_TRY(fab_nifti_write(t->found.labels, path, FAB_GENERATOR " labels", err));
+    FAB_TRY(fab_nifti_write(t->found.labels, path, labels_description, err));
     FAB_TRY(save_table(&t->found.set, folder, "labels.json", err));
     if (t->detail.parts) {
         FAB_TRY(fab_path_join(path, sizeof path, folder, FAB_TWIN_PARTS ".nii.gz", err));

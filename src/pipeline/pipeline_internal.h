@@ -204,6 +204,7 @@ typedef struct fab_output_set {
     const char *algorithm_name, *algorithm_version;
     const char *origin_sha256;       /* of the weights, or of the label map given; or "" */
     const fab_json *structures;      /* rows with "value", "confidence", "findings"; or NULL */
+    const char *labels_file;         /* where `labels` were written before; NULL: nowhere */
 } fab_output_set;
 /* Writes the chosen formats into folder; rows {"format","path"} appended to `list`, the path
  * prefixed by `prefix`. */

@@ -118,7 +118,7 @@ static fab_status build_surfaces(fab_twin *t, fab_error *err)
 
 static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)
 {
-    char folder[FAB_MAX_PATH_BYTES], frame[65] = "";
+    char folder[FAB_MAX_PATH_BYTES], labels[FAB_MAX_PATH_BYTES], frame[65] = "";
     const fab_mesh_set *lods[FAB_TWIN_LODS];
     for (int i = 0; i < FAB_TWIN_LODS; i++) lods[i] = &t->lods[i];
     if (t->study->series && t->study->series->info.frame_of_reference_uid[0]) {
@@ -145,7 +145,9 @@ static fab_status write_exports(fab_twin *t, uint32_t formats, fab_error *err)
                               .origin_sha256 =
                                   t->network ? fab_network_weights_sha256(t->network)
                                              : t->labels_sha256,
-                              .structures = t->reviewed};
+                              .structures = t->reviewed, .labels_file = labels};
+    FAB_TRY(fab_path_join(labels, sizeof labels, fab_case_folder(t->writer), "labels.nii.gz",
+                          err));
     FAB_TRY(fab_path_join(folder, sizeof folder, fab_case_folder(t->writer), "export", err));
     FAB_TRY(fab_path_make_subfolder(folder, err));
     t->exports = fab_json_array();
