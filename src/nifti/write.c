@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "header_internal.h"
-#include "pack.h"
 
 #define DATA_OFFSET 352
 #define LABELS_LEVEL 6 /* long runs: level 1 takes 1.4 times the bytes */
@@ -129,8 +128,6 @@ static fab_status write_gzip(const fab_volume *v, const uint8_t *header, fab_wri
     size_t data = fab_volume_bytes(v), bound;
     fab_dtype type = fab_volume_dtype(v);
     int level = type == FAB_U8 || type == FAB_U16 ? LABELS_LEVEL : IMAGE_LEVEL;
-    if (type == FAB_I16)
-        return fab_nifti_pack_16(header, DATA_OFFSET, fab_volume_data(v), data / 2, w, err);
     FAB_AUTO_FREE uint8_t *plain = fab_malloc(DATA_OFFSET + data);
     struct libdeflate_compressor *c = libdeflate_alloc_compressor(level);
     bound = c ? libdeflate_gzip_compress_bound(c, DATA_OFFSET + data) : 0;

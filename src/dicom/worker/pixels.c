@@ -314,9 +314,6 @@ static fab_status unpack_rle_bits(const fab_codec_job *job, uint8_t *out, size_t
 static fab_status decode_cells(const fab_worker_file *f, const fab_codec_job *job, uint8_t *cells,
                                size_t bytes, fab_error *err)
 {
-    static const char jpeg_ls[] = "1.2.840.10008.1.2.4.80";
-    if (strcmp(f->syntax->uid, jpeg_ls) == 0 && fab_worker_codec_jpegls(job, cells, bytes))
-        return FAB_OK;
     if (f->header.bits_allocated != 1)
         return fab_worker_codec_dcmtk(job, f->syntax->uid, cells, (bytes + 1) / 2 * 2, err);
     if (strcmp(f->syntax->uid, "1.2.840.10008.1.2.5") == 0)

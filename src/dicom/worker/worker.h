@@ -80,9 +80,6 @@ typedef struct fab_codec_job {
 /* Native little-endian bytes of one frame into out (fab_worker_frame_bytes, rounded up even). */
 fab_status fab_worker_codec_dcmtk(const fab_codec_job *job, const char *syntax_uid, uint8_t *out,
                                   size_t out_bytes, fab_error *err);
-/* The same of a plain lossless JPEG-LS frame, faster; false: it is not one, or does not decode, and
- * DCMTK is to be asked. */
-bool fab_worker_codec_jpegls(const fab_codec_job *job, uint8_t *out, size_t out_bytes);
 fab_status fab_worker_codec_jpeg2000(const fab_codec_job *job, int32_t *out, fab_error *err);
 /* Loads dictionary and codecs; call before the walls go up. */
 void fab_worker_warm_up(void);
