@@ -21,13 +21,13 @@ SOURCES = [
     {"what": "synthetic patients of the project's phantom (seeds from 10000)", "license": "Apache-2.0",
      "use": "whole bodies with complete truth, scoliosis, 4 to 6 lumbar vertebrae"},
     {"what": "four unlabelled CT volumes (ACRIN-FLT, CPTAC-PDA, Pancreas-CT, CORT)", "license": "CC BY / public domain",
-     "use": "self-training on the network's own sure voxels, pictures looked at"},
+     "use": "self-training on the network's own sure voxels, looked at and corrected by eye"},
 ]  # fmt: skip
 TORSO = [
     "Anatomy of two real patients only, deformed; plus a phantom. Adults, supine, torso. No real scan of a child, of scoliosis or "
     "after surgery was trained on; tumours, ascites and metal only as painted shapes.",
-    "Parts of a large abdominal tumour are taken for bowel; thin fluid beside the spleen for spleen or kidney; pieces of thigh muscle for bowel.",
-    "With contrast medium, a cyst or dead tissue at the surface of liver or spleen is left out as fluid beside it; a finding says how much.",
+    "With much ascites part of the spleen is named left kidney, and small scraps of the fluid bowel (the ovarian case).",
+    "With contrast medium, fluid named liver or spleen is left out where the label ends within fluid, which may take a part of the organ that is as dark; a finding says how much.",
     "Vertebrae are named by counting along the spine from sacrum, ribs and psoas; where neither is in view names may be shifted together. A sixth lumbar "
     "vertebra was counted as five under a large curve (phantom 5).",
     "Left and right are not told apart by the network: a rule splits paired structures.",

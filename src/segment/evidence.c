@@ -19,6 +19,7 @@ enum {
     MIXED_HU = 20,    /* a strand, or the border of something in fat, may be as bright */
     GAS_HU = -250,    /* darker: of a bowel in a hernia, say */
     FAT_HU = -50,
+    LEAST_FLUID_HU = -20,
     AIR_HU = -400
 };
 #define UNDER_SKIN_MM 12.0
@@ -114,19 +115,31 @@ static void mark_thick(void *ctx, int64_t i, const int at[3])
     f->thick[i] = f->dark[i] && around(f->e, f->dark, at) >= MOST;
 }
 
-/* Thick dark voxels and the dark ones round them: 1; those at the organ's border: 2. */
+/* Whether two steps along a direction the image is fluid that has another name: the label ends in
+ * the middle of it. What lies behind a cyst's own wall is fat or another organ. */
+static bool ends_in_fluid(const fluid *f, int64_t i, const int at[3], int axis, int step)
+{
+    const evidence *e = f->e;
+    for (int k = 1; k <= 2; k++) {
+        int to[3] = {at[0], at[1], at[2]};
+        to[axis] += k * step;
+        if (to[axis] < 0 || to[axis] >= e->s->size[axis]) return false;
+        const float hu = hu_at(e, to[0], to[1], to[2]);
+        if (e->s->winner[i + k * step * e->step[axis]] == f->value) return false;
+        if (hu < LEAST_FLUID_HU || hu >= f->below) return false;
+    }
+    return true;
+}
+
+/* Thick dark voxels and the dark ones round them: 1; those where the label ends in fluid: 2. */
 static void mark_seeds(void *ctx, int64_t i, const int at[3])
 {
     fluid *f = ctx;
     const evidence *e = f->e;
     if (!f->dark[i] || around(e, f->thick, at) == 0) return;
     e->removed[i] = 1;
-    for (int k = 0; k < 6; k++) {
-        const int to = at[k / 2] + (k % 2 ? 1 : -1);
-        if (to < 0 || to >= e->s->size[k / 2]) continue;
-        if (e->s->winner[i + (k % 2 ? e->step[k / 2] : -e->step[k / 2])] != f->value)
-            e->removed[i] = 2;
-    }
+    for (int k = 0; k < 6; k++)
+        if (ends_in_fluid(f, i, at, k / 2, k % 2 ? 1 : -1)) e->removed[i] = 2;
 }
 
 /* The HU that a tenth of the voxels reach: of the organ, however much fluid goes by its name. */
