@@ -26,7 +26,7 @@ SOURCES = [
 TORSO = [
     "Anatomy of two real patients only, deformed; plus a phantom. Adults, supine, torso. No real scan of a child, of scoliosis or "
     "after surgery was trained on; tumours, ascites and metal only as painted shapes.",
-    "With much ascites part of the spleen is named left kidney, and small scraps of the fluid bowel (the ovarian case).",
+    "With much ascites the network names part of the spleen left kidney (a rule mends it where that hangs by a neck), and small scraps of the fluid bowel (the ovarian case).",
     "With contrast medium, fluid named liver or spleen is left out where the label ends within fluid, which may take a part of the organ that is as dark; a finding says how much.",
     "Vertebrae are named by counting along the spine from sacrum, ribs and psoas; where neither is in view names may be shifted together. A sixth lumbar "
     "vertebra was counted as five under a large curve (phantom 5).",

@@ -69,7 +69,7 @@ typedef enum fab_finding_kind {
     FAB_FINDING_SIDE_FALLBACK,  /* left and right split without a spine to go by */
     FAB_FINDING_LOW_CONFIDENCE, /* mean probability below 0.6 */
     FAB_FINDING_MISPLACED,      /* components too far from where the structure lies, left out */
-    FAB_FINDING_OTHER_TISSUE,   /* fluid beside an organ or fat under the skin, left out */
+    FAB_FINDING_OTHER_TISSUE,   /* fluid, fat under the skin, a part of another organ */
     FAB_FINDING_TRANSITIONAL,   /* sacrum and ribs do not fit five lumbar vertebrae */
     FAB_FINDING_NAMES_UNCERTAIN, /* the vertebrae may be named one level off */
     FAB_FINDING_KINDS

@@ -142,6 +142,7 @@ static fab_status decide(const fab_model *m, const fab_slide *s, fab_decision *d
     memcpy(d->size, s->size, sizeof d->size);
     number_values(d);
     FAB_TRY(fab_decide_evidence(d, s, err));
+    FAB_TRY(fab_decide_necks(d, s, err));
     d->component = fab_alloc_array((size_t)d->size[0] * (size_t)d->size[1] * (size_t)d->size[2],
                                    sizeof *d->component);
     if (!d->component) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for components");
@@ -161,6 +162,7 @@ static fab_status decide(const fab_model *m, const fab_slide *s, fab_decision *d
 void fab_decision_free(fab_decision *d)
 {
     fab_free(d->removed);
+    fab_free(d->renamed);
     fab_free(d->component);
     fab_free(d->regions);
     fab_midline_free(&d->midline);
@@ -226,17 +228,30 @@ static int64_t voxel_near(const fab_decision *d, const place *p, int class_value
     return found;
 }
 
+/* The class where neck.c gave a part of this one to another organ: there, and at the seam. */
+static int class_given(const fab_decision *d, const place *p, int64_t nearest, int class_value)
+{
+    const fab_model_label *l = &d->model->labels[d->row_of[class_value]];
+    if (!d->renamed || l->neck_mm <= 0) return class_value;
+    const int other = d->model->labels[l->yields_to].value;
+    if (d->renamed[nearest]) return other;
+    if (d->winner[nearest] != other) return class_value;
+    return voxel_near(d, p, class_value, 1, 2) < 0 ? other : class_value;
+}
+
 /* The nearest voxel decides, mostly; else the nearest of the eight around, else of 4 x 4 x 4. A
  * class that wins between network voxels but at none of them is a component of its own that is
  * smaller than a voxel: it stays if nothing is too small for this structure. */
 static int final_label(const fab_decision *d, const place *p, int class_value)
 {
-    const int row = d->row_of[class_value];
+    int row = d->row_of[class_value];
     if (row < 0) return 0;
     const double z = p->at[0] + p->w[0], y = p->at[1] + p->w[1], x = p->at[2] + p->w[2];
     const int64_t i = ((int64_t)(p->at[0] + (p->w[0] > 0.5)) * d->size[1] + p->at[1] +
                        (p->w[1] > 0.5)) * d->size[2] + p->at[2] + (p->w[2] > 0.5);
     if (d->removed && d->removed[i]) return 0;
+    class_value = class_given(d, p, i, class_value);
+    row = d->row_of[class_value];
     int64_t voxel = d->winner[i] == class_value ? i : -1;
     if (voxel < 0) voxel = voxel_near(d, p, class_value, 0, 1);
     if (voxel < 0) voxel = voxel_near(d, p, class_value, 1, 2);

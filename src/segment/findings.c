@@ -65,6 +65,12 @@ static void about_places(const fab_decision *d, fab_segment_result *r)
                 d->denied_ml[i], d->model->labels[i].not_under_skin ? "fat under the skin"
                                                                     : "fluid beside it");
     for (int i = 0; i < d->model->label_count; i++)
+        if (d->yielded_ml[i] >= SPECK_ML)
+            add(r, d->value_of[i], FAB_FINDING_OTHER_TISSUE,
+                "%.60s: %.0f ml on a neck thinner than %.0f mm within %.60s became that.",
+                d->model->labels[i].name, d->yielded_ml[i], d->model->labels[i].neck_mm,
+                d->model->labels[d->model->labels[i].yields_to].name);
+    for (int i = 0; i < d->model->label_count; i++)
         if (d->misplaced_ml[i] > 0)
             add(r, d->value_of[i], FAB_FINDING_MISPLACED,
                 "%.60s: %.1f ml left out, more than %.0f mm from %.60s.", d->model->labels[i].name,

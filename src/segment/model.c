@@ -191,6 +191,19 @@ static fab_status read_near(const fab_json *rule, fab_model *m, fab_model_label 
     return FAB_OK;
 }
 
+/* "yields_to": name of a label, "neck_mm". */
+static fab_status read_neck(const fab_json *rule, fab_model *m, fab_model_label *l, fab_error *err)
+{
+    const char *name = NULL;
+    FAB_TRY(fab_json_get_string(rule, "yields_to", &name, err));
+    FAB_TRY(fab_json_get_real(rule, "neck_mm", 0.1, 1e3, &l->neck_mm, err));
+    const fab_model_label *other = label_named(m, name);
+    if (!other || other == l)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "yields_to: no other label is called \"%.60s\"", name);
+    l->yields_to = (int)(other - m->labels);
+    return FAB_OK;
+}
+
 /* One postprocess entry; what it leaves out stays. */
 static fab_status read_rule(const fab_json *rule, fab_model_label *l, fab_error *err)
 {
@@ -234,6 +247,8 @@ static fab_status read_postprocess(const fab_json *card, fab_model *m, fab_error
                      key);
         FAB_TRY(read_rule(rule, l, err));
         if (fab_json_find(rule, "near") && read_near(rule, m, l, err) < 0)
+            return fab_error_prefix(err, "postprocess.labels.%.60s", key);
+        if (fab_json_find(rule, "yields_to") && read_neck(rule, m, l, err) < 0)
             return fab_error_prefix(err, "postprocess.labels.%.60s", key);
     }
     return FAB_OK;

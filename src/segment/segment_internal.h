@@ -22,6 +22,8 @@ typedef struct fab_model_label {
     int near[FAB_MODEL_MAX_NEAR], near_count; /* rows: and those further than within_mm from them */
     double within_mm;
     double fluid_below_hu; /* 0, or: fluid beside this solid organ is darker */
+    double neck_mm;        /* 0, or: a part on a thinner neck may be another organ, of this row */
+    int yields_to;
     bool not_under_skin;   /* what is as dark as fat in the fat under the skin is not this */
 } fab_model_label;
 
@@ -186,6 +188,8 @@ typedef struct fab_decision {
     int fragments[FAB_UNET_MAX_CLASSES]; /* row -> big components before any were dropped */
     uint8_t *removed; /* of the network's lattice, or NULL: taken out by the image's evidence */
     double denied_ml[FAB_UNET_MAX_CLASSES];    /* row -> so much of it */
+    uint8_t *renamed; /* of the network's lattice, or NULL: 0, or the class that neck.c gave it */
+    double yielded_ml[FAB_UNET_MAX_CLASSES];   /* row -> so much of it */
     double misplaced_ml[FAB_UNET_MAX_CLASSES]; /* row -> dropped for its place */
     int value_count;
     fab_spine spine;       /* count 0: the model does not count vertebrae, or found none */
@@ -200,8 +204,10 @@ void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxel
 
 /* Before all else: voxels whose image says that they are not what they are called (evidence.c)
  * become class 0, and d->removed. */
-bool fab_wants_evidence(const fab_model *m); /* its card asks for that */
+bool fab_wants_evidence(const fab_model *m); /* its card asks for that, or for necks */
 fab_status fab_decide_evidence(fab_decision *d, const fab_slide *s, fab_error *err);
+/* Parts of labels that neck_mm speaks of become the other organ: winners and d->renamed. */
+fab_status fab_decide_necks(fab_decision *d, const fab_slide *s, fab_error *err);
 
 /* Of decided regions, marks those that lie too far from what their structure is near to. */
 fab_status fab_decide_places(fab_decision *d, fab_error *err);

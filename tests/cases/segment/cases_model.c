@@ -62,6 +62,12 @@ static const struct {
      "\"patch_size_max\"[2] is 65"},
     {"\"step\": 0.5", "\"patch_size_max\": [64, 64, 4], \"step\": 0.5", FAB_ERR_FORMAT,
      "\"patch_size_max\"[2] is less"},
+    {"\"labels\": [",
+     "\"postprocess\": {\"labels\": {\"two\": {\"yields_to\": \"two\", \"neck_mm\": 9}}}, "
+     "\"labels\": [", FAB_ERR_FORMAT, "yields_to: no other label"},
+    {"\"labels\": [",
+     "\"postprocess\": {\"labels\": {\"two\": {\"yields_to\": \"one\"}}}, \"labels\": [",
+     FAB_ERR_FORMAT, "neck_mm"},
     {"\"step\": 0.5", "\"patch_size_max\": 64, \"step\": 0.5", FAB_ERR_FORMAT, "patch_size_max"},
     {"\"step\": 0.5", "\"step\": 0", FAB_ERR_FORMAT, "step"},
     {"\"gaussian_sigma_scale\": 0.125", "\"gaussian_sigma_scale\": 0", FAB_ERR_FORMAT,

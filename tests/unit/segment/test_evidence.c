@@ -145,6 +145,35 @@ static void fluid_beside_a_bright_liver_goes(void)
     drop(t);
 }
 
+/* A hip with a bar of bladder's name on it: 6 mm thick, so that the block at its end, within the
+ * liver, hangs by a neck. */
+static trunk *with_a_neck(int around_it)
+{
+    trunk *t = new_trunk();
+    t->model.labels[1].neck_mm = 15;
+    t->model.labels[1].yields_to = 2;
+    t->model.labels[1].keep_components = 0;
+    box(t, (int[]){4, 20, 18}, (int[]){34, 40, 30}, around_it, SOFT);
+    box(t, (int[]){10, 22, 32}, (int[]){28, 40, 42}, BLADDER, SOFT); /* its own place */
+    box(t, (int[]){18, 28, 27}, (int[]){20, 30, 33}, BLADDER, SOFT); /* the neck */
+    box(t, (int[]){12, 23, 20}, (int[]){26, 37, 27}, BLADDER, SOFT); /* within the liver */
+    decide(t);
+    return t;
+}
+
+static void a_part_on_a_neck_is_the_other_organs(void)
+{
+    trunk *t = with_a_neck(LIVER);
+    CHECK(label_at(t, 19, 30, 23) == 3 && label_at(t, 19, 30, 37) == 2);
+    CHECK(t->decision.yielded_ml[1] > 14 * 14 * 7 * 0.027 - 1 &&
+          t->decision.yielded_ml[1] < 14 * 14 * 7 * 0.027 + 1);
+    CHECK(count_of(t, 2) >= 18 * 18 * 10 && count_of(t, 2) <= 18 * 18 * 10 + 24);
+    drop(t);
+    t = with_a_neck(0); /* in no other organ: it stays */
+    CHECK(label_at(t, 19, 30, 23) == 2 && t->decision.yielded_ml[1] == 0);
+    drop(t);
+}
+
 static void bowel_is_not_fat_under_the_skin(void)
 {
     trunk *t = new_trunk();
@@ -162,5 +191,6 @@ static void bowel_is_not_fat_under_the_skin(void)
 int main(void)
 {
     return FAB_RUN(TEST(a_bladder_far_from_the_hips_goes), TEST(fluid_beside_a_bright_liver_goes),
+                   TEST(a_part_on_a_neck_is_the_other_organs),
                    TEST(bowel_is_not_fat_under_the_skin));
 }
