@@ -135,6 +135,12 @@ static int clamped(int i, int size)
     return i < 0 ? 0 : i < size ? i : size - 1;
 }
 
+/* First voxel of a row of the network's lattice; of the last row beyond the end. */
+static ptrdiff_t row_near(const fab_slide *s, int z, int y)
+{
+    return ((ptrdiff_t)clamped(z, s->size[0]) * s->size[1] + clamped(y, s->size[1])) * s->size[2];
+}
+
 /* Whether the cells of a plane are even; their voxels are those of plane z and the one after. */
 static void even_plane(void *ctx, int64_t index, int worker)
 {
@@ -142,13 +148,10 @@ static void even_plane(void *ctx, int64_t index, int worker)
     const emit_job *job = ctx;
     fab_slide *s = job->s;
     const int z = job->from + (int)index, nx = s->size[2];
-    const ptrdiff_t plane = (ptrdiff_t)s->size[1] * nx;
     for (int y = 0; y < s->size[1]; y++) {
         const uint16_t *w[4];
-        for (int k = 0; k < 4; k++)
-            w[k] = s->winner + clamped(z + (k >> 1), s->size[0]) * plane +
-                   (ptrdiff_t)clamped(y + (k & 1), s->size[1]) * nx;
-        uint8_t *cell = s->cells + z * plane + (ptrdiff_t)y * nx;
+        for (int k = 0; k < 4; k++) w[k] = s->winner + row_near(s, z + (k >> 1), y + (k & 1));
+        uint8_t *cell = s->cells + row_near(s, z, y);
         for (int x = 0; x < nx; x++) {
             const int x1 = clamped(x + 1, nx);
             unsigned other = 0;
@@ -166,13 +169,10 @@ static void settled_plane(void *ctx, int64_t index, int worker)
     const emit_job *job = ctx;
     fab_slide *s = job->s;
     const int z = job->from + (int)index, nx = s->size[2];
-    const ptrdiff_t plane = (ptrdiff_t)s->size[1] * nx;
     for (int y = 0; y < s->size[1]; y++) {
         const uint8_t *near[9];
-        for (int k = 0; k < 9; k++)
-            near[k] = s->cells + clamped(z + k / 3 - 1, s->size[0]) * plane +
-                      (ptrdiff_t)clamped(y + k % 3 - 1, s->size[1]) * nx;
-        uint8_t *cell = s->cells + z * plane + (ptrdiff_t)y * nx;
+        for (int k = 0; k < 9; k++) near[k] = s->cells + row_near(s, z + k / 3 - 1, y + k % 3 - 1);
+        uint8_t *cell = s->cells + row_near(s, z, y);
         for (int x = 0; x < nx; x++) {
             unsigned even = CELL_EVEN;
             for (int k = 0; k < 9; k++)

@@ -273,9 +273,7 @@ static fab_status look(evidence *e, fab_error *err)
 bool fab_wants_evidence(const fab_model *m)
 {
     for (int k = 0; k < m->label_count; k++)
-        if (m->labels[k].fluid_below_hu > 0 || m->labels[k].not_under_skin ||
-            m->labels[k].neck_mm > 0)
-            return true;
+        if (m->labels[k].fluid_below_hu > 0 || m->labels[k].not_under_skin) return true;
     return false;
 }
 

@@ -123,6 +123,13 @@ static fab_status look_at_row(fab_decision *d, const fab_slide *s, int row, fab_
     return FAB_OK;
 }
 
+bool fab_wants_necks(const fab_model *m)
+{
+    for (int row = 0; row < m->label_count; row++)
+        if (m->labels[row].neck_mm > 0) return true;
+    return false;
+}
+
 fab_status fab_decide_necks(fab_decision *d, const fab_slide *s, fab_error *err)
 {
     for (int row = 0; row < d->model->label_count; row++)

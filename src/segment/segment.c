@@ -6,7 +6,7 @@
 #include "segment_internal.h"
 
 #define SPINE_BYTES 12  /* a network voxel, while vertebrae are counted */
-#define EVIDENCE_BYTES 17 /* a network voxel, before there are components */
+#define EVIDENCE_BYTES 17 /* a network voxel, of evidence.c and neck.c, before components */
 #define FINE_MIN_MM 2.0 /* networks finer than this are fine enough to mesh from */
 
 typedef struct job {
@@ -71,7 +71,8 @@ static void plan_bytes(job *j)
     const size_t network = fab_net_session_bytes(m->net, s->patch) +
                            voxels_of(s->patch) * sizeof(float);
     size_t after = sizeof(int32_t) + (m->counts_vertebrae ? SPINE_BYTES : 0); /* components */
-    if (fab_wants_evidence(m)) after = after + 1 > EVIDENCE_BYTES ? after + 1 : EVIDENCE_BYTES;
+    if (fab_wants_evidence(m) || fab_wants_necks(m))
+        after = after + 1 > EVIDENCE_BYTES ? after + 1 : EVIDENCE_BYTES;
     j->planned = j->outside + fab_volume_bytes(j->image) + fab_net_bytes(m->net) +
                  voxels_of(j->view.size) * label + voxels_of(s->padded) * sizeof(float) +
                  voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + 1 + after) +

@@ -204,8 +204,9 @@ void fab_decision_confidence(const fab_decision *d, double *sums, int64_t *voxel
 
 /* Before all else: voxels whose image says that they are not what they are called (evidence.c)
  * become class 0, and d->removed. */
-bool fab_wants_evidence(const fab_model *m); /* its card asks for that, or for necks */
+bool fab_wants_evidence(const fab_model *m); /* its card asks for that */
 fab_status fab_decide_evidence(fab_decision *d, const fab_slide *s, fab_error *err);
+bool fab_wants_necks(const fab_model *m);
 /* Parts of labels that neck_mm speaks of become the other organ: winners and d->renamed. */
 fab_status fab_decide_necks(fab_decision *d, const fab_slide *s, fab_error *err);
 
