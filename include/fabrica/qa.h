@@ -63,7 +63,7 @@ typedef struct fab_qa_finding {
     int value, other;      /* label values it is about; 0: the whole scan; 0: no second */
     bool located;
     double low_mm[3], high_mm[3]; /* a box, or a point if they are equal */
-    char text[200];        /* for a person, without the structure's name */
+    char text[256];        /* for a person, without the structure's name */
 } fab_qa_finding;
 
 /* One structure that occurs. */

@@ -79,7 +79,7 @@ const char *fab_finding_name(fab_finding_kind kind); /* "cut_by_edge", ... */
 typedef struct fab_finding {
     int value; /* of the label set, 0 for all */
     fab_finding_kind kind;
-    char text[160]; /* for a person */
+    char text[256]; /* for a person */
 } fab_finding;
 
 typedef struct fab_segment_result {

@@ -7,7 +7,7 @@
  *    core above   ###########    I(z) = disc + sum over both plates k of
  *    plate 0      ===========           (core_k - disc) B(-d_k) + ridge_k [B(d_k + w) - B(d_k)]
  *    disc                        d_k: mm from plate k into the disc
- *    plate 1      ===========    B: a step blurred by the image, sd psf_mm along the axis
+ *    plate 1      ===========    B: a step, as the image blurs it: over a slice, and sd psf_mm
  *    core below   ###########    w: thickness of the compact bone
  *
  * with the plates second-order surfaces as in surface.c. Both plates are fitted at once: a disc is
@@ -21,9 +21,12 @@
 #include "measure_internal.h"
 
 enum { GEOMETRY = ME_SURFACE_TERMS, HU_TERMS = 5, MAX_SAMPLES = 6000, COARSE = 400, STEPS = 512,
-       PSF = 2 * GEOMETRY, UNKNOWNS = 2 * GEOMETRY + 1 + HU_TERMS };
-static const double COMPACT_MM = 0.8;  /* endplates are 0.5 to 1.1 mm thick */
-static const double OUTER = 0.84, INNER_WEIGHT = 0.4;
+       HOLLOW = GEOMETRY - 1, PSF = 2 * GEOMETRY, UNKNOWNS = 2 * GEOMETRY + 1 + HU_TERMS };
+static const double COMPACT_MM = 1;    /* endplates are 0.5 to 1.1 mm thick, dense bone beneath */
+static const double OUTER = 0.88, INNER_WEIGHT = 0.4;
+static const double USUAL_HOLLOW = 0.5, BEND_SD = 0.6, DEEP_HOLLOW = 1; /* mm */
+static const double BLUR_SHARE = 0.12;  /* of a square spacing; a box's own is 1/12 */
+static const double WIDE = 6; /* times the noise: what is farther off is no part of the model */
 static const double HU_LOW = -150, HU_HIGH = 1200;
 
 typedef struct sample { double t[GEOMETRY], z, hu, weight; } sample;
@@ -32,34 +35,67 @@ typedef struct model {
     double plate[2][GEOMETRY], psf, hu[HU_TERMS]; /* disc, core 0, core 1, ridge 0, ridge 1 */
 } model;
 
+typedef struct curves { double step[STEPS + 1], bell[STEPS + 1], corner[STEPS + 1]; } curves;
+
 struct me_gap_room {
     sample samples[MAX_SAMPLES];
     double misses[MAX_SAMPLES];
-    double step[STEPS + 1];          /* B from -4 to 4 sd */
+    curves curve;
 };
 
 typedef struct problem {
     const me_gap *g;
     sample *samples;
     int count;
-    const double *step;
-    double psf_prior, noise;
+    const curves *curve;
+    double box, psf_prior, noise;    /* box: mm of a slice along the axis */
     model m;
     double normal[UNKNOWNS * UNKNOWNS], slope[UNKNOWNS];
 } problem;
 
 /* ---- the model ---------------------------------------------------------------------------- */
 
-static double blurred(const problem *q, double x)
+/* A curve from -4 to 4, and how it goes on beyond: level. */
+static double look_up(const double *curve, double x)
 {
     double at = (x + 4) * (STEPS / 8.0);
-    if (at <= 0) return 0;
-    if (at >= STEPS) return 1;
+    if (at <= 0) return curve[0];
+    if (at >= STEPS) return curve[STEPS];
     int i = (int)at;
-    return q->step[i] + (at - i) * (q->step[i + 1] - q->step[i]);
+    return curve[i] + (at - i) * (curve[i + 1] - curve[i]);
 }
 
-static double bell(double x) { return fabs(x) > 6 ? 0 : 0.39894228 * exp(-0.5 * x * x); }
+/* A voxel is the mean over a slice, blurred by what else there is (sd psf): the step between two
+ * values, x mm inside; its slope; and how it changes with the log of psf. */
+static double blurred(const problem *q, double psf, double x)
+{
+    double a = (x + 0.5 * q->box) / psf, b = (x - 0.5 * q->box) / psf;
+    double ramp = fmax(0, a) - fmax(0, b) + look_up(q->curve->corner, a) -
+                  look_up(q->curve->corner, b);
+    return ramp * psf / q->box;
+}
+
+static double slope(const problem *q, double psf, double x)
+{
+    double a = (x + 0.5 * q->box) / psf, b = (x - 0.5 * q->box) / psf;
+    return (look_up(q->curve->step, a) - look_up(q->curve->step, b)) / q->box;
+}
+
+static double by_blur(const problem *q, double psf, double x)
+{
+    double a = (x + 0.5 * q->box) / psf, b = (x - 0.5 * q->box) / psf;
+    return (look_up(q->curve->bell, a) - look_up(q->curve->bell, b)) * psf / q->box;
+}
+
+static void make_curves(curves *c)
+{
+    for (int i = 0; i <= STEPS; i++) {
+        double x = i * 8.0 / STEPS - 4;
+        c->step[i] = 0.5 * erfc(-x / sqrt(2));
+        c->bell[i] = 0.39894228 * exp(-0.5 * x * x);
+        c->corner[i] = x * c->step[i] + c->bell[i] - fmax(0, x); /* the step's integral */
+    }
+}
 
 static double height(const double *p, const double *t)
 {
@@ -83,16 +119,18 @@ static void shares(const problem *q, const model *m, const sample *s, double sha
         share[1 + k] = share[3 + k] = 0;
         if (!q->g->there[k]) continue;
         double d = into_disc(m, k, s);
-        share[1 + k] = blurred(q, -d / m->psf);
-        share[3 + k] = blurred(q, (d + COMPACT_MM) / m->psf) - blurred(q, d / m->psf);
+        double off = blurred(q, m->psf, d);
+        share[1 + k] = 1 - off;
+        share[3 + k] = blurred(q, m->psf, d + COMPACT_MM) - off;
         share[0] -= share[1 + k];
     }
 }
 
 /* How far the bone's edge stands out of the disc, HU. */
-static double contrast(const model *m, int k)
+static double contrast(const problem *q, const model *m, int k)
 {
-    double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k] * COMPACT_MM / (2.5 * m->psf);
+    double wide = sqrt(m->psf * m->psf + q->box * q->box / 12);
+    double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k] * COMPACT_MM / (2.5 * wide);
     return fmax(core, 0.5 * core + ridge);
 }
 
@@ -193,13 +231,13 @@ static void search(problem *q, int k, range a, range b)
     int stride = q->count / COARSE + 1;
     model best = q->m, at = q->m;
     double least = explain(q, &best, stride);
-    if (contrast(&best, k) < 0) least = INFINITY;
+    if (contrast(q, &best, k) < 0) least = INFINITY;
     for (double x = -a.most; x <= a.most + 1e-9; x += a.step)
         for (double y = -b.most; y <= b.most + 1e-9; y += b.step) {
             memcpy(at.plate, q->m.plate, sizeof at.plate);
             at.plate[k][a.term] += x, at.plate[k][b.term] += y;
             double off = explain(q, &at, stride);
-            if (off >= least || contrast(&at, k) < 0) continue;
+            if (off >= least || contrast(q, &at, k) < 0) continue;
             if (q->g->there[!k] && at.plate[0][0] - at.plate[1][0] < 1) continue;
             least = off, best = at;
         }
@@ -256,11 +294,11 @@ static void derivatives(const problem *q, const model *m, const sample *s,
     memcpy(by + PSF + 1, share, HU_TERMS * sizeof *share);
     for (int k = 0; k < 2; k++) {
         if (!q->g->there[k]) continue;
-        double d = into_disc(m, k, s), x = d / m->psf, y = (d + COMPACT_MM) / m->psf;
+        double d = into_disc(m, k, s), y = d + COMPACT_MM;
         double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k];
-        double near = bell(x), far = bell(y);
-        double by_d = (-core * near + ridge * (far - near)) / m->psf;
-        by[PSF] += core * near * x + ridge * (near * x - far * y); /* by log psf */
+        double near = slope(q, m->psf, d), by_near = by_blur(q, m->psf, d);
+        double by_d = -core * near + ridge * (slope(q, m->psf, y) - near);
+        by[PSF] += -core * by_near + ridge * (by_blur(q, m->psf, y) - by_near);
         for (int i = 0; i < GEOMETRY; i++)
             by[k * GEOMETRY + i] = (k == 0 ? by_d : -by_d) * s->t[i];
     }
@@ -277,18 +315,32 @@ static void add_equations(problem *q, const double by[UNKNOWNS], double w, doubl
     }
 }
 
-/* Bends, blur and HU are not far from what is usual: sd of each unknown, 0: anything. */
-static double prior_sd(int i)
+/* What is usual: mean and sd of each unknown, sd 0: anything. Slices that lie along an endplate
+ * tell little of its hollow, and less of where it lies between two of them: then the blur and the
+ * HU that the patient's other discs and plates have decide. */
+static double prior(const problem *q, int i, double value, double *mean)
 {
-    if (i < PSF) return i % GEOMETRY < 3 ? 0 : 1.2;
-    return i == PSF ? 0.25 : 0;
+    const me_usual *usual = &q->g->usual;
+    *mean = 0;
+    if (i < PSF) {
+        if (i % GEOMETRY == HOLLOW) *mean = i < GEOMETRY ? -USUAL_HOLLOW : USUAL_HOLLOW;
+        return i % GEOMETRY < 3 ? 0 : BEND_SD;
+    }
+    if (i == PSF) {
+        *mean = log(q->psf_prior);
+        return usual->known ? 0.05 : 0.4;
+    }
+    if (i >= PSF + 4 && value < 0) return 20; /* no plate is less dense than what lies beneath it */
+    *mean = i == PSF + 1 ? usual->disc_hu : usual->ridge_hu;
+    if (!usual->known || i == PSF + 2 || i == PSF + 3) return 0;
+    return i == PSF + 1 ? 25 : 0.2 * usual->ridge_hu; /* 0: not to be expected */
 }
 
 /* Normal equations about m (only if `complete`); the sum of the losses. */
 static double gather_equations(problem *q, const model *m, bool complete)
 {
     double by[UNKNOWNS], share[HU_TERMS], x[UNKNOWNS], loss = 0;
-    const double wide = 4.685 * q->noise, square = wide * wide / 6;
+    const double wide = WIDE * q->noise, square = wide * wide / 6;
     memset(q->normal, 0, sizeof q->normal);
     memset(q->slope, 0, sizeof q->slope);
     for (int n = 0; n < q->count; n++) {
@@ -302,7 +354,7 @@ static double gather_equations(problem *q, const model *m, bool complete)
     }
     pack(m, x);
     for (int i = 0; i < UNKNOWNS; i++) {
-        double sd = prior_sd(i), middle = i == PSF ? log(q->psf_prior) : 0;
+        double middle, sd = prior(q, i, x[i], &middle);
         double w = sd > 0 ? q->noise * q->noise / (sd * sd) * 4 : 0;
         loss += 0.5 * w * (x[i] - middle) * (x[i] - middle);
         q->slope[i] -= w * (x[i] - middle);
@@ -333,7 +385,7 @@ static void refine(problem *q, double *room)
         model next;
         pack(&q->m, x);
         for (int i = 0; i < UNKNOWNS; i++) x[i] += step[i];
-        x[PSF] = fmin(log(2.5 * q->psf_prior), fmax(log(0.4 * q->psf_prior), x[PSF]));
+        x[PSF] = fmin(log(2.5 * q->psf_prior), fmax(log(0.25 * q->psf_prior), x[PSF]));
         unpack(x, &next);
         if (gather_equations(q, &next, false) < before) {
             q->m = next, damping = fmax(1e-6, damping / 5);
@@ -342,6 +394,26 @@ static void refine(problem *q, double *room)
             if (damping > 1e6) break;
         }
     }
+}
+
+/* Slices that lie along the plates have two answers: flat on the border of a slice, or hollow and
+ * farther in. The better one. Plates that cut through slices have but one. */
+static void refine_hollow(problem *q, double slant, double *room)
+{
+    if (q->box < 1.2 || 2 * q->g->half_depth * slant > 2 * q->box) return;
+    const model flat = q->m;
+    const double noise = q->noise;
+    for (int k = 0; k < 2; k++) {
+        double *p = q->m.plate[k], bow = k ? DEEP_HOLLOW : -DEEP_HOLLOW;
+        p[0] += 0.8 * (p[HOLLOW] - bow) + 0.32 * (p[3] + p[5]); /* as high as before at r 0.8 */
+        p[3] = p[4] = p[5] = 0, p[HOLLOW] = bow;
+    }
+    q->m.psf = q->psf_prior;
+    (void)explain(q, &q->m, 1);
+    refine(q, room);
+    q->noise = fmax(noise, q->noise);
+    if (gather_equations(q, &q->m, false) > gather_equations(q, &flat, false))
+        q->m = flat, q->noise = noise;
 }
 
 /* ---- verdict ------------------------------------------------------------------------------ */
@@ -375,7 +447,7 @@ static void judge(problem *q, me_gap *g)
         const double *was = g->plate[k].p, *is = q->m.plate[k];
         double moved = fabs(is[0] - was[0]);
         double turned = hypot((is[1] - was[1]) / g->half_width, (is[2] - was[2]) / g->half_depth);
-        double edge = contrast(&q->m, k);
+        double edge = contrast(q, &q->m, k);
         g->contrast_hu[k] = edge, g->noise_hu = q->noise;
         g->found[k] = edge > 30 && edge > 0.8 * q->noise && moved < g->search_mm + 1.5 &&
                       ME_DEG * atan(turned) < g->search_deg + 8 && g->tilt_sigma_deg[k] < 4;
@@ -391,38 +463,48 @@ fab_status fab_me_gap_room(me_gap_room **out, fab_error *err)
 {
     me_gap_room *room = fab_calloc(1, sizeof *room);
     if (!room) FAB_FAIL(err, FAB_ERR_NOMEM, "measure: no memory for endplates");
-    for (int i = 0; i <= STEPS; i++) room->step[i] = 0.5 * erfc(-(i * 8.0 / STEPS - 4) / sqrt(2));
+    make_curves(&room->curve);
     *out = room;
     return FAB_OK;
 }
 
-/* Sd of the blur along the axis that is to be expected: the voxel's own and the scanner's. */
-static double usual_blur(const fab_grid *grid, me_vec axis)
+/* What a voxel covers along the axis, mm: its slice; the sine between the two; and the sd to be
+ * expected of all other blur, the scanner's and what a slice's profile exceeds a box by. */
+static double usual_blur(const fab_grid *grid, me_vec axis, double *box, double *slant)
 {
-    double spacing[3], along = 0;
+    double spacing[3], square = 0;
     fab_grid_spacing(grid, spacing);
+    *box = 0;
     for (int a = 0; a < 3; a++) {
         me_vec d = me_unit(me_v(grid->world_from_voxel.m[0][a], grid->world_from_voxel.m[1][a],
                                 grid->world_from_voxel.m[2][a]));
-        along += me_dot(d, axis) * me_dot(d, axis) * spacing[a] * spacing[a];
+        double along = fabs(me_dot(d, axis)) * spacing[a];
+        square += BLUR_SHARE * along * along;
+        if (along <= *box) continue;
+        *box = along;
+        *slant = sqrt(fmax(0, 1 - me_dot(d, axis) * me_dot(d, axis)));
     }
-    return sqrt(0.5 * 0.5 + 0.12 * along);
+    return sqrt(0.5 * 0.5 + square - *box * *box / 12);
 }
 
 void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, me_gap_room *room,
                     me_gap *g)
 {
-    problem q = {.g = g, .samples = room->samples, .step = room->step};
+    problem q = {.g = g, .samples = room->samples, .curve = &room->curve};
     g->found[0] = g->found[1] = false;
     gather(&q, image, voxel_from_world);
     if (q.count < 150) return;
-    q.psf_prior = usual_blur(fab_volume_grid(image), g->f.z);
-    q.m.psf = 1.4 * q.psf_prior;
+    double slant = 0;
+    const double usual = usual_blur(fab_volume_grid(image), g->f.z, &q.box, &slant);
+    q.psf_prior = usual * (g->usual.known ? g->usual.blur : 1);
+    q.m.psf = 1.4 * hypot(q.psf_prior, 0.3 * q.box);
     for (int k = 0; k < 2; k++) memcpy(q.m.plate[k], g->plate[k].p, sizeof q.m.plate[k]);
     coarse(&q);
     q.m.psf = q.psf_prior;
     (void)explain(&q, &q.m, 1);
     refine(&q, room->misses);
+    refine_hollow(&q, slant, room->misses);
+    g->seen = (me_usual){true, q.m.psf / usual, q.m.hu[0], 0.5 * (q.m.hu[3] + q.m.hu[4])};
     uncertainty(&q, g);
     judge(&q, g);
 }

@@ -160,6 +160,8 @@ static fab_status put_disc(fab_json *list, const fab_disc_level *d, fab_error *e
     FAB_TRY(put(h, "anterior", d->height_front_mm, 2, err));
     FAB_TRY(put(h, "middle", d->height_middle_mm, 2, err));
     FAB_TRY(put(h, "posterior", d->height_back_mm, 2, err));
+    FAB_TRY(put(h, "mean", (d->height_front_mm + d->height_middle_mm + d->height_back_mm) / 3, 2,
+                err));
     FAB_TRY(put(h, "sigma", d->height_sigma_mm, 2, err));
     FAB_TRY(put(h, "by_disc_label", d->height_label_mm, 2, err));
     return put_canal(o, &d->canal, err);

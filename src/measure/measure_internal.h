@@ -117,6 +117,9 @@ double fab_me_rotation(me_vec up, me_vec back);
 
 /* ---- gap.c, plates.c, walls.c ------------------------------------------------------------ */
 
+/* What one image shows alike in all gaps. blur: against what is to be expected. */
+typedef struct me_usual { bool known; double blur, disc_hu, ridge_hu; } me_usual;
+
 /* A disc between two endplates: [0] is the lower endplate of the body above it, [1] the upper one
  * of the body below. */
 typedef struct me_gap {
@@ -127,6 +130,7 @@ typedef struct me_gap {
     double beyond_mm;        /* how far beyond a plate without a partner */
     double search_mm, search_deg; /* how far off the first plates may be */
     me_surface plate[2];     /* in f; first the labels', then what was found */
+    me_usual usual, seen;    /* in all this patient's gaps; in this one */
     bool found[2];
     double tilt_sigma_deg[2], offset_sigma_mm[2], contrast_hu[2], noise_hu;
 } me_gap;

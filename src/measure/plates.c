@@ -208,6 +208,7 @@ typedef struct search {
     const fab_volume *image;
     fab_mat34 voxel_from_world;
     me_gap_room *room;
+    me_usual usual;
 } search;
 
 static void find_gap(const search *q, fab_spine_measures *s, bool again, place *p)
@@ -215,13 +216,30 @@ static void find_gap(const search *q, fab_spine_measures *s, bool again, place *
     bool lowest = p->below == SACRUM, guess = lowest && !s->has_sacrum;
     fab_endplate first = guess ? expected_sacrum(&s->vertebra[p->above]) : s->sacrum;
     open_gap(s, &first, p);
+    p->gap.usual = q->usual;
+    if (lowest) p->gap.usual.ridge_hu = 0; /* S1 is another bone */
     p->gap.search_mm = again ? 3 : guess ? 7 : 4.5;
     p->gap.search_deg = again ? 6 : lowest ? 20 : 16;
     fab_me_gap_fit(q->image, &q->voxel_from_world, q->room, &p->gap);
     if (lowest) update_sacrum(s, &first, again, p);
 }
 
-static void find_all(const search *q, fab_spine_measures *s, bool sacrum, bool again, place *list)
+/* Medians of the gaps seen whole, if there are three. */
+static me_usual usual_of(const place *list, int n)
+{
+    double blur[2 * GAPS], disc[2 * GAPS], ridge[2 * GAPS];
+    int found = 0;
+    for (int i = 0; i < n; i++) {
+        const me_gap *g = &list[i].gap;
+        if (!g->found[0] || !g->found[1] || list[i].below == SACRUM) continue;
+        blur[found] = g->seen.blur, disc[found] = g->seen.disc_hu;
+        ridge[found++] = g->seen.ridge_hu;
+    }
+    return (me_usual){found >= 3, fab_me_median(blur, found), fab_me_median(disc, found),
+                      fab_me_median(ridge, found)};
+}
+
+static int find_all(const search *q, fab_spine_measures *s, bool sacrum, bool again, place *list)
 {
     bool unsure[FAB_MEASURE_VERTEBRAE] = {false};
     int n = find_places(s, sacrum, list);
@@ -233,6 +251,7 @@ static void find_all(const search *q, fab_spine_measures *s, bool sacrum, bool a
     for (int i = 0; i < s->count; i++)
         if (s->vertebra[i].quality != FAB_MEASURE_NONE)
             update(&s->vertebra[i], gap_of(list, n, i, false), gap_of(list, n, i, true));
+    return n;
 }
 
 fab_status fab_me_plates(const fab_volume *image, bool sacrum, fab_spine_measures *s,
@@ -246,6 +265,9 @@ fab_status fab_me_plates(const fab_volume *image, bool sacrum, fab_spine_measure
     const fab_grid *grid = fab_volume_grid(image);
     FAB_TRY(fab_mat34_invert(&grid->world_from_voxel, &q.voxel_from_world, err));
     q.room = room;
-    for (int pass = 0; pass < 2; pass++) find_all(&q, s, sacrum, pass > 0, list);
+    for (int pass = 0; pass < 2; pass++) {
+        int n = find_all(&q, s, sacrum, pass > 0, list);
+        q.usual = usual_of(list, n);
+    }
     return FAB_OK;
 }

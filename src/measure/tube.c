@@ -13,14 +13,14 @@
 
 enum { SAMPLES = 45, WINDOW = 10, PHASES = 2, PLACES = PHASES * (SAMPLES - WINDOW) };
 enum { SWEEPS = 6, LABEL_ROUNDS = 3, ROUNDS = 10, EDGES = 3, TERMS = 9 };
-static const double STEP = 0.5, FIRST = 0.5, INSIDE = 2, COMPACT_MM = 0.8; /* mm */
+static const double STEP = 0.5, FIRST = 0.5, INSIDE = 2, COMPACT_MM = 1.1; /* mm */
 static const double SLICE_MM = 2, BEYOND_MM = 12, AXIS_MM = 8;
 static const double LEAST_RISE = 90, CLEAR_RISE = 200; /* HU */
 static const double R0 = 8.5; /* mm: unit of the shape, and the first guess */
 /* Stiffness against the mean of clear edges all around: from slice to slice, and of harmonics. */
-static const double UNIT = 18, ALONG = 20, STIFF[5] = {1e-6, 1e-6, 0.01, 0.5, 25};
+static const double UNIT = 18, ALONG = 24, STIFF[5] = {1e-6, 1e-6, 0.01, 4, 14};
 /* Weight of an edge outside the tube against one inside; in the end within about one psf. */
-static const double OUT_SHARE = 0.185;
+static const double OUT_SHARE = 0.22;
 
 typedef struct edge { double at, clear; } edge; /* clear: 0 none, 1 bone */
 

@@ -205,6 +205,7 @@ double fab_ph_loft_distance(const ph_loft *l, ph_vec p);
 double fab_ph_prim_distance(const ph_scene *s, const ph_prim *prim, ph_vec p);
 double fab_ph_fold(double d, const ph_prim *prim, double x);
 double fab_ph_shape_distance(const ph_scene *s, const ph_shape *shape, ph_vec p);
+double fab_ph_wobble(const ph_scene *s, const ph_shape *shape, ph_vec p); /* added to distance */
 double fab_ph_noise(uint32_t seed, ph_vec p); /* smooth, about -1..1, period 1 per lattice cell */
 uint32_t fab_ph_hash(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 double fab_ph_spline(const double *x, const double *y, int count, int stride, double at);
@@ -239,7 +240,8 @@ int fab_ph_thigh(ph_scene *s); /* loft of the thigh's muscle */
 void fab_ph_make_envelopes(ph_scene *s);
 double fab_ph_dome(const ph_scene *s, ph_vec p); /* height above the diaphragm, mm */
 double fab_ph_canal(const ph_scene *s, double z, double half[2], double *behind);
-double fab_ph_body_edge(const ph_scene *s, const ph_vertebra *v, ph_vec p, ph_vec d);
+double fab_ph_body_edge(const ph_scene *s, const ph_vertebra *v, const ph_shape *rough, ph_vec p,
+                        ph_vec d);
 double fab_ph_field_cavity(const ph_scene *s, const double *par, ph_vec p);
 
 /* tissue.c */

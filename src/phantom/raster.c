@@ -48,7 +48,7 @@ static double scale_of(const ph_scene *s, const ph_shape *shape)
     return shape->frame == PH_CANONICAL ? s->scale : s->frames[shape->frame].scale;
 }
 
-static double wobble(const ph_scene *s, const ph_shape *shape, ph_vec p)
+double fab_ph_wobble(const ph_scene *s, const ph_shape *shape, ph_vec p)
 {
     if (shape->wobble_mm <= 0) return 0;
     ph_vec at = ph_mul(p, 1 / shape->wobble_scale_mm);
@@ -101,7 +101,7 @@ static double near_distance(const block *b, const near_shape *n, ph_vec p)
         double v = fab_ph_prim_distance(s, q, p);
         d = d == INFINITY ? v : fab_ph_fold(d, q, v);
     }
-    return d + wobble(s, n->shape, p);
+    return d + fab_ph_wobble(s, n->shape, p);
 }
 
 static void collect(block *b, ph_vec centre, double radius)

@@ -42,14 +42,18 @@ static void body_par(const ph_vertebra *v, double par[8])
     for (int i = 0; i < 8; i++) par[i] = all[i];
 }
 
-/* How far from p (vertebra's frame, canonical mm, inside the body) along d the body ends. */
-double fab_ph_body_edge(const ph_scene *s, const ph_vertebra *v, ph_vec p, ph_vec d)
+/* How far from p (vertebra's frame, canonical mm, inside the body) along d the body ends; rough:
+ * with its shape's wobble, NULL: without. */
+double fab_ph_body_edge(const ph_scene *s, const ph_vertebra *v, const ph_shape *rough, ph_vec p,
+                        ph_vec d)
 {
     double par[8], low = 0, high = 60;
     body_par(v, par);
     for (int i = 0; i < 50; i++) {
         double mid = 0.5 * (low + high);
-        if (body_distance(s, par, ph_add(p, ph_mul(d, mid))) < 0) low = mid;
+        ph_vec at = ph_add(p, ph_mul(d, mid));
+        double off = body_distance(s, par, at) + (rough ? fab_ph_wobble(s, rough, at) : 0);
+        if (off < 0) low = mid;
         else high = mid;
     }
     return low;

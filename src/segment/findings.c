@@ -82,9 +82,9 @@ static void about_spine(const fab_decision *d, fab_segment_result *r)
 {
     if (d->spine.count == 0) return;
     if (d->spine.transitional)
-        add(r, 0, FAB_FINDING_TRANSITIONAL, "%.156s", d->spine.note);
+        add(r, 0, FAB_FINDING_TRANSITIONAL, "%.239s", d->spine.note);
     else if (d->spine.uncertain)
-        add(r, 0, FAB_FINDING_NAMES_UNCERTAIN, "%.156s", d->spine.note);
+        add(r, 0, FAB_FINDING_NAMES_UNCERTAIN, "%.239s", d->spine.note);
 }
 
 /* Appends to the notes if it fits; else dots, once. */

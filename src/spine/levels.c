@@ -16,6 +16,7 @@ enum { C7 = 6, T1 = 7, T10 = 16, T11 = 17, T12 = 18, L1 = 19, L2 = 20, L4 = 22, 
 
 #define REACH_MM 10.0      /* from vertebra to rib */
 #define RIB_ML 0.45        /* of rib within reach: certainly a rib */
+#define OWN_RIB_ML 1.3     /* of an arch: its own, not the end of the last rib that passes it */
 #define HANGING 0.3        /* what a rib below a vertebra without one counts */
 #define PASSES_L1 3.0      /* against L1: the last rib often passes its transverse process */
 #define ARCH_MARGIN 2.0    /* how much better ribs at the arches must fit */
@@ -41,6 +42,7 @@ typedef struct evidence {
     int count;
     bool have_ribs;        /* some vertebra in view bears one */
     double rib[FAB_SPINE_MAX]; /* 0..1: a rib is here */
+    double own[FAB_SPINE_MAX]; /* 0..1: and it is this vertebra's */
     double seen[FAB_SPINE_MAX]; /* 0..1: one would have been seen */
     bool by_arches;        /* ribs were looked for at the arches, too */
     double trust;          /* 0..1 in the ribs: less where no naming explains them */
@@ -114,13 +116,15 @@ static int ribs_stop(const evidence *e)
  * rib bears none itself: what comes near it is a rib that hangs down, as in a large scoliosis. */
 static void find_ribs(sp_work *w, sp_role last, evidence *e)
 {
+    const double own_ml = last == SP_ARCH ? OWN_RIB_ML : RIB_ML;
     e->by_arches = last == SP_ARCH;
     e->have_ribs = measure_ribs(w, last) > RIB_ML;
     for (int k = 0; k < e->count; k++) {
         e->rib[k] = sp_clamp(w->out->items[k].ribs_ml / RIB_ML, 0, 1);
+        e->own[k] = sp_clamp(w->out->items[k].ribs_ml / own_ml, 0, 1);
         e->seen[k] = w->out->items[k].cut ? 0.2 : 1; /* its rib may lie out of the scan */
     }
-    for (int k = ribs_stop(e); k < e->count; k++) e->rib[k] *= HANGING;
+    for (int k = ribs_stop(e); k < e->count; k++) e->rib[k] *= HANGING, e->own[k] *= HANGING;
 }
 
 /* The vertebra at a height of the curve; -1: none. */
@@ -235,14 +239,14 @@ static double rib_score(const evidence *e, const naming *n)
     if (!e->have_ribs) return 0;
     for (int k = 0; k < e->count; k++) {
         const int level = level_in(n, e->count, k);
-        const double there = e->rib[k], missing = (1 - there) * e->seen[k];
-        if (level < C7) sum -= 4.0 * there;
-        else if (level == C7) sum -= 0.7 * there; /* the first rib's head is close */
+        const double own = e->own[k], missing = (1 - e->rib[k]) * e->seen[k];
+        if (level < C7) sum -= 4.0 * own;
+        else if (level == C7) sum -= 0.7 * own; /* the first rib's head is close */
         else if (level < T11) sum -= 3.0 * missing;
         else if (level == T11) sum -= 5.0 * missing;
         else if (level == T12) sum -= 4.5 * missing;
-        else if (level == L1) sum -= (e->by_arches ? PASSES_L1 : 5.0) * there;
-        else sum -= 6.0 * there;
+        else if (level == L1) sum -= (e->by_arches ? PASSES_L1 : 5.0) * own;
+        else sum -= 6.0 * own;
     }
     return sum;
 }
