@@ -17,8 +17,8 @@ export interface CaseView {
   name: string;
   manifest: string;
   files: CaseFile[];
-  volume?: { levels: VolumeLevel[] };
-  labels?: { levels?: VolumeLevel[] };
+  volume?: { levels: VolumeLevel[] } | null;
+  labels?: { levels?: VolumeLevel[] } | null;
   role: string;
   read_only: boolean;
 }
