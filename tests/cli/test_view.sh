@@ -113,6 +113,9 @@ done
 ok "nothing outside the case"
 holds "volumes, labels, contract" /usr/bin/env python3 "$SOURCE/tests/cli/view_client.py" case "$SOURCE/contract/openapi.json" "$URL" view.jar case.json
 holds "live channel" /usr/bin/env python3 "$SOURCE/tests/cli/view_live.py" "$URL" view.jar
+for n in 1 2 3 4 5 6 7 8; do curl -s -m 0.0$n -b owner.jar -o body "$URL/api/v1/case/volume/0"; done
+got=$(curl -s -m 20 -b owner.jar -w '%{http_code} %{num_connects} ' -o body "$URL/api/v1/session" -o body2 "$URL/api/v1/health" -o body3 "$file/manifest.json")
+[ "$got" = "200 1 200 0 200 0 " ] && ok "clients that went away; one connection for all" || bad "clients that went away" "$got"
 grep -q "GET /api/v1/case/files/{path} 206 2000 bytes" local.out.log && ok "a line a request" || bad "a line a request"
 grep -qF -e "$LINK" -e "$CODE" -e "PHANTOM" -e twin.glb local.out.log && bad "no secrets in the log" || ok "no secrets in the log"
 stop "Ctrl-C" INT
@@ -120,7 +123,7 @@ stop "Ctrl-C" INT
 start locked --host 127.0.0.1
 for i in 1 2 3 4; do
     wrong=$([ "$CODE" = 11111$i ] && echo 222222 || echo 11111$i)
-    status "wrong code $i" 403 -d "{\"code\":\"$wrong\"}" "$URL/api/v1/session"
+    status "wrong code $i" 401 -d "{\"code\":\"$wrong\"}" "$URL/api/v1/session"
 done
 status "wrong code 5" 429 -d '{"code":"999999"}' "$URL/api/v1/session"
 says "when to try again" "retry-after: 300"
