@@ -181,15 +181,14 @@ static bool read_head(fab_http *h, struct lws *wsi, fab_request *q, fab_answer *
 static bool body_is_fine(struct lws *wsi, exchange *x)
 {
     char text[24];
-    bool good = copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof text);
-    bool given = text[0] != '\0';
+    bool fits = copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof text);
+    bool given = text[0] != '\0', number = strspn(text, "0123456789") == strlen(text);
     bool chunked = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
     x->body_wanted = 0;
-    for (const char *at = text; *at && good; at++) {
-        good = *at >= '0' && *at <= '9' && x->body_wanted < FAB_SERVER_MAX_FILES * 1000ULL;
-        if (good) x->body_wanted = x->body_wanted * 10 + (uint64_t)(*at - '0');
-    }
-    if (x->body_wanted > FAB_SERVER_MAX_BODY_BYTES || (given && !good))
+    for (const char *at = text; number && *at && x->body_wanted <= FAB_SERVER_MAX_BODY_BYTES; at++)
+        x->body_wanted = x->body_wanted * 10 + (uint64_t)(*at - '0');
+    if (!number) fab_answer_error(&x->a, 400, "length", "Content-Length is not a number");
+    else if (x->body_wanted > FAB_SERVER_MAX_BODY_BYTES || !fits)
         fab_answer_error(&x->a, 413, "body", "the body is larger than %d bytes",
                          FAB_SERVER_MAX_BODY_BYTES);
     else if (chunked || (x->q.method == FAB_POST && !given))
@@ -359,6 +358,7 @@ static int on_request(fab_http *h, struct lws *wsi, exchange_slot *slot)
 static int on_body(exchange *x, const void *bytes, size_t count)
 {
     if (!x || x->answered) return x ? 0 : -1;
+    if (fab_time_wall_s() - x->began_s > HEAD_S) return -1; /* however small the drops come */
     return fab_buf_append(&x->body, bytes, count, NULL) < 0 ? -1 : 0;
 }
 
