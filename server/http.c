@@ -181,15 +181,14 @@ static bool read_head(fab_http *h, struct lws *wsi, fab_request *q, fab_answer *
 static bool body_is_fine(struct lws *wsi, exchange *x)
 {
     char text[24];
-    bool good = copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof text);
-    bool given = text[0] != '\0';
+    bool fits = copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof text);
+    bool given = text[0] != '\0', number = strspn(text, "0123456789") == strlen(text);
     bool chunked = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0;
     x->body_wanted = 0;
-    for (const char *at = text; *at && good; at++) {
-        good = *at >= '0' && *at <= '9' && x->body_wanted < FAB_SERVER_MAX_FILES * 1000ULL;
-        if (good) x->body_wanted = x->body_wanted * 10 + (uint64_t)(*at - '0');
-    }
-    if (x->body_wanted > FAB_SERVER_MAX_BODY_BYTES || (given && !good))
+    for (const char *at = text; number && *at && x->body_wanted <= FAB_SERVER_MAX_BODY_BYTES; at++)
+        x->body_wanted = x->body_wanted * 10 + (uint64_t)(*at - '0');
+    if (!number) fab_answer_error(&x->a, 400, "length", "Content-Length is not a number");
+    else if (x->body_wanted > FAB_SERVER_MAX_BODY_BYTES || !fits)
         fab_answer_error(&x->a, 413, "body", "the body is larger than %d bytes",
                          FAB_SERVER_MAX_BODY_BYTES);
     else if (chunked || (x->q.method == FAB_POST && !given))
@@ -359,6 +358,7 @@ static int on_request(fab_http *h, struct lws *wsi, exchange_slot *slot)
 static int on_body(exchange *x, const void *bytes, size_t count)
 {
     if (!x || x->answered) return x ? 0 : -1;
+    if (fab_time_wall_s() - x->began_s > HEAD_S) return -1; /* however small the drops come */
     return fab_buf_append(&x->body, bytes, count, NULL) < 0 ? -1 : 0;
 }
 
@@ -486,9 +486,11 @@ static int live_receive(fab_http *h, struct lws *wsi, live *l, const void *bytes
     return live_close(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "read what is sent");
 }
 
-static int live_send(struct lws *wsi, live *l)
+static int live_send(fab_http *h, struct lws *wsi, live *l)
 {
     message *m = l->first;
+    if (!fab_pairing_find(&h->s->pairing, l->token, fab_time_wall_s()))
+        return live_close(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "session ended");
     if (!m) return 0;
     int n = lws_write(wsi, m->bytes + LWS_PRE, m->size, LWS_WRITE_TEXT);
     bool good = n >= (int)m->size;
@@ -510,12 +512,22 @@ static int on_live(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_WSI_DESTROY: peer_leave(h, wsi); return 0;
     case LWS_CALLBACK_ESTABLISHED: return live_open(h, wsi, slot);
     case LWS_CALLBACK_RECEIVE: return l ? live_receive(h, wsi, l, in, len) : -1;
-    case LWS_CALLBACK_SERVER_WRITEABLE: return l ? live_send(wsi, l) : -1;
+    case LWS_CALLBACK_SERVER_WRITEABLE: return l ? live_send(h, wsi, l) : -1;
     case LWS_CALLBACK_CLOSED:
         if (slot) slot->l = live_free(l);
         return 0;
     default: return 0;
     }
+}
+
+static const struct lws_protocols protocols[] = {
+    {"fabrica-http", on_http, sizeof(exchange_slot), 0, 0, NULL, 0},
+    {"fabrica.live.1", on_live, sizeof(live_slot), 4096, 0, NULL, 0},
+    {NULL, NULL, 0, 0, 0, NULL, 0}};
+
+void fab_http_check_live(fab_http *h)
+{
+    if (h) lws_callback_on_writable_all_protocol(h->context, &protocols[1]);
 }
 
 /* ---- the loop --------------------------------------------------------------------------- */
@@ -528,14 +540,15 @@ static void on_tick(lws_sorted_usec_list_t *sul)
     double now_s = fab_time_wall_s();
     if (o->stopped && o->stopped(o->ctx)) atomic_store(&h->s->stop, true);
     if (h->until_s > 0 && now_s >= h->until_s) h->ended = true;
-    if (h->ticks++ % TIDY_TICKS == 0 && h->s->levels) fab_levels_tidy(h->s->levels, now_s);
+    if (h->ticks++ % TIDY_TICKS == 0) {
+        if (h->s->levels) fab_levels_tidy(h->s->levels, now_s);
+        fab_http_check_live(h);
+    }
     lws_sul_schedule(h->context, 0, &h->tick.sul, on_tick, TICK_US);
 }
 
-static const struct lws_protocols protocols[] = {
-    {"fabrica-http", on_http, sizeof(exchange_slot), 0, 0, NULL, 0},
-    {"fabrica.live.1", on_live, sizeof(live_slot), 4096, 0, NULL, 0},
-    {NULL, NULL, 0, 0, 0, NULL, 0}};
+/* A live channel that is silent is asked after a while, and closed if nothing comes. */
+static const lws_retry_bo_t silence = {.secs_since_valid_ping = 20, .secs_since_valid_hangup = 30};
 
 static fab_status open_vhosts(fab_http *h, fab_error *err)
 {
@@ -543,7 +556,8 @@ static fab_status open_vhosts(fab_http *h, fab_error *err)
     struct lws_context_creation_info info = {
         .port = s->local_port, .iface = "127.0.0.1", .vhost_name = "local", .protocols = protocols,
         .options = LWS_SERVER_OPTION_DISABLE_IPV6 | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
-        .keepalive_timeout = IDLE_S, .timeout_secs = HEAD_S, .server_string = "fabrica"};
+        .keepalive_timeout = IDLE_S, .timeout_secs = HEAD_S, .server_string = "fabrica",
+        .retry_and_idle_policy = &silence};
     h->local = lws_create_vhost(h->context, &info);
     if (!h->local)
         FAB_FAIL(err, FAB_ERR_IO, "cannot listen on port %d: taken meanwhile?", s->local_port);

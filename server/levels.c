@@ -207,13 +207,13 @@ static fab_status get(fab_levels *l, fab_level_kind kind, int level, bool voxels
                       fab_level *out, fab_error *err)
 {
     const fab_level *at = &l->level[kind][level];
+    bool ready = at->known && (at->raw || !voxels);
     if (!l->present[kind]) FAB_FAIL(err, FAB_ERR_NOTFOUND, "the case has none");
-    if (l->failed[kind].status < 0)
+    if (!ready && l->failed[kind].status < 0)
         FAB_FAIL(err, l->failed[kind].status, "%s", l->failed[kind].message);
-    if (!at->known) return 1;
     if (voxels && level == 0) l->used_s[kind] = now_s;
-    if (voxels && !at->raw) {
-        l->wanted[kind] = true;
+    if (!ready) {
+        l->wanted[kind] |= level == 0 && voxels;
         pthread_cond_signal(&l->work);
         return 1;
     }

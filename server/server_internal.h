@@ -292,6 +292,8 @@ struct fab_server {
 fab_status fab_http_open(fab_server *s, fab_http **out, fab_error *err);
 fab_status fab_http_run(fab_http *h, double seconds, fab_error *err);
 void fab_http_wake(fab_http *h); /* any thread */
+/* Closes the live channels whose session is over; h may be NULL. */
+void fab_http_check_live(fab_http *h);
 fab_http *fab_http_close(fab_http *h);
 
 /* ---- routes.c --------------------------------------------------------------------------- */

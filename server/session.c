@@ -41,7 +41,7 @@ static fab_pair try_code(fab_server *s, const fab_request *q, const fab_login *l
         if (s->options.new_code) s->options.new_code(s->options.ctx, s->pairing.code);
     }
     if (how != FAB_PAIR_LOCKED) return how;
-    fab_answer_error(a, 429, "locked", "too many wrong codes: try again in %d s", retry_s);
+    fab_answer_error(a, 429, "locked", "Too many wrong codes. Try again in %d s.", retry_s);
     fab_answer_header(a, "retry-after:", "%d", retry_s);
     return how;
 }
@@ -58,10 +58,12 @@ void fab_session_post(fab_server *s, const fab_request *q, const char *rest, fab
     }
     fab_pair how = login.code[0] ? try_code(s, q, &login, token, a)
                                  : fab_pairing_try_link(&s->pairing, login.link, q->now_s, token);
-    if (how == FAB_PAIR_WRONG) fab_answer_error(a, 403, "wrong-code", "that is not the code");
-    if (how == FAB_PAIR_UNKNOWN) fab_answer_error(a, 403, "wrong-link", "no such link");
+    if (how == FAB_PAIR_WRONG)
+        fab_answer_error(a, 401, "wrong-code",
+                         "That is not the code. Look at the screen of the computer that shows it.");
+    if (how == FAB_PAIR_UNKNOWN) fab_answer_error(a, 403, "wrong-link", "There is no such link.");
     if (how == FAB_PAIR_EXPIRED)
-        fab_answer_error(a, 410, "expired", "this link was used or its time is over");
+        fab_answer_error(a, 410, "expired", "This link was used or its time is over.");
     if (how != FAB_PAIR_OK) return;
     if (q->token[0]) fab_pairing_end(&s->pairing, q->token); /* one session a browser */
     a->status = 204;
@@ -75,6 +77,7 @@ void fab_session_delete(fab_server *s, const fab_request *q, const char *rest, f
 {
     (void)rest;
     fab_pairing_end(&s->pairing, q->token);
+    fab_http_check_live(s->http);
     a->status = 204;
     fab_answer_header(a, "set-cookie:",
                       "fabrica_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0%s",

@@ -12,7 +12,7 @@ head -c 5000 /dev/zero | tr '\0' 'x' >web/assets/app.js && gzip -k web/assets/ap
 start() {
     out=$1.out
     shift
-    "$FABRICA" view case --port 0 --web web --verbose "$@" >"$out" 2>"$out.log" </dev/null &
+    "$FABRICA" view case --port 0 --verbose "$@" >"$out" 2>"$out.log" </dev/null &
     PID=$!
     n=0
     until grep -q "Ctrl-C stops" "$out" 2>/dev/null || [ $n -ge 400 ]; do sleep 0.05; n=$((n + 1)); done
@@ -36,7 +36,7 @@ status() {
 }
 says() { grep -qiF -- "$2" head body && ok "$1" || bad "$1" "no \"$2\" in $(cat head) $(head -c 300 body)"; }
 
-start local --host 127.0.0.1
+start local --web web --host 127.0.0.1
 status "the page" 200 "$URL/"
 says "content policy" "content-security-policy: default-src 'self'; connect-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 says "no sniffing" "x-content-type-options: nosniff"
@@ -113,6 +113,9 @@ done
 ok "nothing outside the case"
 holds "volumes, labels, contract" /usr/bin/env python3 "$SOURCE/tests/cli/view_client.py" case "$SOURCE/contract/openapi.json" "$URL" view.jar case.json
 holds "live channel" /usr/bin/env python3 "$SOURCE/tests/cli/view_live.py" "$URL" view.jar
+for n in 1 2 3 4 5 6 7 8; do curl -s -m 0.0$n -b owner.jar -o body "$URL/api/v1/case/volume/0"; done
+got=$(curl -s -m 20 -b owner.jar -w '%{http_code} %{num_connects} ' -o body "$URL/api/v1/session" -o body2 "$URL/api/v1/health" -o body3 "$file/manifest.json")
+[ "$got" = "200 1 200 0 200 0 " ] && ok "clients that went away; one connection for all" || bad "clients that went away" "$got"
 grep -q "GET /api/v1/case/files/{path} 206 2000 bytes" local.out.log && ok "a line a request" || bad "a line a request"
 grep -qF -e "$LINK" -e "$CODE" -e "PHANTOM" -e twin.glb local.out.log && bad "no secrets in the log" || ok "no secrets in the log"
 stop "Ctrl-C" INT
@@ -120,7 +123,7 @@ stop "Ctrl-C" INT
 start locked --host 127.0.0.1
 for i in 1 2 3 4; do
     wrong=$([ "$CODE" = 11111$i ] && echo 222222 || echo 11111$i)
-    status "wrong code $i" 403 -d "{\"code\":\"$wrong\"}" "$URL/api/v1/session"
+    status "wrong code $i" 401 -d "{\"code\":\"$wrong\"}" "$URL/api/v1/session"
 done
 status "wrong code 5" 429 -d '{"code":"999999"}' "$URL/api/v1/session"
 says "when to try again" "retry-after: 300"
@@ -144,7 +147,16 @@ start again
 [ "$(sed -n 's/^ *SHA-256 //p' again.out)" = "$fingerprint" ] && ok "the authority stays" || bad "the authority stays"
 stop "stopped again" TERM
 
+mkdir empty
+start clientless --host 127.0.0.1 --web empty
+status "no web client" 200 "$URL/"
+says "a page says so" "The web client is not here"
+status "a length that is no number" 400 -H "Content-Length: 1x" -d '{}' "$URL/api/v1/session"
+status "a negative length" 400 -H "Content-Length: -5" -d '{}' "$URL/api/v1/session"
+stop "stopped without one" TERM
+
 expect "a limit" 0 "code " "$FABRICA" view case --host 127.0.0.1 --port 0 --minutes 0.005
+expect "no such folder" 1 "nosuch" "$FABRICA" view case --host 127.0.0.1 --port 0 --web nosuch
 expect "no case" 3 "nowhere is not a case: there is no manifest.json in it" "$FABRICA" view nowhere
 mkdir broken && cp -r case/* broken/ && sed -i 's|"export/twin.glb"|"../outside.glb"|' broken/manifest.json
 expect "a manifest that points outside" 3 "broken/manifest.json" "$FABRICA" view broken --host 127.0.0.1

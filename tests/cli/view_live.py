@@ -5,11 +5,13 @@ usage: view_live.py URL COOKIE_JAR
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import socket
 import struct
 import sys
+import time
 import urllib.parse
 
 url, jar = sys.argv[1:]
@@ -103,4 +105,30 @@ s = Socket()
 s.receive()
 s.send(b"\0\1", opcode=2)
 assert s.closed() in (1003, None)
+# one address, many connections: the 33rd is closed, and when the others are gone there is room again
+many = [socket.create_connection((server.hostname, server.port), timeout=20) for _ in range(40)]
+refused = 0
+for one in many:
+    try:
+        one.sendall(f"GET /api/v1/health HTTP/1.1\r\nHost: {server.netloc}\r\n\r\n".encode())
+        refused += one.recv(100) == b""
+    except OSError:
+        refused += 1
+assert 8 <= refused <= 10, refused
+for one in many:
+    one.close()
+
+# who logs out is out of the channel too
+for attempt in range(100):
+    try:
+        s = Socket()
+        break
+    except (OSError, ValueError):
+        time.sleep(0.05)
+s.receive()
+link = http.client.HTTPConnection(server.hostname, server.port, timeout=20)
+link.request("DELETE", "/api/v1/session", headers={"Cookie": "fabrica_session=" + cookie})
+assert link.getresponse().status == 204
+assert s.closed() == 1008
+assert Socket().status == 401
 print("ok")
