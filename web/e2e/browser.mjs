@@ -10,12 +10,12 @@ export const launch = () => chromium.launch({ executablePath: executable, args: 
 
 /** A page that notes every request and every error; `origin`: where requests may go. */
 export async function openPage(browser, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 680 }, reducedMotion: 'reduce', ...options });
+  const context = await browser.newContext({ viewport: { width: 1000, height: 600 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   const seen = { requests: [], errors: [] };
   page.on('request', (request) => seen.requests.push(request.url()));
   page.on('pageerror', (error) => seen.errors.push(error.message));
-  page.on('console', (line) => { if (line.type() === 'error') seen.errors.push(line.text()); });
+  page.on('console', (line) => { if (line.type() === 'error' || /GL_INVALID/.test(line.text())) seen.errors.push(line.text()); });
   return { page, seen, context };
 }
 
@@ -31,8 +31,8 @@ export const hash = (page) => page.evaluate(() => window.fabrica.hash());
 /** Label value by name. */
 export const idOf = (page, name) => page.evaluate((wanted) => window.fabrica.structures().find((s) => s.name === wanted).id, name);
 
-/** Waits until the next picture has been drawn. */
-export async function drawn(page) {
+/** Waits until the next picture has been drawn; no longer than `timeout` ms, as it may have been already. */
+export async function drawn(page, timeout = 5000) {
   const before = await page.evaluate(() => window.fabrica.frames());
-  await page.waitForFunction((n) => window.fabrica.frames() > n, before, { timeout: 5000 }).catch(() => undefined);
+  await page.waitForFunction((n) => window.fabrica.frames() > n, before, { timeout }).catch(() => undefined);
 }

@@ -203,6 +203,25 @@ test('explode, cut by its handle, slices, window: rows, and one undo each', asyn
   assert.equal(await hash(page), start);
 });
 
+test('the CT as a cloud: drawn where nothing else is, and one undo', async () => {
+  await page.evaluate(() => window.fabrica.dispatch({ op: 'structure.show', args: { ids: window.fabrica.structures().map((s) => s.id), visible: false } }));
+  const start = await hash(page);
+  await button('Volume').click();
+  await page.waitForTimeout(300);
+  const box = await page.locator('.pane.model').boundingBox();
+  const middle = { x: box.x + box.width * 0.3, y: box.y + box.height * 0.1, width: box.width * 0.4, height: box.height * 0.4 };
+  const empty = await page.screenshot({ clip: middle });
+  await page.locator('#card-volume').getByRole('button', { name: 'Bone' }).click();
+  assert.deepEqual((await state(page)).volume, { on: true, preset: 'bone' });
+  await drawn(page, 20000);
+  const cloud = await page.screenshot({ clip: middle });
+  assert.ok(cloud.length > 1.5 * empty.length, `${cloud.length} bytes of picture where ${empty.length} were empty`);
+  await page.keyboard.press('Control+z');
+  assert.equal(await hash(page), start);
+  await page.keyboard.press('Control+z');
+  await button('Volume').click();
+});
+
 test('slices: crosshair by click, next slice by wheel, window by right drag, structure named', async () => {
   await page.keyboard.press('d');
   await page.locator('.pane.axial').waitFor({ state: 'visible' });
@@ -219,7 +238,7 @@ test('slices: crosshair by click, next slice by wheel, window by right drag, str
   await page.mouse.up({ button: 'right' });
   assert.ok((await state(page)).window.width > old.width);
   await button('Window').click();
-  await button('Bone').click();
+  await page.locator('#card-window').getByRole('button', { name: 'Bone' }).click();
   assert.deepEqual((await state(page)).window, { centre: 400, width: 1800 });
   await button('Window').click();
 });
@@ -247,7 +266,7 @@ test('WebGL lost and restored: said, and the picture comes back', async () => {
   await page.getByText('The graphics were interrupted').waitFor();
   await page.evaluate(() => window.lose.restoreContext());
   await page.getByText('The graphics were interrupted').waitFor({ state: 'hidden' });
-  await drawn(page);
+  await drawn(page, 1000);
   assert.equal(await hash(page), before);
   assert.equal(await page.evaluate(() => window.fabrica.gl().isContextLost()), false);
 });

@@ -2,7 +2,7 @@
 import { unitsOf, tenthsOf, whole, axisIndex } from '@fabrica/scene';
 import type { Preset } from '@fabrica/scene';
 import { Vector3 } from 'three';
-import type { Axis, Point } from '@fabrica/contract';
+import type { Axis, Point, VolumePreset } from '@fabrica/contract';
 import type { App, Layout, Tool } from './app';
 import { h, icon, iconButton, pressed } from './dom';
 import type { IconName } from './icons';
@@ -105,6 +105,18 @@ function slicesCard(app: App, full: (() => Promise<void>) | undefined): { body: 
   return { body: h('div', {}, h('div', { class: 'checks' }, rows.map((r) => r.element)), sharp), update: () => { for (const r of rows) r.box.checked = app.state.slices[r.axis].on; } };
 }
 
+const clouds: readonly [VolumePreset, string][] = [['bone', 'Bone'], ['vessels', 'Vessels'], ['soft', 'Soft tissue'], ['lung', 'Lungs']];
+
+function volumeCard(app: App): { body: HTMLElement; update: () => void } {
+  const off = h('button', { type: 'button', class: 'chip', onclick: () => app.act({ op: 'volume.show', args: { on: false, preset: app.state.volume.preset } }) }, 'Off');
+  const chips = clouds.map(([preset, text]) => ({ preset, element: h('button', { type: 'button', class: 'chip', onclick: () => app.act({ op: 'volume.show', args: { on: true, preset } }) }, text) }));
+  return { body: h('div', {}, h('div', { class: 'chips', role: 'group', 'aria-label': 'Volume' }, off, chips.map((c) => c.element)), h('p', { class: 'quiet small' }, 'The CT itself by its densities, whatever was segmented. Slow on a weak graphics card.')), update: () => {
+    const { on, preset } = app.state.volume;
+    pressed(off, !on);
+    for (const c of chips) pressed(c.element, on && c.preset === preset);
+  } };
+}
+
 function windowCard(app: App): { body: HTMLElement; update: () => void } {
   const chips = windows.map(([name, centre, width]) => ({ centre, width, element: h('button', { type: 'button', class: 'chip', onclick: () => app.act({ op: 'window.set', args: { centre, width } }) }, name) }));
   const centre = slider('Centre', -1000, 2000, 5, (v, gesture) => app.act({ op: 'window.set', args: { centre: v, width: app.state.window.width } }, gesture));
@@ -127,6 +139,7 @@ const cards = (full: (() => Promise<void>) | undefined): readonly Card[] => [
   { name: 'explode', icon: 'explode', label: 'Explode', active: (app) => app.state.explode > 0, make: explodeCard },
   { name: 'cut', icon: 'cut', label: 'Cut', active: (app) => Object.values(app.state.clips).some((c) => c.on), make: cutCard },
   { name: 'slices', icon: 'slices', label: 'Slices', active: (app) => Object.values(app.state.slices).some((s) => s.on), make: (app) => slicesCard(app, full) },
+  { name: 'volume', icon: 'cloud', label: 'Volume', active: (app) => app.state.volume.on, make: volumeCard },
   { name: 'window', icon: 'window', label: 'Window', active: () => false, make: windowCard },
 ];
 

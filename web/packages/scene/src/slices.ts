@@ -1,6 +1,6 @@
 /** Slices of the CT: as planes in the 3D view, and as flat pictures with outlines of structures. */
 import {
-  DoubleSide, GLSL3, Group, Matrix4, Mesh, PlaneGeometry, ShaderMaterial, Vector2, Vector3, Vector4,
+  Data3DTexture, DoubleSide, GLSL3, Group, Matrix4, Mesh, PlaneGeometry, RedIntegerFormat, ShaderMaterial, UnsignedShortType, Vector2, Vector3, Vector4,
 } from 'three';
 import type { Axis, State } from '@fabrica/contract';
 import type { Labels, Volume } from './volume';
@@ -117,6 +117,17 @@ export interface Flat {
   scale: number;
 }
 
+/** Stands in until the label map is there: an integer sampler must never see another kind of texture. */
+function noLabels(): Data3DTexture {
+  const texture = new Data3DTexture(new Uint16Array(1), 1, 1, 1);
+  texture.format = RedIntegerFormat;
+  texture.type = UnsignedShortType;
+  texture.internalFormat = 'R16UI';
+  texture.unpackAlignment = 2;
+  texture.needsUpdate = true;
+  return texture;
+}
+
 /** Draws flat pictures, one quad for all panes. */
 export class FlatSlices {
   readonly mesh: Mesh<PlaneGeometry, ShaderMaterial>;
@@ -129,7 +140,7 @@ export class FlatSlices {
       depthWrite: false,
       uniforms: {
         volume: { value: null }, hounsfield: { value: new Vector2() }, textureFromPatient: { value: new Matrix4() }, centre: v(), right: v(), up: v(),
-        labels: { value: null }, labelColours: { value: null }, labelFromPatient: { value: new Matrix4() }, hasLabels: { value: 0 },
+        labels: { value: noLabels() }, labelColours: { value: null }, labelFromPatient: { value: new Matrix4() }, hasLabels: { value: 0 },
         selected: { value: 0 }, texel: { value: new Vector4() },
       },
       vertexShader: 'out vec2 at; void main() { at = position.xy; gl_Position = vec4(position.xy, 0.0, 1.0); }',

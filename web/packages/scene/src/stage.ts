@@ -12,6 +12,7 @@ import type { Axis, State } from '@fabrica/contract';
 import { Model } from './model';
 import { Picker } from './pick';
 import type { Pick } from './pick';
+import { Cloud } from './raycast';
 import { axes, axisIndex, crosshair, FlatSlices, SlicePlanes } from './slices';
 import type { Flat } from './slices';
 import { directionOf, sceneOf } from './space';
@@ -49,6 +50,7 @@ export class Stage {
   private readonly flatCamera = new OrthographicCamera();
   private readonly flatScene = new Scene();
   private readonly strokes: Strokes;
+  private readonly cloud: Cloud;
   private readonly clipOutline: LineLoop<BufferGeometry, LineBasicMaterial>[] = [];
   private readonly cut: CutUniforms = { cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: new Vector2(40, 400) } };
   private readonly size = new Vector2();
@@ -64,9 +66,10 @@ export class Stage {
     this.model = new Model(this.cut);
     this.picker = new Picker(this.model);
     this.strokes = new Strokes(this.model);
+    this.cloud = new Cloud(this.planes, this.model.root.matrixWorld);
     this.flats = Object.fromEntries(axes.map((axis) => [axis, { axis, centre: new Vector3(), scale: 1 }])) as Record<Axis, Flat>;
     this.scene.add(this.model.root, this.camera);
-    this.model.root.add(this.slices.group);
+    this.model.root.add(this.slices.group, this.cloud.mesh);
     this.flatScene.add(this.flatSlices.mesh);
     this.light();
     this.outlines();
@@ -109,6 +112,7 @@ export class Stage {
     this.model.apply(state, this.selected);
     this.applyClips(state);
     this.slices.apply(state, this.volume);
+    this.cloud.apply(state, this.volume);
     this.strokes.apply(state);
     this.cut.cutWindow.value.x = state.window.centre;
     this.cut.cutWindow.value.y = state.window.width;
