@@ -3,12 +3,13 @@ BUILD ?= build
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup build demo check check-setup sanitize fuzz bench format clean install bench-setup
+.PHONY: help setup web build demo check check-setup sanitize fuzz bench format clean install bench-setup
 
 help:
 	@echo "make demo      set up, build, make a scoliotic phantom and turn its DICOM files into a twin"
 	@echo "make check     set up, build, run all tests"
-	@echo "make build     set up and build; leaves build/fabrica"
+	@echo "make build     set up and build; leaves build/fabrica and web/dist"
+	@echo "make web       the viewer alone: npm ci and web/dist"
 	@echo "make sanitize  all tests under ASan+UBSan, threaded ones under TSan (slow)"
 	@echo "make fuzz      every fuzz target for FUZZ_SECONDS (default 1800) each (slow)"
 	@echo "make bench     the benchmarks, JSON in out/bench (slow)"
@@ -21,7 +22,10 @@ $(BUILD)/build.ninja:
 	@tools/setup.sh run build
 	meson setup $(BUILD) --buildtype=debugoptimized
 
-build: setup $(BUILD)/build.ninja
+web: setup
+	@tools/web.sh
+
+build: setup web $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 
 demo: build

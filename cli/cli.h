@@ -112,6 +112,11 @@ void cli_table_print(cli_table *t, FILE *to); /* and frees */
 const char *const *cli_model_folders(const cli_call *call);
 /* Where this person's own models go; NULL if there is no home. */
 const char *cli_own_models(void);
+/* Where this person's things of that name are kept: $XDG_DATA_HOME/fabrica/NAME; NULL if there is
+ * no home. Valid until the next call. */
+const char *cli_own_folder(const char *name);
+/* --web, $FABRICA_WEB, web/dist of the source tree, share/fabrica/web; NULL if there is none. */
+const char *cli_web_folder(const cli_call *call);
 /* --precision; auto without. */
 fab_precision cli_precision(const cli_call *call);
 /* --fast, --fastest. */
@@ -142,6 +147,10 @@ void cli_progress_end(void);
 bool cli_progress_is_open(void); /* a line of a bar is on the terminal */
 cli_progress_mode cli_progress_current(void);
 
+/* ---- pictures on the terminal ----------------------------------------------------------- */
+
+void cli_print_qr(const char *text, FILE *to);
+
 /* ---- printed from the tables ------------------------------------------------------------ */
 
 void cli_print_command_help(const cli_command *command, FILE *to);
@@ -151,7 +160,7 @@ void cli_print_man(FILE *to);
 void cli_print_completion(FILE *to);
 
 extern const cli_command cli_twin, cli_info, cli_segment, cli_mesh, cli_export, cli_evaluate,
-    cli_validate, cli_measure, cli_phantom, cli_model, cli_train, cli_bench, cli_verify, cli_help,
-    cli_lesson, cli_completion, cli_version;
+    cli_validate, cli_measure, cli_phantom, cli_model, cli_train, cli_bench, cli_verify, cli_view,
+    cli_lesson, cli_help, cli_completion, cli_version;
 
 #endif

@@ -149,7 +149,8 @@ void cli_print_man(FILE *to)
     for (size_t i = 0; i < sizeof exit_codes / sizeof *exit_codes; i++)
         fprintf(to, ".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
     fprintf(to, ".SH ENVIRONMENT\n.TP\n.B FABRICA_MODELS\nfolders with model packages, separated "
-                "by colons\n.SH FILES\n.TP\n.I CASE/manifest.json\nwhat went in, what was done, "
+                "by colons\n.TP\n.B FABRICA_WEB\nfolder with the web client of fabrica view\n"
+                ".SH FILES\n.TP\n.I CASE/manifest.json\nwhat went in, what was done, "
                 "what came out\n");
 }
 

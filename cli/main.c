@@ -16,6 +16,7 @@ static const cli_command *const commands[] = {
     &cli_validate,
     &cli_verify,
     &cli_lesson,
+    &cli_view,
     &cli_phantom,
     &cli_model,
     &cli_train,

@@ -1,4 +1,4 @@
-/* places.c - where model packages may be. */
+/* places.c - where model packages, the web client and a person's own things may be. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,15 +25,44 @@ static void add_if_there(const char *folder)
     if (access(folder, R_OK) == 0) add(folder, strlen(folder));
 }
 
-const char *cli_own_models(void)
+const char *cli_own_folder(const char *name)
 {
     static char path[FAB_MAX_PATH_BYTES];
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (data && data[0] == '/') snprintf(path, sizeof path, "%s/fabrica/models", data);
-    else if (home && home[0] == '/') snprintf(path, sizeof path, "%s/.local/share/fabrica/models",
-                                              home);
+    if (data && data[0] == '/') snprintf(path, sizeof path, "%s/fabrica/%s", data, name);
+    else if (home && home[0] == '/')
+        snprintf(path, sizeof path, "%s/.local/share/fabrica/%s", home, name);
     else return NULL;
     return path;
+}
+
+const char *cli_own_models(void) { return cli_own_folder("models"); }
+
+/* The folder this program is in; empty if that cannot be known. */
+static void program_folder(char *into, size_t capacity)
+{
+    ssize_t got = readlink("/proc/self/exe", into, capacity - 1);
+    into[got > 0 ? got : 0] = '\0';
+    char *slash = strrchr(into, '/');
+    if (slash) *slash = '\0';
+    else into[0] = '\0';
+}
+
+const char *cli_web_folder(const cli_call *call)
+{
+    static const char *const places[] = {"../web/dist", "../share/fabrica/web"};
+    static char path[FAB_MAX_PATH_BYTES];
+    char here[FAB_MAX_PATH_BYTES - 64];
+    const char *given = cli_text(call, "web", getenv("FABRICA_WEB"));
+    if (given && given[0]) return given;
+    program_folder(here, sizeof here);
+    for (size_t i = 0; here[0] && i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s/%s/index.html", here, places[i]);
+        if (access(path, R_OK) != 0) continue;
+        *strrchr(path, '/') = '\0';
+        return path;
+    }
+    return NULL;
 }
 
 const char *const *cli_model_folders(const cli_call *call)
@@ -52,11 +81,8 @@ const char *const *cli_model_folders(const cli_call *call)
         at += n + (at[n] == ':');
     }
     if (cli_own_models()) add_if_there(cli_own_models());
-    ssize_t got = readlink("/proc/self/exe", here, sizeof here - 1);
-    here[got > 0 ? got : 0] = '\0';
-    char *slash = strrchr(here, '/');
-    if (!slash) return list;
-    *slash = '\0';
+    program_folder(here, sizeof here);
+    if (!here[0]) return list;
     snprintf(path, sizeof path, "%s/../models", here);
     add_if_there(path);
     snprintf(path, sizeof path, "%s/../share/fabrica/models", here);

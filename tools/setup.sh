@@ -1,6 +1,6 @@
 #!/bin/sh
 # tools/setup.sh [run build check train ...]: installs what the named groups of packages.txt need
-# and is not there yet. Debian packages only, npm ones are pinned by lock files and added by `make check`.
+# and is not there yet. Debian packages only, npm ones are pinned by lock files and added by `make web` and `make check`.
 set -eu
 cd "$(dirname "$0")"
 want=" ${*:-run build} "
@@ -10,7 +10,7 @@ while read -r name group _; do
     case "$want" in *" $group "*) ;; *) continue ;; esac
     dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $name"
 done < packages.txt
-case "$want" in *" check "*) command -v npm >/dev/null || missing="$missing nodejs npm" ;; esac
+case "$want" in *" build "* | *" check "*) command -v npm >/dev/null || missing="$missing nodejs npm" ;; esac
 [ -n "$missing" ] || exit 0
 echo "setup: installing$missing"
 sudo=""

@@ -90,4 +90,18 @@
 #define FAB_SCENE_MAX_MEASURES 500
 #define FAB_SCENE_MAX_ANNOTATIONS 2000
 
+/* server */
+#define FAB_SERVER_MAX_HEAD_BYTES 8192               /* all header lines of one request */
+#define FAB_SERVER_MAX_TARGET_BYTES 1024             /* the path asked for */
+#define FAB_SERVER_MAX_BODY_BYTES 4096               /* of a POST */
+#define FAB_SERVER_MAX_CONNECTIONS 256               /* open at once */
+#define FAB_SERVER_MAX_PER_ADDRESS 32                /* of them from one address */
+#define FAB_SERVER_MAX_SESSIONS 64
+#define FAB_SERVER_MAX_LINKS 64
+#define FAB_SERVER_MAX_ADDRESSES 256                 /* whose wrong codes are remembered */
+#define FAB_SERVER_MAX_MESSAGE_BYTES 16384           /* of a WebSocket, either way */
+#define FAB_SERVER_MAX_QUEUE 16                      /* messages a slow client has waiting */
+#define FAB_SERVER_MAX_FILES 20000                   /* of a case or a web client */
+#define FAB_SERVER_STALL_S 30                        /* a client that takes no byte for so long */
+
 #endif

@@ -1,4 +1,5 @@
 /* recipe.c - reads a training recipe: card, classes, schedule (docs/formats/training.md). */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,9 +146,9 @@ static fab_status read_schedule(fab_recipe *r, fab_error *err)
     s->seed = (uint64_t)seed;
     fab_unet_config_divisor(&r->config, divisor);
     for (int a = 0; a < 3; a++) {
-        s->patch[a] = (int)patch[a];
-        if (s->patch[a] != patch[a] || s->patch[a] < 8 || s->patch[a] > 512 ||
-            s->patch[a] % divisor[a] != 0)
+        const bool whole = patch[a] >= 8 && patch[a] <= 512 && floor(patch[a]) == patch[a];
+        s->patch[a] = whole ? (int)patch[a] : 0;
+        if (!whole || s->patch[a] % divisor[a] != 0)
             FAB_FAIL(err, FAB_ERR_FORMAT, "\"patch\"[%d] is %g: not a multiple of %d from 8 to 512",
                      a, patch[a], divisor[a]);
     }

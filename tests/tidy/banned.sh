@@ -9,9 +9,10 @@ look() { # pattern, why, folders
         grep -vE '^[^:]*:[0-9]*:[ ]*(\*|//|/\*)' && { echo "  ^ $why"; bad=1; }
 }
 folders="src include"
+[ -d server ] && folders="$folders server"
 [ -d cli ] && folders="$folders cli"
 # shellcheck disable=SC2086
 look 'strcpy|strcat|sprintf|vsprintf|gets|strtok|alloca|tmpnam|mktemp|atoi|atof|rand|srand' 'unsafe or unchecked call' $folders
-look 'printf|puts|putchar|perror|exit|abort|getenv|system|popen' 'the library never prints, exits or reads the environment' src
-look 'malloc|calloc|realloc|free|strdup' 'use fab_malloc and friends' src/volume src/mesh src/nn src/segment src/export src/anatomy src/evaluate src/render src/phantom src/pipeline src/twin 2>/dev/null
+look 'printf|puts|putchar|perror|exit|abort|getenv|system|popen' 'the library never prints, exits or reads the environment' src server
+look 'malloc|calloc|realloc|free|strdup' 'use fab_malloc and friends' src/volume src/mesh src/nn src/segment src/export src/anatomy src/evaluate src/render src/phantom src/pipeline src/twin server 2>/dev/null
 exit $bad

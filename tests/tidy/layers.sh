@@ -13,7 +13,7 @@ FNR == 1 {
     module = ""
     n = split(FILENAME, part, "/")
     if (part[1] == "src") module = part[2]
-    else if (part[1] == "cli") module = "cli"
+    else if (part[1] == "cli" || part[1] == "server") module = part[1]
     else if (part[1] == "include") { module = part[3]; sub(/\.h$/, "", module) }
     if (module == "json") module = "base"
     if (module == "limits") module = "base"
@@ -28,4 +28,4 @@ module != "" && /^[ \t]*#[ \t]*include[ \t]*"/ {
     } else if (header ~ /\//) { print FILENAME ":" FNR ": " header " is outside its folder"; bad = 1 }
 }
 END { exit bad }
-' tools/layers.txt $(find src cli include -name '*.[ch]' -o -name '*.cc' | sort)
+' tools/layers.txt $(find src server cli include -name '*.[ch]' -o -name '*.cc' | sort)

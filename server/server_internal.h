@@ -1,0 +1,328 @@
+/* server_internal.h - what the parts of the server share.
+ *
+ *     http.c      sockets, TLS, HTTP and WebSocket framing: the only file that knows libwebsockets
+ *        |  fab_request               ^  fab_answer
+ *        v                            |
+ *     routes.c    one table row a route: methods, least role, handler
+ *        |
+ *     static.c case.c session.c live.c     a route family each; they see no socket
+ *        |
+ *     parse.c pairing.c files.c levels.c   what they are made of: testable without a network
+ *
+ * All of it runs on the thread of fab_server_run, but for levels.c, which prepares volumes on a
+ * thread of its own and wakes the loop when something is ready. */
+#ifndef FAB_SERVER_INTERNAL_H
+#define FAB_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fabrica/json.h"
+#include "fabrica/server.h"
+#include "fabrica/twin.h"
+#include "fabrica/volume.h"
+
+/* ---- requests and answers --------------------------------------------------------------- */
+
+typedef enum fab_method {
+    FAB_GET = 1, FAB_HEAD = 2, FAB_POST = 4, FAB_DELETE = 8, FAB_OTHER = 16
+} fab_method;
+
+typedef enum fab_role { FAB_ROLE_NONE, FAB_ROLE_VIEW, FAB_ROLE_OWNER } fab_role;
+const char *fab_role_name(fab_role role); /* NULL for none */
+
+enum { FAB_TOKEN_BYTES = 48, FAB_ADDRESS_BYTES = 48 };
+
+typedef struct fab_request {
+    fab_method method;
+    bool secure, loopback;       /* over TLS; came in by this machine's own port */
+    double now_s;                /* monotonic */
+    fab_role role;               /* of its session: set by fab_routes_answer */
+    char token[FAB_TOKEN_BYTES]; /* its session's, empty without: as above */
+    char address[FAB_ADDRESS_BYTES];
+    char path[FAB_SERVER_MAX_TARGET_BYTES]; /* decoded, begins with a slash */
+    char host[256], origin[280], cookie[1024], range[128], if_range[128], if_none_match[512];
+    char accept_encoding[256], protocols[128];
+    const uint8_t *body;
+    size_t body_bytes;
+} fab_request;
+
+/* Bytes that several answers share: own memory, or voxels. */
+typedef struct fab_bytes {
+    atomic_int references;
+    uint8_t *memory;
+    fab_volume *volume;
+    const void *data;
+    size_t size;
+} fab_bytes;
+/* Takes memory (also on failure) or one reference of volume; NULL when out of memory. */
+fab_bytes *fab_bytes_own(uint8_t *memory, size_t size);
+fab_bytes *fab_bytes_of_volume(fab_volume *volume);
+fab_bytes *fab_bytes_ref(fab_bytes *b);
+fab_bytes *fab_bytes_unref(fab_bytes *b);
+/* gzip of them, NULL when out of memory. */
+fab_bytes *fab_bytes_gzip(const void *data, size_t size, int level);
+
+enum { FAB_ANSWER_HEADERS = 8 };
+
+typedef struct fab_answer {
+    int status;
+    bool wait;        /* nothing yet: ask again when the loop is woken */
+    bool sandbox;     /* content of a case, never to run as a page of ours */
+    bool close;       /* the connection too */
+    const char *type; /* of the content; NULL: none */
+    const char *route;/* for the log */
+    struct {
+        const char *name; /* with its colon, lower case */
+        char value[480];
+    } headers[FAB_ANSWER_HEADERS];
+    int header_count;
+    fab_bytes *bytes; /* what is sent: [offset, offset + length) of this, or of the file */
+    int fd;           /* -1: none */
+    uint64_t offset, length;
+} fab_answer;
+
+void fab_answer_start(fab_answer *a);
+void fab_answer_free(fab_answer *a);
+void fab_answer_header(fab_answer *a, const char *name, const char *format, ...) FAB_PRINTF(3, 4);
+/* {"error":{"code","message"}}: what was there before is dropped. */
+void fab_answer_error(fab_answer *a, int status, const char *code, const char *format, ...)
+    FAB_PRINTF(4, 5);
+/* Takes value, also on failure; NULL is an error about memory. */
+void fab_answer_json(fab_answer *a, int status, fab_json *value);
+/* A whole text that stays. */
+void fab_answer_text(fab_answer *a, int status, const char *type, const char *text);
+/* 304, 206, 416 or 200 for `size` bytes known by their strong tag (without quotes): sets offset,
+ * length, and the headers. The caller gives the source. False: there is nothing to send. */
+bool fab_answer_part(fab_answer *a, const fab_request *q, const char *tag, uint64_t size);
+
+/* ---- parse.c: text from outside --------------------------------------------------------- */
+
+typedef enum fab_range_kind { FAB_RANGE_WHOLE, FAB_RANGE_PART, FAB_RANGE_BAD } fab_range_kind;
+/* "bytes=a-b", "a-", "-n" (RFC 9110, 14): anything else, several ranges too, is the whole. */
+fab_range_kind fab_parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *count);
+/* The first cookie of that name; false if there is none, or it is longer than capacity. */
+bool fab_parse_cookie(const char *header, const char *name, char *into, size_t capacity);
+/* Is "tag" (strong, given without quotes) in an If-None-Match or If-Range? */
+bool fab_parse_has_tag(const char *header, const char *tag, bool weak_too);
+/* gzip with a weight above 0 in an Accept-Encoding. */
+bool fab_parse_accepts_gzip(const char *header);
+/* Is name in a list of words separated by commas. */
+bool fab_parse_has_word(const char *list, const char *name);
+/* "https://HOST" or "http://HOST" equals the Host header, letter case apart. */
+bool fab_parse_same_origin(const char *origin, const char *host, bool secure);
+/* A Host header of this machine's own names. */
+bool fab_parse_local_host(const char *host);
+/* The body of POST session: exactly one of code (six digits) and link. */
+typedef struct fab_login {
+    char code[8], link[FAB_TOKEN_BYTES];
+} fab_login;
+fab_status fab_parse_login(const void *body, size_t bytes, fab_login *out, fab_error *err);
+/* The body of POST links; without a field its default: view, 60 minutes (1..1440). */
+typedef struct fab_link_request {
+    fab_role role;
+    int minutes;
+} fab_link_request;
+fab_status fab_parse_link(const void *body, size_t bytes, fab_link_request *out, fab_error *err);
+
+/* ---- pairing.c: codes, sessions, links; every time is passed in ------------------------- */
+
+enum {
+    FAB_PAIRING_TRIES = 5, FAB_PAIRING_LOCK_S = 300, FAB_PAIRING_ALL_TRIES = 20,
+    FAB_SESSION_S = 12 * 3600
+};
+
+typedef struct fab_session {
+    uint8_t hash[32]; /* of its token: the token itself is not kept */
+    fab_role role;    /* none: a free place */
+    double until_s;
+} fab_session;
+
+typedef struct fab_link {
+    uint8_t hash[32];
+    fab_role role;
+    double until_s;
+    bool once, used;
+} fab_link;
+
+typedef struct fab_tries {
+    char address[FAB_ADDRESS_BYTES];
+    int wrong;
+    double locked_until_s, last_s;
+} fab_tries;
+
+typedef struct fab_pairing {
+    char code[8];
+    int wrong; /* since the code was made */
+    fab_session sessions[FAB_SERVER_MAX_SESSIONS];
+    fab_link links[FAB_SERVER_MAX_LINKS];
+    fab_tries tries[FAB_SERVER_MAX_ADDRESSES];
+} fab_pairing;
+
+typedef enum fab_pair {
+    FAB_PAIR_OK, FAB_PAIR_WRONG, FAB_PAIR_LOCKED, FAB_PAIR_EXPIRED, FAB_PAIR_UNKNOWN
+} fab_pair;
+
+void fab_pairing_start(fab_pairing *p);
+/* On FAB_PAIR_OK token (FAB_TOKEN_BYTES) is a new session's. *retry_s: how long an address is
+ * locked out. *renewed: the code is another one now. */
+fab_pair fab_pairing_try_code(fab_pairing *p, const char *address, const char *code, double now_s,
+                              char *token, int *retry_s, bool *renewed);
+fab_pair fab_pairing_try_link(fab_pairing *p, const char *link, double now_s, char *token);
+void fab_pairing_add_link(fab_pairing *p, fab_role role, double seconds, bool once, double now_s,
+                          char *token);
+/* NULL for none or an expired one. */
+const fab_session *fab_pairing_find(const fab_pairing *p, const char *token, double now_s);
+void fab_pairing_end(fab_pairing *p, const char *token);
+
+/* ---- files.c: a folder's files by a table; no text from outside becomes a path ----------- */
+
+typedef struct fab_file {
+    char *path; /* relative, as the table says */
+    uint64_t bytes;
+    char sha256[65];
+} fab_file;
+
+typedef struct fab_file_table {
+    int folder; /* descriptor, -1: none */
+    fab_file *items; /* by path */
+    size_t count;
+} fab_file_table;
+
+/* From rows [{"path","bytes","sha256"}]; the table owns what it holds. */
+fab_status fab_files_open(const char *folder, const fab_json *rows, fab_file_table *out,
+                          fab_error *err);
+fab_status fab_files_add(fab_file_table *t, const char *path, uint64_t bytes, const char *sha256,
+                         fab_error *err);
+void fab_files_sort(fab_file_table *t);
+void fab_files_close(fab_file_table *t);
+const fab_file *fab_files_find(const fab_file_table *t, const char *path);
+/* Media type by the ending; `own`: types that a browser runs are among them. */
+const char *fab_files_type(const char *path, bool own);
+/* The answer to GET and HEAD of one file. */
+void fab_files_answer(const fab_file_table *t, const fab_file *f, const fab_request *q,
+                      const char *type, fab_answer *a);
+
+/* ---- levels.c: the volume and the labels at three resolutions ---------------------------- */
+
+enum { FAB_LEVELS = 3, FAB_LEVEL1_SIDE = 256, FAB_LEVEL2_SIDE = 96, FAB_NATIVE_KEEP_S = 60 };
+typedef enum fab_level_kind { FAB_LEVEL_VOLUME, FAB_LEVEL_LABELS, FAB_LEVEL_KINDS } fab_level_kind;
+
+typedef struct fab_level {
+    bool known;       /* grid, type, low and high are */
+    fab_grid grid;
+    fab_dtype type;
+    double low, high; /* of the values */
+    fab_bytes *raw, *gzip;
+} fab_level;
+
+typedef struct fab_levels fab_levels;
+/* path of a kind may be NULL: there is none. wake(ctx) is called from the thread. */
+fab_status fab_levels_open(const char *const path[FAB_LEVEL_KINDS], void (*wake)(void *ctx),
+                           void *ctx, fab_levels **out, fab_error *err);
+fab_levels *fab_levels_close(fab_levels *l);
+/* FAB_OK and a copy with references in raw and gzip (or NULL), 1: later, or the failure of
+ * reading. With `voxels` the bytes are wanted too, else only what is known of them. */
+fab_status fab_levels_get(fab_levels *l, fab_level_kind kind, int level, bool voxels, double now_s,
+                          fab_level *out, fab_error *err);
+/* Lets native voxels go that nobody asked for lately. */
+void fab_levels_tidy(fab_levels *l, double now_s);
+/* The grid of a level: at most `side` voxels along each axis, isotropic but for rounding, the
+ * same box, never finer than the finest native spacing. Level 0 is the native grid. */
+fab_grid fab_levels_grid(const fab_grid *native, int side);
+/* Mean over the part of the native voxels that each voxel of `to` covers; linear where `to` is
+ * finer. Both grids fill the same box along the same axes. I16. */
+fab_status fab_levels_average(const fab_volume *v, const fab_grid *to, fab_volume **out,
+                              fab_error *err);
+
+/* ---- live.c ----------------------------------------------------------------------------- */
+
+/* The answer to one message, as JSON text. */
+fab_status fab_live_hello(fab_role role, fab_buf *out, fab_error *err);
+fab_status fab_live_answer(const void *text, size_t bytes, fab_buf *out, fab_error *err);
+
+/* ---- tls.c ------------------------------------------------------------------------------ */
+
+typedef struct fab_tls {
+    uint8_t *certificate, *key; /* DER */
+    size_t certificate_bytes, key_bytes;
+    char ca_path[FAB_MAX_PATH_BYTES];
+    char fingerprint[96];
+} fab_tls;
+/* The user's authority in folder (made if it is not there: ca.pem, ca.key 0600), and a fresh
+ * certificate by it for these addresses and this host name. */
+fab_status fab_tls_open(const char *folder, const char *const *addresses, const char *host_name,
+                        fab_tls *out, fab_error *err);
+void fab_tls_close(fab_tls *t);
+long fab_tls_options(void); /* for OpenSSL: TLS 1.2 and above */
+
+/* ---- net.c ------------------------------------------------------------------------------ */
+
+enum { FAB_NET_ADDRESSES = 8 };
+typedef struct fab_net {
+    char address[FAB_NET_ADDRESSES][FAB_ADDRESS_BYTES]; /* IPv4, not loopback */
+    const char *list[FAB_NET_ADDRESSES + 1];            /* of them, ends with NULL */
+    char host_name[65];
+} fab_net;
+void fab_net_read(fab_net *out);
+/* Can this port be listened on? *port 0 becomes a free one. */
+fab_status fab_net_try_port(const char *address, int *port, fab_error *err);
+
+/* ---- the server ------------------------------------------------------------------------- */
+
+typedef struct fab_http fab_http;
+
+struct fab_server {
+    fab_server_options options;
+    fab_server_info info;
+    int local_port, network_port; /* network: 0 for none */
+    atomic_bool stop;
+    fab_case twin;
+    fab_file_table files, web;
+    fab_pairing pairing;
+    fab_levels *levels;
+    fab_tls tls;
+    fab_net net;
+    fab_http *http;
+    char volume_tag[20], labels_tag[20]; /* of the files, for the levels' */
+};
+
+/* ---- http.c ----------------------------------------------------------------------------- */
+
+fab_status fab_http_open(fab_server *s, fab_http **out, fab_error *err);
+fab_status fab_http_run(fab_http *h, double seconds, fab_error *err);
+void fab_http_wake(fab_http *h); /* any thread */
+/* Closes the live channels whose session is over; h may be NULL. */
+void fab_http_check_live(fab_http *h);
+fab_http *fab_http_close(fab_http *h);
+
+/* ---- routes.c --------------------------------------------------------------------------- */
+
+typedef void (*fab_route_fn)(fab_server *s, const fab_request *q, const char *rest,
+                             fab_answer *a);
+typedef struct fab_route {
+    const char *path; /* as in openapi.json; {name} at the end takes the rest */
+    int methods;      /* FAB_GET includes FAB_HEAD */
+    fab_role least;
+    fab_route_fn answer; /* rest: what {name} stands for */
+} fab_route;
+const fab_route *fab_routes(size_t *count);
+/* Fills q's role and token and *a. */
+void fab_routes_answer(fab_server *s, fab_request *q, fab_answer *a);
+/* May this upgrade to the live channel go on? If not *a says why. */
+bool fab_routes_allow_live(fab_server *s, fab_request *q, fab_answer *a);
+
+void fab_static_index(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_static_asset(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_health_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_session_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_session_post(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_session_delete(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_links_post(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_case_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_case_file(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_case_volume(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_case_labels(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_live_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+
+#endif

@@ -1,0 +1,96 @@
+/* Every allocation of the server's parts fails once: an error or a refusal, no leak. */
+#include <sodium.h>
+
+#include "harness.h"
+#include "server_internal.h"
+
+static fab_error err;
+static fab_server server;
+
+static fab_status parse_once(void *ctx)
+{
+    static const char code[] = "{\"code\":\"123456\"}", link[] = "{\"minutes\":5}";
+    static const char ping[] = "{\"type\":\"ping\",\"t\":1}";
+    FAB_AUTO_BUF fab_buf out = {0};
+    fab_login login;
+    fab_link_request request;
+    (void)ctx;
+    FAB_TRY(fab_parse_login(code, sizeof code - 1, &login, &err));
+    FAB_TRY(fab_parse_link(link, sizeof link - 1, &request, &err));
+    fab_status status = fab_live_answer(ping, sizeof ping - 1, &out, &err);
+    /* JSON that did not fit into memory is answered as JSON that is wrong */
+    if (status == FAB_OK) status = fab_buf_append(&out, "", 1, &err);
+    return status == FAB_OK && !strstr((const char *)out.data, "pong") ? FAB_ERR_NOMEM : status;
+}
+
+static fab_status table_once(void *ctx)
+{
+    fab_file_table t = {.folder = -1};
+    FAB_TRY(fab_files_open("/", ctx, &t, &err));
+    CHECK(t.count == 2 && fab_files_find(&t, "a/b"));
+    fab_files_close(&t);
+    return FAB_OK;
+}
+
+static fab_status average_once(void *ctx)
+{
+    const fab_volume *v = ctx;
+    FAB_AUTO(fab_volume_unref) fab_volume *out = NULL;
+    fab_grid to = fab_levels_grid(fab_volume_grid(v), 4);
+    FAB_TRY(fab_levels_average(v, &to, &out, &err));
+    CHECK(out != NULL);
+    return FAB_OK;
+}
+
+/* An answer that could not be made is a 500 without a body, never half of one. */
+static fab_status answer_once(void *ctx)
+{
+    fab_answer a;
+    fab_request q = {.method = FAB_GET, .loopback = true, .now_s = 1};
+    snprintf(q.path, sizeof q.path, "%s", (const char *)ctx);
+    snprintf(q.host, sizeof q.host, "localhost");
+    fab_answer_start(&a);
+    fab_routes_answer(&server, &q, &a);
+    bool whole = a.status != 500;
+    CHECK(whole ? a.bytes && a.length == a.bytes->size : a.length == 0);
+    fab_answer_free(&a);
+    return whole ? FAB_OK : FAB_ERR_NOMEM;
+}
+
+static void parsing(void) { fab_test_torture(parse_once, NULL); }
+
+static void tables(void)
+{
+    static const char text[] =
+        "[{\"path\":\"a/b\",\"bytes\":1,\"sha256\":"
+        "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"},"
+        "{\"path\":\"a/c\",\"bytes\":2,\"sha256\":"
+        "\"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\"}]";
+    FAB_AUTO(fab_json_free) fab_json *rows = NULL;
+    CHECK_OK(fab_json_parse(text, sizeof text - 1, "rows", &rows, &err));
+    fab_test_torture(table_once, rows);
+}
+
+static void averages(void)
+{
+    fab_grid g = {{9, 8, 7}, {{{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}}}};
+    fab_volume *v = NULL;
+    CHECK_OK(fab_volume_create(&g, FAB_I16, &v, &err));
+    fab_test_torture(average_once, v);
+    fab_volume_unref(v);
+}
+
+static void answers(void)
+{
+    static char *const paths[] = {"/api/v1/health", "/api/v1/session", "/api/v1/case", "/", "/x"};
+    server.files.folder = server.web.folder = -1;
+    fab_pairing_start(&server.pairing);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        fab_test_torture(answer_once, paths[i]);
+}
+
+int main(void)
+{
+    if (sodium_init() < 0) return 1;
+    return FAB_RUN(TEST(parsing), TEST(tables), TEST(averages), TEST(answers));
+}

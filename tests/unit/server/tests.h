@@ -1,0 +1,30 @@
+#ifndef TEST_SERVER_TESTS_H
+#define TEST_SERVER_TESTS_H
+
+#include "harness.h"
+#include "server_internal.h"
+
+void ranges(void);
+void cookies(void);
+void tags_and_encodings(void);
+void origins_and_hosts(void);
+void bodies(void);
+void parts(void);
+void code_lets_in(void);
+void wrong_codes_lock_out(void);
+void many_wrong_codes_renew(void);
+void addresses_are_bounded(void);
+void links_expire(void);
+void sessions_end(void);
+void table_takes_only_inside(void);
+void files_are_answered(void);
+void files_that_changed(void);
+void types(void);
+void coarser_grids(void);
+void means(void);
+void levels_of_files(void);
+void routes_and_contract_agree(void);
+void hostile_requests(void);
+void live_messages(void);
+
+#endif

@@ -1,0 +1,102 @@
+/** What all panels share: the session (the scene), the stage (its picture), the twin and the viewer's own state. */
+import { RowError, Session } from '@fabrica/contract';
+import type { Change, State } from '@fabrica/contract';
+import type { Stage } from '@fabrica/scene';
+import type { CaseView } from './api';
+import { displayOf } from './twin';
+import type { Manifest, Structure } from './twin';
+
+export type Tool = 'select' | 'distance' | 'angle' | 'pen' | 'arrow' | 'label';
+export type Layout = 'model' | 'split' | 'quad';
+export type Tab = 'details' | 'findings' | 'spine' | 'notes';
+
+/** The viewer's own: not of the scene, not recorded. */
+export interface Ui {
+  tool: Tool;
+  layout: Layout;
+  tab: Tab;
+  selected: number | undefined;
+  /** Points of a measure or arrow that is not finished. */
+  pending: { point: [number, number, number]; id: number | undefined }[];
+  colour: [number, number, number];
+  /** On a phone: which sheet is open. */
+  sheet: 'none' | 'structures' | 'details';
+}
+
+export class App {
+  readonly ui: Ui = { tool: 'select', layout: 'model', tab: 'details', selected: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
+  readonly byId = new Map<number, Structure>();
+  readonly byName = new Map<string, Structure>();
+  private readonly watchers = new Set<() => void>();
+  private queued = false;
+  private counter = 0;
+  toast: (text: string) => void = () => undefined;
+
+  constructor(readonly session: Session, readonly stage: Stage, readonly manifest: Manifest, readonly view: CaseView) {
+    for (const structure of manifest.structures) {
+      this.byId.set(structure.value, structure);
+      this.byName.set(structure.name, structure);
+    }
+    session.listen((state) => {
+      stage.apply(state);
+      this.changed();
+    });
+  }
+
+  get state(): State { return this.session.state; }
+
+  get selected(): Structure | undefined { return this.ui.selected === undefined ? undefined : this.byId.get(this.ui.selected); }
+
+  /** The one way to change the scene. A row that is refused is told to the person. */
+  act(change: Change, gesture?: string): boolean {
+    try {
+      this.session.dispatch(change, gesture);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RowError)) throw error;
+      this.toast(error.message);
+      return false;
+    }
+  }
+
+  /** Changes the viewer's own state. */
+  set(patch: Partial<Ui>): void {
+    if (patch.tool !== undefined && patch.tool !== this.ui.tool) patch = { pending: [], ...patch };
+    Object.assign(this.ui, patch);
+    if ('selected' in patch) {
+      this.stage.selected = this.ui.selected;
+      this.stage.apply(this.state);
+    }
+    this.changed();
+  }
+
+  select(id: number | undefined): void {
+    this.set(id === undefined ? { selected: id } : { selected: id, tab: 'details' });
+  }
+
+  /** Calls `watcher` after changes, once a frame. */
+  watch(watcher: () => void): void { this.watchers.add(watcher); }
+
+  changed(): void {
+    if (this.queued) return;
+    this.queued = true;
+    queueMicrotask(() => {
+      this.queued = false;
+      for (const watcher of this.watchers) watcher();
+      this.stage.invalidate();
+    });
+  }
+
+  /** A name for a measure or annotation, unused so far. */
+  name(kind: string): string {
+    const { measures, annotations } = this.state;
+    let name = '';
+    do name = `${kind}-${++this.counter}`; while (measures[name] || annotations[name]);
+    return name;
+  }
+
+  nameOf(id: number | undefined): string {
+    const structure = id === undefined ? undefined : this.byId.get(id);
+    return structure ? displayOf(structure) : 'CT';
+  }
+}

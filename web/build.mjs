@@ -1,0 +1,49 @@
+/** Makes web/dist: the page, hashed assets, and each of them as .gz beside. `node build.mjs`. */
+import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const dist = path.join(here, 'dist');
+const budget = 1.5 * 1024 * 1024;
+let total = 0;
+
+function put(name, data) {
+  const file = path.join(dist, name);
+  mkdirSync(path.dirname(file), { recursive: true });
+  const zipped = gzipSync(data, { level: 9 });
+  writeFileSync(file, data);
+  writeFileSync(`${file}.gz`, zipped);
+  total += zipped.length;
+}
+
+const hashed = (name, data) => name.replace(/(\.\w+)$/, `-${createHash('sha256').update(data).digest('hex').slice(0, 10)}$1`);
+
+const made = await build({
+  entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, minify: true, splitting: true, write: false, format: 'esm', target: 'es2022',
+  outdir: path.join(dist, 'assets'), entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', assetNames: '[name]-[hash]',
+  absWorkingDir: here, legalComments: 'linked', logLevel: 'warning', metafile: true,
+});
+rmSync(dist, { recursive: true, force: true });
+let script = '';
+let style = '';
+for (const file of made.outputFiles) {
+  const name = path.relative(dist, file.path);
+  put(name, file.contents);
+  if (/main-\w+\.js$/.test(name)) script = name;
+  if (/main-\w+\.css$/.test(name)) style = name;
+}
+const icon = readFileSync(path.join(here, 'app/icon.svg'));
+const iconName = hashed('assets/icon.svg', icon);
+put(iconName, icon);
+const page = readFileSync(path.join(here, 'app/index.html'), 'utf8')
+  .replace('%SCRIPT%', `/${script}`).replace('%STYLE%', `/${style}`).replace('%ICON%', `/${iconName}`);
+put('index.html', Buffer.from(page));
+console.log(`web/dist: ${(total / 1024).toFixed(0)} KiB gz of ${(budget / 1024).toFixed(0)}`);
+if (total > budget) {
+  console.error('web/dist is over its budget');
+  process.exit(1);
+}

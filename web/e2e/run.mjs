@@ -1,0 +1,257 @@
+/**
+ * The viewer in a real browser, from the pairing page to the last undo. A test asserts on the scene's state,
+ * on words a person reads, or on numbers of the manifest; never on counts of frames.
+ * `node e2e/run.mjs CASE`; 77 where there is no Chromium.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { drawn, executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
+import { serve } from './serve.mjs';
+
+const caseDir = process.argv[2] ?? process.env.FAB_CASE;
+if (!existsSync(executable)) {
+  console.log(`skipped: no Chromium at ${executable}`);
+  process.exit(77);
+}
+const manifest = JSON.parse(readFileSync(path.join(caseDir, 'manifest.json'), 'utf8'));
+const require = createRequire(import.meta.url);
+let server;
+let browser;
+let page;
+let seen;
+
+before(async () => {
+  server = await serve(caseDir, { lockSeconds: 2 });
+  browser = await launch();
+  ({ page, seen } = await openPage(browser, { colorScheme: 'dark' }));
+});
+after(async () => {
+  await browser?.close();
+  server?.close();
+});
+
+const button = (name) => page.getByRole('button', { name, exact: true });
+
+test('pairing: a wrong code is said, five lock, the right one opens', async () => {
+  await page.goto(server.url);
+  const code = page.getByLabel('Six-digit code');
+  await code.fill('111111');
+  await page.getByText('That is not the code').waitFor();
+  assert.equal(await code.getAttribute('aria-invalid'), 'true');
+  for (const wrong of ['222222', '333333', '444444', '555555', '666666']) {
+    const answer = page.waitForResponse((r) => r.url().endsWith('/session') && r.request().method() === 'POST');
+    await code.fill(wrong);
+    await answer;
+  }
+  await page.getByText('Locked for a while').waitFor();
+  await page.waitForTimeout(2100);
+  await code.fill('123456');
+  await ready(page);
+});
+
+test('every structure of the manifest is listed, the notice is in sight', async () => {
+  const names = await page.locator('.row-main').evaluateAll((rows) => rows.map((row) => row.dataset.name));
+  assert.deepEqual([...names].sort(), manifest.structures.map((s) => s.name).sort());
+  await page.locator('#notice').click();
+  await page.getByText('Research and training software').waitFor();
+  for (const name of manifest.not_found.slice(0, 3)) assert.match(await page.locator('.missing').innerText(), new RegExp(name.split('_').pop()));
+  await page.keyboard.press('Escape');
+});
+
+test('search, hide, isolate, fade, undo', async () => {
+  const start = await hash(page);
+  await page.getByLabel('Search structures').fill('l3 vert');
+  assert.deepEqual(await page.locator('.row:visible .row-main').evaluateAll((rows) => rows.map((row) => row.dataset.name)), ['vertebrae_L3']);
+  const l3 = await idOf(page, 'vertebrae_L3');
+  await page.locator('.row:visible .row-eye').click();
+  assert.equal((await state(page)).structures[l3].visible, false);
+  await page.locator('.row:visible .row-main').click();
+  await button('Isolate').click();
+  const only = await state(page);
+  assert.equal(only.structures[l3], undefined, 'shown, as at the start');
+  assert.equal(Object.values(only.structures).filter((s) => !s.visible).length, manifest.structures.length - 1);
+  await page.getByLabel('Opacity').fill('300');
+  assert.equal((await state(page)).structures[l3].opacity, 300);
+  for (let i = 0; i < 3; i++) await page.keyboard.press('Control+z');
+  assert.equal(await hash(page), start);
+  await page.getByLabel('Search structures').fill('');
+  await page.keyboard.press('Escape');
+});
+
+/** Clicks the 3D pane where a point in mm LPS is. */
+async function clickAt(mm) {
+  const at = await page.evaluate((p) => window.fabrica.project(p), mm);
+  await page.mouse.click(at.x, at.y);
+}
+
+test('a vertebra measured by hand has the manifest\'s height', async () => {
+  const v = manifest.measurements.spine.vertebrae.find((x) => x.level === 'L3');
+  const id = await idOf(page, 'vertebrae_L3');
+  await page.evaluate(([i]) => {
+    window.fabrica.dispatch({ op: 'structure.only', args: { ids: [i] } });
+    window.fabrica.look('front', [i]);
+  }, [id]);
+  await drawn(page);
+  await page.keyboard.press('m');
+  // anterior height: the upper and lower endplates' front edges, a little inside so that the pick lands on bone
+  const { front_mm: upper } = v.endplate_upper;
+  const { front_mm: lower } = v.endplate_lower;
+  const inward = (a, b, mm) => a.map((x, i) => x + ((b[i] - x) * mm) / Math.hypot(...a.map((y, j) => b[j] - y)));
+  await clickAt(inward(upper, lower, 1));
+  await clickAt(inward(lower, upper, 1));
+  const measures = Object.values((await state(page)).measures);
+  assert.equal(measures.length, 1);
+  const [a, b] = measures[0].points;
+  const mm = Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]) / 10;
+  assert.ok(Math.abs(mm + 2 - v.heights_mm.anterior) < 2.5, `${mm + 2} mm by hand, ${v.heights_mm.anterior} in the manifest`);
+  await page.getByRole('tab', { name: 'Notes' }).click();
+  assert.match(await page.locator('[data-measure]').innerText(), new RegExp(`${mm.toFixed(1)} mm`));
+  await page.keyboard.press('v');
+});
+
+test('angle, pen, arrow and label stay on their structure; undo takes each back', async () => {
+  const id = await idOf(page, 'vertebrae_L3');
+  const c = manifest.structures.find((s) => s.value === id).centroid_mm;
+  const at = await page.evaluate((p) => window.fabrica.project(p), c);
+  const before = await hash(page);
+  await page.keyboard.press('n');
+  for (const [x, y] of [[-12, 0], [0, 0], [0, -12]]) await page.mouse.click(at.x + x, at.y + y);
+  await page.keyboard.press('p');
+  await page.mouse.move(at.x - 10, at.y);
+  await page.mouse.down();
+  for (let i = -10; i <= 14; i += 4) await page.mouse.move(at.x + i, at.y + 4);
+  await page.mouse.up();
+  await page.keyboard.press('w');
+  await page.mouse.click(at.x, at.y);
+  await page.keyboard.press('l');
+  await page.mouse.click(at.x + 6, at.y);
+  await page.getByLabel('Label', { exact: true }).last().fill('Apex');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => Object.keys(window.fabrica.state().annotations).length === 3);
+  const { annotations, measures } = await state(page);
+  assert.deepEqual(Object.values(annotations).map((a) => a.kind).sort(), ['arrow', 'label', 'stroke']);
+  assert.ok(Object.values(annotations).every((a) => a.id === id));
+  assert.ok(Object.values(measures).some((m) => m.kind === 'angle' && m.points.length === 3));
+  await page.keyboard.press('v');
+  for (let i = 0; i < 4; i++) await page.keyboard.press('Control+z');
+  assert.equal(await hash(page), before);
+});
+
+test('explode, cut by its handle, slices, window: rows, and one undo each', async () => {
+  await page.evaluate(() => { window.fabrica.dispatch({ op: 'structure.only', args: { ids: [] } }); window.fabrica.look('oblique'); });
+  const start = await hash(page);
+  await button('Explode').click();
+  await page.getByLabel('Apart').fill('400');
+  assert.equal((await state(page)).explode, 400);
+  await page.keyboard.press('Control+z');
+  await button('Cut').first().click();
+  await drawn(page);
+  const clip = (await state(page)).clips[0];
+  assert.equal(clip.on, true);
+  const knob = page.locator('.handle[data-plane="0"]');
+  const box = await knob.boundingBox();
+  const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  await page.mouse.move(middle.x, middle.y);
+  await page.mouse.down();
+  await page.mouse.move(middle.x + 20, middle.y + 12, { steps: 4 });
+  await page.mouse.up();
+  assert.notDeepEqual((await state(page)).clips[0].point, clip.point);
+  await page.keyboard.press('Control+z');
+  assert.deepEqual((await state(page)).clips[0].point, clip.point);
+  await page.keyboard.press('Control+z');
+  await page.keyboard.press('s');
+  assert.ok(Object.values((await state(page)).slices).every((s) => s.on));
+  await page.keyboard.press('Control+z');
+  assert.equal(await hash(page), start);
+});
+
+test('slices: crosshair by click, next slice by wheel, window by right drag, structure named', async () => {
+  await page.keyboard.press('d');
+  await page.locator('.pane.axial').waitFor({ state: 'visible' });
+  await page.waitForTimeout(100);
+  const box = await page.locator('.pane.axial').boundingBox();
+  await page.mouse.click(box.x + box.width * 0.4, box.y + box.height * 0.45);
+  const first = (await state(page)).slices;
+  assert.notEqual(first.sagittal.at, 0);
+  await page.mouse.wheel(0, -100);
+  await page.waitForFunction((z) => window.fabrica.state().slices.axial.at !== z, first.axial.at);
+  const old = (await state(page)).window;
+  await page.mouse.down({ button: 'right' });
+  await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.45, { steps: 3 });
+  await page.mouse.up({ button: 'right' });
+  assert.ok((await state(page)).window.width > old.width);
+  await button('Window').click();
+  await button('Bone').click();
+  assert.deepEqual((await state(page)).window, { centre: 400, width: 1800 });
+  await button('Window').click();
+});
+
+test('a click in 3D brings the slices there', async () => {
+  const id = await idOf(page, 'vertebrae_L4');
+  await page.evaluate(([i]) => { window.fabrica.dispatch({ op: 'structure.only', args: { ids: [i] } }); window.fabrica.look('front', [i]); }, [id]);
+  await drawn(page);
+  const centre = manifest.structures.find((s) => s.value === id).centroid_mm;
+  await clickAt([centre[0], centre[1] - 10, centre[2]]);
+  assert.equal(await page.evaluate(() => window.fabrica.selected()), 'vertebrae_L4');
+  const { slices } = await state(page);
+  assert.ok(Math.abs(slices.axial.at / 10 - centre[2]) < 20, `${slices.axial.at / 10} mm, L4 is at ${centre[2]}`);
+});
+
+test('the spine panel shows the manifest\'s Cobb angle', async () => {
+  await page.getByRole('tab', { name: 'Spine' }).click();
+  const curve = manifest.measurements.spine.coronal_curves[0];
+  assert.match(await page.locator('.curve').first().innerText(), new RegExp(curve.cobb_deg.toFixed(1)));
+});
+
+test('WebGL lost and restored: said, and the picture comes back', async () => {
+  const before = await hash(page);
+  await page.evaluate(() => { window.lose = window.fabrica.gl().getExtension('WEBGL_lose_context'); window.lose.loseContext(); });
+  await page.getByText('The graphics were interrupted').waitFor();
+  await page.evaluate(() => window.lose.restoreContext());
+  await page.getByText('The graphics were interrupted').waitFor({ state: 'hidden' });
+  await drawn(page);
+  assert.equal(await hash(page), before);
+  assert.equal(await page.evaluate(() => window.fabrica.gl().isContextLost()), false);
+});
+
+const serious = (found) => found.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.target).join('; ')}`);
+
+test('axe-core finds nothing serious, dark and light, on every tab', async () => {
+  await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+  for (const tab of ['Findings', 'Spine', 'Details']) {
+    await page.getByRole('tab', { name: tab }).click();
+    assert.deepEqual(serious(await page.evaluate(() => window.axe.run())), [], tab);
+  }
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('t');
+  assert.deepEqual(serious(await page.evaluate(() => window.axe.run())), [], 'light');
+});
+
+test('no request left the server, nothing was written to the console as an error', () => {
+  assert.deepEqual(seen.requests.filter((url) => !url.startsWith(server.url) && !url.startsWith('blob:') && !url.startsWith('data:')), []);
+  assert.deepEqual(seen.errors.filter((text) => !/status of (401|429)/.test(text) && !/CONTEXT_LOST|Context Lost/i.test(text)), []);
+});
+
+test('a phone: by link, sheets, no sideways scroll, touch picks', async () => {
+  const phone = await openPage(browser, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+  await phone.page.goto(`${server.url}/#link=let-me-in`);
+  await ready(phone.page);
+  assert.equal(new URL(phone.page.url()).hash, '', 'the token is gone from the address');
+  assert.ok(await phone.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  await phone.page.locator('#notice').waitFor({ state: 'visible' });
+  await phone.page.getByRole('navigation').getByRole('button', { name: 'Structures' }).tap();
+  await phone.page.getByLabel('Search structures').fill('liver');
+  await phone.page.locator('.row:visible .row-main').first().tap();
+  assert.equal(await phone.page.evaluate(() => window.fabrica.selected()), 'liver');
+  await phone.context.close();
+});
+
+test('a used link is refused with words', async () => {
+  const other = await openPage(browser);
+  await other.page.goto(`${server.url}/#link=let-me-in`);
+  await other.page.getByText('Ask for a new link').waitFor();
+  await other.context.close();
+});

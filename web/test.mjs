@@ -1,0 +1,17 @@
+/** Unit tests: bundled TypeScript run by `node --test`. Writes to a folder that goes away. */
+import { build } from 'esbuild';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const out = mkdtempSync(path.join(tmpdir(), 'fabrica-web-'));
+const tests = ['contract', 'scene'].flatMap((name) =>
+  readdirSync(path.join(here, 'packages', name, 'test')).filter((f) => f.endsWith('.test.ts')).map((f) => path.join(here, 'packages', name, 'test', f)));
+await build({ entryPoints: tests, bundle: true, platform: 'node', format: 'esm', outdir: out, outExtension: { '.js': '.mjs' }, entryNames: '[name]', logLevel: 'warning', absWorkingDir: here });
+const files = readdirSync(out).filter((f) => f.endsWith('.test.mjs')).map((f) => path.join(out, f));
+const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit', cwd: here });
+rmSync(out, { recursive: true, force: true });
+process.exit(status ?? 1);
