@@ -21,4 +21,6 @@ if [ ! -f "$case_dir/manifest.json" ] || [ "$fabrica" -nt "$case_dir/manifest.js
     "$fabrica" twin "$work/phantom/dicom" --labels "$work/phantom/truth/labels.nii.gz" --format glb-headset -q --replace -o "$case_dir"
     touch "$case_dir/manifest.json"
 fi
+FAB_FABRICA="$fabrica"
+export FAB_FABRICA
 exec node e2e/run.mjs "$case_dir"

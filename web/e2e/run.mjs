@@ -4,10 +4,12 @@
  * `node e2e/run.mjs CASE`; 77 where there is no Chromium.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { drawn, executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
 import { serve } from './serve.mjs';
 
@@ -18,19 +20,41 @@ if (!existsSync(executable)) {
 }
 const manifest = JSON.parse(readFileSync(path.join(caseDir, 'manifest.json'), 'utf8'));
 const require = createRequire(import.meta.url);
-let server;
+let server; // ours: its lock-out is short
+let real; // `fabrica view`, where the program is given
 let browser;
 let page;
 let seen;
 
+/** Starts `fabrica view` on a free port; resolves to the owner's link. */
+function view(program) {
+  const child = spawn(program, ['view', caseDir, '--host', '127.0.0.1', '--port', '0', '--web', fileURLToPath(new URL('../dist', import.meta.url))]);
+  return new Promise((resolve, reject) => {
+    let said = '';
+    child.stdout.on('data', (text) => {
+      said += text;
+      const link = /http:\S+#link=\S+/.exec(said);
+      if (link && /code +\d{6}/.test(said)) resolve({ url: new URL(link[0]).origin, link: link[0], close: () => child.kill() });
+    });
+    child.on('exit', (code) => reject(new Error(`fabrica view ended with ${code}: ${said}`)));
+  });
+}
+
+/** A link for one more browser: from the real server's owner, or the one of ours. */
+const newLink = () => (real
+  ? page.evaluate(async () => (await (await fetch('/api/v1/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).json()).url)
+  : `${server.url}/#link=let-me-in`);
+
 before(async () => {
   server = await serve(caseDir, { lockSeconds: 2 });
+  if (process.env.FAB_FABRICA) real = await view(process.env.FAB_FABRICA);
   browser = await launch();
   ({ page, seen } = await openPage(browser, { colorScheme: 'dark' }));
 });
 after(async () => {
   await browser?.close();
   server?.close();
+  real?.close();
 });
 
 const button = (name) => page.getByRole('button', { name, exact: true });
@@ -50,6 +74,17 @@ test('pairing: a wrong code is said, five lock, the right one opens', async () =
   await page.waitForTimeout(2100);
   await code.fill('123456');
   await ready(page);
+});
+
+test('`fabrica view`: its link opens the twin, a wrong code is said', { skip: !process.env.FAB_FABRICA && 'no program given (FAB_FABRICA)' }, async () => {
+  const stranger = await openPage(browser);
+  await stranger.page.goto(real.url);
+  await stranger.page.getByLabel('Six-digit code').fill('000000');
+  await stranger.page.locator('#pair-error:not(:empty)').waitFor();
+  await stranger.context.close();
+  await page.goto(real.link); // all that follows is on the real server
+  await ready(page);
+  assert.equal(new URL(page.url()).hash, '');
 });
 
 test('every structure of the manifest is listed, the notice is in sight', async () => {
@@ -231,13 +266,16 @@ test('axe-core finds nothing serious, dark and light, on every tab', async () =>
 });
 
 test('no request left the server, nothing was written to the console as an error', () => {
-  assert.deepEqual(seen.requests.filter((url) => !url.startsWith(server.url) && !url.startsWith('blob:') && !url.startsWith('data:')), []);
+  assert.deepEqual(seen.requests.filter((url) => !url.startsWith(server.url) && !(real && url.startsWith(real.url)) && !url.startsWith('blob:') && !url.startsWith('data:')), []);
   assert.deepEqual(seen.errors.filter((text) => !/status of (401|429)/.test(text) && !/CONTEXT_LOST|Context Lost/i.test(text)), []);
 });
 
+let usedLink;
+
 test('a phone: by link, sheets, no sideways scroll, touch picks', async () => {
   const phone = await openPage(browser, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
-  await phone.page.goto(`${server.url}/#link=let-me-in`);
+  usedLink = await newLink();
+  await phone.page.goto(usedLink);
   await ready(phone.page);
   assert.equal(new URL(phone.page.url()).hash, '', 'the token is gone from the address');
   assert.ok(await phone.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
@@ -249,9 +287,50 @@ test('a phone: by link, sheets, no sideways scroll, touch picks', async () => {
   await phone.context.close();
 });
 
+test('a headset (emulated): table height, one hand carries, two hands scale, leaving puts it back', async () => {
+  const xr = await openPage(browser, { viewport: { width: 640, height: 400 } });
+  await xr.context.addInitScript({ path: require.resolve('iwer/build/iwer.min.js') });
+  await xr.context.addInitScript(() => {
+    const device = new window.IWER.XRDevice(window.IWER.metaQuest3);
+    device.installRuntime({ forceInstall: true });
+    device.position.set(0, 1.6, 0);
+    window.device = device;
+  });
+  await xr.page.goto(await newLink());
+  await ready(xr.page);
+  const start = await hash(xr.page);
+  await xr.page.getByRole('button', { name: 'Enter headset' }).click();
+  const spine = (await xr.page.evaluate(() => window.fabrica.structures().filter((s) => /^vertebrae_L/.test(s.name)).map((s) => s.id)));
+  await xr.page.waitForFunction(() => window.fabrica.state().model.position.some((v) => v !== 0));
+  await xr.page.evaluate((ids) => window.fabrica.dispatch({ op: 'structure.only', args: { ids } }), spine); // fewer triangles for a software GPU
+  const placed = (await state(xr.page)).model;
+  const hand = (side, x, y, z, grip) => xr.page.evaluate(([s, px, py, pz, g]) => {
+    const controller = window.device.controllers[s];
+    controller.position.set(px, py, pz);
+    if (g !== undefined) controller.updateButtonValue('squeeze', g);
+  }, [side, x, y, z, grip]);
+  await hand('right', 0.1, 1, -0.4);
+  await xr.page.waitForTimeout(300);
+  await hand('right', 0.1, 1, -0.4, 1);
+  await xr.page.waitForTimeout(300);
+  await hand('right', 0.3, 1.1, -0.4);
+  await xr.page.waitForFunction((x) => Math.abs(window.fabrica.state().model.position[0] - x - 2000) < 40, placed.position[0], { timeout: 8000 });
+  await hand('left', -0.1, 1.1, -0.4);
+  await xr.page.waitForTimeout(300);
+  await hand('left', -0.1, 1.1, -0.4, 1);
+  await xr.page.waitForTimeout(300);
+  await hand('left', -0.5, 1.1, -0.4);
+  await xr.page.waitForFunction(() => Math.abs(window.fabrica.state().model.scale - 2000) < 40, null, { timeout: 8000 });
+  await xr.page.evaluate(() => window.device.activeSession.end());
+  await xr.page.waitForFunction(() => window.fabrica.state().model.scale === 1000);
+  await xr.page.evaluate(() => window.fabrica.dispatch({ op: 'structure.only', args: { ids: [] } }));
+  assert.equal(await hash(xr.page), start);
+  await xr.context.close();
+});
+
 test('a used link is refused with words', async () => {
   const other = await openPage(browser);
-  await other.page.goto(`${server.url}/#link=let-me-in`);
+  await other.page.goto(real ? real.link : usedLink);
   await other.page.getByText('Ask for a new link').waitFor();
   await other.context.close();
 });

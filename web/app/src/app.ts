@@ -24,7 +24,7 @@ export interface Ui {
 }
 
 export class App {
-  readonly ui: Ui = { tool: 'select', layout: 'model', tab: 'details', selected: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
+  readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
   readonly byId = new Map<number, Structure>();
   readonly byName = new Map<string, Structure>();
   private readonly watchers = new Set<() => void>();

@@ -31,7 +31,7 @@ export function askText(title: string, value: string): Promise<string> {
 /** Keyboard shortcuts. */
 export function helpDialog(): void {
   open('Keyboard and mouse', 'help', h('div', { class: 'help-grid' }, shortcuts.map(({ title, keys }) => h('section', {}, h('h3', {}, title),
-    h('dl', {}, keys.map(([key, what]) => h('div', {}, h('dt', {}, key.split(' ').map((k) => h('kbd', {}, k))), h('dd', {}, what))))))));
+    h('dl', {}, keys.map(([key, what]) => h('div', {}, h('dt', {}, key.split(/ (?=\S(?: |$))/).map((k) => h('kbd', {}, k))), h('dd', {}, what))))))));
 }
 
 /** What this is not for, what is missing, what the network cannot do. */

@@ -148,7 +148,7 @@ export function flatPane(axis: Axis): { element: HTMLElement; overlay: SVGElemen
   const element = h('div', { class: `pane flat ${axis}`, tabindex: '0', role: 'application', 'aria-label': `${title[axis]} slice; arrow keys move it` });
   element.append(overlay, head, read, h('span', { class: 'side left' }, left), h('span', { class: 'side right' }, right), h('span', { class: 'side top' }, top), h('span', { class: 'side bottom' }, bottom));
   const connect = (app: App): void => {
-    const eye = iconButton('layout1', `Show the ${axis} slice in the model`, () => {
+    const eye = iconButton('slices', `Show the ${axis} slice in the model`, () => {
       const { on, at } = app.state.slices[axis];
       const here = whole(app.stage.flats[axis].centre.getComponent(axisIndex[axis]) * 10);
       app.act({ op: 'slice.set', args: { axis, on: !on, at: at === 0 ? here : at } });

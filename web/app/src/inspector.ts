@@ -4,7 +4,7 @@ import { measured, said, sceneOfMm, tenthsOf } from '@fabrica/scene';
 import type { App, Tab } from './app';
 import { fill, h, icon, iconButton } from './dom';
 import type { Child } from './dom';
-import { spinePanel } from './spine';
+import { curveCard, spinePanel } from './spine';
 import { trust } from './structures';
 import { displayOf, millilitres, spoken, systemOf, worstFirst } from './twin';
 import type { Finding, Structure } from './twin';
@@ -86,6 +86,19 @@ function confidenceBar(app: App, s: Structure): HTMLElement {
   return h('span', { class: 'confidence' }, h('span', { class: `bar ${t.level}` }, h('span', { style: `width:${Math.round((s.confidence ?? 0) * 100)}%` })), `${t.text}${s.confidence === null ? '' : note}`);
 }
 
+function overviewSpine(app: App): Child {
+  const spine = app.manifest.measurements?.spine;
+  if (!spine || spine.coronal_curves.length === 0) return null;
+  return [h('h3', {}, 'Spine'), h('div', { class: 'curves flush' }, spine.coronal_curves.slice(0, 2).map((c) => curveCard(app, c)))];
+}
+
+function overviewFindings(app: App): Child {
+  const all = worstFirst(app.manifest.quality?.findings ?? []);
+  if (all.length === 0) return null;
+  return [h('h3', {}, 'Look at first'), h('ul', { class: 'findings' }, all.slice(0, 4).map((f) => findingRow(app, f, true))),
+    all.length > 4 && h('div', { class: 'buttons single' }, h('button', { type: 'button', class: 'button', onclick: () => app.set({ tab: 'findings' }) }, `All ${all.length} findings`))];
+}
+
 function overview(app: App): Child {
   const { manifest } = app;
   const { grid } = manifest.geometry;
@@ -101,6 +114,8 @@ function overview(app: App): Child {
       ['Findings', `${manifest.quality?.findings.length ?? 0}`],
       ['Not segmented', `${manifest.not_found?.length ?? 0}`],
     ]),
+    overviewSpine(app),
+    overviewFindings(app),
   ];
 }
 

@@ -11,7 +11,7 @@ export interface Commands {
 }
 
 export const shortcuts: readonly { title: string; keys: readonly [string, string][] }[] = [
-  { title: 'View', keys: [['1 … 6', 'front, back, left, right, top, bottom'], ['0', 'oblique'], ['F', 'focus on the selection, or all'], ['D', 'model, with slices, four panes'], ['T', 'light or dark']] },
+  { title: 'View', keys: [['1 … 6', 'front, back, left, right, top, bottom'], ['0', 'oblique'], ['F', 'focus on the selection, or all'], ['D', 'model alone, with slices, four panes'], ['T', 'light or dark']] },
   { title: 'Structures', keys: [['H', 'hide or show the selected'], ['I', 'isolate the selected'], ['A', 'show all'], ['G', 'fade the selected'], ['/', 'search'], ['Esc', 'leave a tool, clear the selection']] },
   { title: 'Scene', keys: [['C', 'cut on or off'], ['S', 'slices in the model on or off'], ['E', 'explode, more with each press'], ['Ctrl Z', 'undo'], ['Ctrl Y', 'redo'], ['R', 'reset the scene']] },
   { title: 'Tools', keys: [['V', 'select'], ['M', 'measure a distance'], ['N', 'measure an angle'], ['P', 'pen'], ['W', 'arrow'], ['L', 'label'], ['?', 'this sheet']] },

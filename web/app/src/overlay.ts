@@ -14,7 +14,7 @@ type Project = (point: Point, id: number | undefined) => Spot | undefined;
 const css = (rgb: readonly number[]): string => `rgb(${rgb.join(' ')})`;
 
 function tag(at: Spot, text: string, className: string): SVGElement {
-  const width = Math.min(text.length, 40) * 6.7 + 16;
+  const width = Math.min(text.length, 40) * 7.3 + 18;
   const words = svg('text', { x: at.x, y: at.y + 4.2, 'text-anchor': 'middle' });
   words.textContent = text.length > 40 ? `${text.slice(0, 39)}…` : text;
   return svg('g', { class: `tag ${className}` }, svg('rect', { x: at.x - width / 2, y: at.y - 11, width, height: 22, rx: 6 }), words);

@@ -12,7 +12,8 @@ function angleRow(name: string, angle: Angle | null | undefined): Child {
   return h('div', {}, h('dt', {}, name), h('dd', {}, value));
 }
 
-function curveCard(app: App, curve: Curve): HTMLElement {
+/** A curve: press to highlight its end vertebrae and apex. */
+export function curveCard(app: App, curve: Curve): HTMLElement {
   const open = [curve.may_continue_above && 'above', curve.may_continue_below && 'below'].filter(Boolean).join(' and ');
   const ids = (): number[] => [curve.upper_end_vertebra, curve.apex, curve.lower_end_vertebra].map((level) => app.byName.get(`vertebrae_${level}`)?.value).filter((id): id is number => id !== undefined);
   return h('button', { type: 'button', class: 'curve', title: 'Highlight end vertebrae and apex', onclick: () => {

@@ -1,12 +1,11 @@
 /** The viewer's page: header, panels, panes, and the states between them. */
-import { Color } from 'three';
 import { axes, Stage } from '@fabrica/scene';
 import type { Axis } from '@fabrica/contract';
 import { structureOf } from '@fabrica/contract';
 import { App } from './app';
 import { dock, layoutSwitch, toggleCut, toggleSlices, toolRail } from './dock';
 import { helpDialog, noticeDialog } from './dialogs';
-import { fill, h, icon, iconButton, svg } from './dom';
+import { fill, h, icon, iconButton, pressed, svg } from './dom';
 import { flatPane } from './flatpane';
 import { inspectorPanel } from './inspector';
 import { listenToKeys } from './keys';
@@ -42,7 +41,6 @@ export const makeStage = (shell: Shell): Stage => new Stage(shell.canvas, {
 /** Colours the stage reads from the page's style. */
 function applyTheme(app: App): void {
   const style = getComputedStyle(document.documentElement);
-  app.stage.background.copy(new Color(style.getPropertyValue('--stage').trim()));
   document.querySelector('meta[name="theme-color"]')?.setAttribute('content', style.getPropertyValue('--surface').trim());
   app.stage.invalidate();
 }
@@ -50,7 +48,7 @@ function applyTheme(app: App): void {
 function header(app: App, flipTheme: () => void, extra: HTMLElement[]): HTMLElement {
   const missing = app.manifest.not_found?.length ?? 0;
   const badge = h('button', { type: 'button', class: 'badge', id: 'notice', onclick: () => noticeDialog(app), title: 'Not for diagnostic use. What is missing, and the limits.' },
-    icon('warning'), h('span', { class: 'badge-text' }, 'Not for diagnostic use'), missing > 0 && h('span', { class: 'badge-more' }, `${missing} not segmented`));
+    icon('warning'), h('span', { class: 'badge-text' }, 'Not for diagnostic use'), missing > 0 && h('span', { class: 'badge-more' }, String(missing), h('span', { class: 'badge-words' }, ' not segmented')));
   const undo = iconButton('undo', 'Undo (Ctrl Z)', () => app.session.undo());
   const redo = iconButton('redo', 'Redo (Ctrl Y)', () => app.session.redo());
   const themeButton = iconButton('sun', 'Light or dark (T)', flipTheme);
@@ -62,14 +60,21 @@ function header(app: App, flipTheme: () => void, extra: HTMLElement[]): HTMLElem
   app.watch(update);
   update();
   return h('header', { class: 'topbar' }, h('div', { class: 'brand' }, h('span', { class: 'mark' }, icon('spine')), h('span', { class: 'brand-name' }, 'Fabrica'), h('h1', {}, app.view.name)),
-    badge, h('div', { class: 'top-actions' }, extra, undo, redo, layoutSwitch(app), themeButton, iconButton('help', 'Keys and mouse (?)', helpDialog)));
+    badge, h('div', { class: 'top-actions' }, extra, undo, redo, layoutSwitch(app), themeButton, iconButton('help', 'Keys and mouse (?)', helpDialog, { class: 'desk' })));
 }
 
 function phoneBar(app: App): HTMLElement {
-  const entries: readonly ['none' | 'structures' | 'details', Parameters<typeof icon>[0], string][] = [['none', 'camera', 'Model'], ['structures', 'list', 'Structures'], ['details', 'info', 'Details']];
-  const buttons = entries.map(([sheet, name, text]) => ({ sheet, element: h('button', { type: 'button', onclick: () => app.set({ sheet: app.ui.sheet === sheet ? 'none' : sheet }) }, icon(name), h('span', {}, text)) }));
-  app.watch(() => { for (const b of buttons) b.element.setAttribute('aria-pressed', String(b.sheet === app.ui.sheet)); });
-  return h('nav', { class: 'phone-bar', 'aria-label': 'Panels' }, buttons.map((b) => b.element));
+  const button = (name: Parameters<typeof icon>[0], text: string, on: () => boolean, go: () => void): HTMLElement => {
+    const element = h('button', { type: 'button', onclick: go }, icon(name), h('span', {}, text));
+    app.watch(() => pressed(element, on()));
+    return element;
+  };
+  const sheet = (kind: 'structures' | 'details') => () => app.set({ sheet: app.ui.sheet === kind ? 'none' : kind });
+  return h('nav', { class: 'phone-bar', 'aria-label': 'Panels' },
+    button('camera', 'Model', () => app.ui.sheet === 'none' && app.ui.layout === 'model', () => app.set({ sheet: 'none', layout: 'model' })),
+    button('layout2', 'Slices', () => app.ui.sheet === 'none' && app.ui.layout !== 'model', () => app.set({ sheet: 'none', layout: 'split' })),
+    button('list', 'Structures', () => app.ui.sheet === 'structures', sheet('structures')),
+    button('info', 'Details', () => app.ui.sheet === 'details', sheet('details')));
 }
 
 function toaster(app: App): HTMLElement {

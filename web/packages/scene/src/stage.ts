@@ -3,7 +3,7 @@
  * context holds the CT once. Draws only when something changed.
  */
 import {
-  AmbientLight, BufferGeometry, Color, DirectionalLight, HemisphereLight, LineBasicMaterial, LineLoop, OrthographicCamera,
+  AmbientLight, Box3, BufferGeometry, DirectionalLight, HemisphereLight, LineBasicMaterial, LineLoop, OrthographicCamera,
   PerspectiveCamera, Plane, Scene, Sphere, Vector2, Vector3, WebGLRenderer,
 } from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
@@ -55,10 +55,9 @@ export class Stage {
   private flight: { from: Vector3; to: Vector3; targetFrom: Vector3; targetTo: Vector3; began: number } | undefined;
   private wanted = false;
   private lost = false;
-  readonly background = new Color('#11161c');
 
   constructor(readonly canvas: HTMLCanvasElement, readonly panes: Panes) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: false, powerPreference: 'high-performance' });
+    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, powerPreference: 'high-performance' });
     this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.renderer.autoClear = false;
     this.renderer.localClippingEnabled = true;
@@ -82,8 +81,8 @@ export class Stage {
   }
 
   private light(): void {
-    this.scene.add(new HemisphereLight('#f4f8ff', '#5b5048', 1.25), new AmbientLight('#ffffff', 0.25));
-    const key = new DirectionalLight('#fff6ea', 1.9);
+    this.scene.add(new HemisphereLight('#eef4ff', '#4a4038', 1.05), new AmbientLight('#ffffff', 0.18));
+    const key = new DirectionalLight('#fff4e6', 2.25);
     key.position.set(-0.5, 0.7, 1);
     const fill = new DirectionalLight('#bcd6ff', 0.55);
     fill.position.set(1, -0.2, 0.4);
@@ -205,16 +204,29 @@ export class Stage {
   /** Flies to look at `ids` (all that is visible) from a preset's side, or from where the camera is. */
   look(preset?: Preset, ids?: readonly number[], fast = false): void {
     this.model.root.updateMatrixWorld(true);
-    const sphere = this.model.visibleBox(ids).getBoundingSphere(new Sphere());
-    const pane = this.panes.view3d;
-    const aspect = Math.max(pane.clientWidth, 1) / Math.max(pane.clientHeight, 1);
-    const angle = (this.camera.fov * Math.PI) / 360;
-    const distance = (sphere.radius / Math.sin(Math.atan(Math.tan(angle) * Math.min(1, aspect * 1.15)))) * 0.93;
+    const box = this.model.visibleBox(ids);
+    const centre = box.getCenter(new Vector3());
     const from = preset ? presets[preset].clone().normalize() : this.camera.position.clone().sub(this.controls.target).normalize();
-    const to = sphere.center.clone().addScaledVector(from, Math.max(distance, 0.05));
-    this.flight = { from: this.camera.position.clone(), to, targetFrom: this.controls.target.clone(), targetTo: sphere.center.clone(), began: performance.now() };
+    const to = centre.clone().addScaledVector(from, Math.max(this.distanceFor(box, from), 0.05));
+    this.flight = { from: this.camera.position.clone(), to, targetFrom: this.controls.target.clone(), targetTo: centre, began: performance.now() };
     if (fast || !this.controls.enableDamping) this.flight.began -= 1000;
     this.invalidate();
+  }
+
+  /** How far away a box just fills the 3D pane, with room for the bars, seen along `from`. */
+  private distanceFor(box: Box3, from: Vector3): number {
+    const pane = this.panes.view3d;
+    const tall = Math.tan((this.camera.fov * Math.PI) / 360) * Math.max(0.5, 1 - 150 / Math.max(pane.clientHeight, 1));
+    const wide = Math.tan((this.camera.fov * Math.PI) / 360) * 0.92 * (Math.max(pane.clientWidth, 1) / Math.max(pane.clientHeight, 1));
+    const right = new Vector3(0, 1, 0).cross(from).normalize();
+    const up = from.clone().cross(right);
+    const centre = box.getCenter(new Vector3());
+    let distance = 0;
+    for (let i = 0; i < 8; i++) {
+      const corner = new Vector3(i & 1 ? box.max.x : box.min.x, i & 2 ? box.max.y : box.min.y, i & 4 ? box.max.z : box.min.z).sub(centre);
+      distance = Math.max(distance, corner.dot(from) + Math.max(Math.abs(corner.dot(right)) / wide, Math.abs(corner.dot(up)) / tall));
+    }
+    return distance * 0.96;
   }
 
   private fly(): boolean {
@@ -282,7 +294,7 @@ export class Stage {
     this.camera.near = Math.max(0.002, away / 50);
     this.camera.far = away + 5;
     this.camera.updateProjectionMatrix();
-    this.renderer.setClearColor(this.background, 1);
+    this.renderer.setClearColor('#000000', 0); // the page's own background shows
     this.renderer.clear();
     this.renderer.render(this.scene, this.camera);
   }
