@@ -161,6 +161,6 @@ void cli_print_completion(FILE *to);
 
 extern const cli_command cli_twin, cli_info, cli_segment, cli_mesh, cli_export, cli_evaluate,
     cli_validate, cli_measure, cli_phantom, cli_model, cli_train, cli_bench, cli_verify, cli_view,
-    cli_help, cli_completion, cli_version;
+    cli_lesson, cli_help, cli_completion, cli_version;
 
 #endif

@@ -15,6 +15,7 @@ static const cli_command *const commands[] = {
     &cli_measure,
     &cli_validate,
     &cli_verify,
+    &cli_lesson,
     &cli_view,
     &cli_phantom,
     &cli_model,

@@ -68,6 +68,28 @@
 #define FAB_DICOM_MIN_SLICES 3                       /* fewer cannot show a gap */
 #define FAB_DICOM_MAX_STACKS 10000                   /* series in one scan */
 
+/* lessons (src/record) */
+#define FAB_LESSON_MAX_FILE_BYTES ((uint64_t)64 << 30)
+#define FAB_LESSON_MAX_CHUNK_BYTES (16u << 20)       /* records of one chunk */
+#define FAB_LESSON_MAX_SUMMARY_BYTES (256u << 20)
+#define FAB_LESSON_MAX_RECORD_BYTES (1u << 20)       /* any record but chunk, message, attachment */
+#define FAB_LESSON_MAX_ATTACHMENT_BYTES (64u << 20)
+#define FAB_LESSON_MAX_ATTACHMENTS 256
+#define FAB_LESSON_MAX_CHUNKS 400000                 /* four days and a half of one a second */
+#define FAB_LESSON_MAX_CHANNELS 1024                 /* 10 a person, 100 people */
+#define FAB_LESSON_MAX_SCHEMAS 256
+#define FAB_LESSON_MAX_METADATA 256                  /* records */
+#define FAB_LESSON_MAX_MAP_ENTRIES 1024              /* of one string map */
+#define FAB_LESSON_MAX_TEXT_BYTES (1u << 16)         /* topic, title, media type ... */
+#define FAB_LESSON_MAX_EVENTS 65536                  /* samples, packets and rows of one chunk */
+#define FAB_LESSON_MAX_BATCH 400                     /* samples of one batch (1 s) */
+#define FAB_LESSON_MAX_PACKET_BYTES 1500             /* RFC 6716: 1275 a frame */
+#define FAB_LESSON_MAX_TIME_US ((int64_t)48 * 3600 * 1000000)
+#define FAB_SCENE_MAX_BYTES (8u << 20)               /* state as JSON */
+#define FAB_SCENE_MAX_ROW_BYTES (1u << 20)
+#define FAB_SCENE_MAX_MEASURES 500
+#define FAB_SCENE_MAX_ANNOTATIONS 2000
+
 /* server */
 #define FAB_SERVER_MAX_HEAD_BYTES 8192               /* all header lines of one request */
 #define FAB_SERVER_MAX_TARGET_BYTES 1024             /* the path asked for */
