@@ -21,7 +21,7 @@ struct fab_mcap {
     uint64_t data_start;        /* behind the header */
     uint64_t whole;             /* end of what is used */
     uint64_t data_end, data_stop; /* DataEnd and what follows it */
-    bool has_footer;
+    bool has_footer, has_statistics;
     uint64_t summary_start;
     uint32_t data_crc;
     fab_mcap_channel *channels; /* ascending ids */

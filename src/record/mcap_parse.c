@@ -263,6 +263,7 @@ fab_status fab_mcap_add_statistics(fab_mcap *m, fab_cursor *c)
     } fields[] = {{"schema_count", 2}, {"channel_count", 4}, {"attachment_count", 4},
                   {"metadata_count", 4}, {"chunk_count", 4}, {"message_start_time", 8},
                   {"message_end_time", 8}};
+    m->has_statistics = true;
     FAB_TRY(fab_take_uint(c, 8, "message_count", &m->message_count));
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         FAB_TRY(fab_take_uint(c, fields[i].bytes, fields[i].name, &skipped));

@@ -258,7 +258,7 @@ static fab_status compare(const fab_mcap *scan, const fab_mcap *index, fab_error
     const char *file = scan->source->name;
     if (index->chunk_count != scan->chunk_count ||
         index->attachment_count != scan->attachment_count ||
-        index->message_count != scan->message_count ||
+        (index->has_statistics && index->message_count != scan->message_count) ||
         index->metadata_count != scan->metadata_count)
         FAB_FAIL(err, FAB_ERR_INTEGRITY, "%s: summary: %zu chunks, %llu messages, %zu attachments "
                  "and %zu metadata; the file has %zu, %llu, %zu and %zu", file,

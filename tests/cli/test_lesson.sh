@@ -1,0 +1,39 @@
+#!/bin/sh
+# Lessons through the program: described, checked, cut, edited, exported; exit codes of what is wrong.
+. "$(dirname "$0")/lib.sh"
+lesson="$SOURCE/tests/fuzz/corpus/fuzz_lesson/plain.mcap"
+
+expect "info" 0 "Where the portal vein divides" "$FABRICA" lesson info "$lesson"
+expect "info as JSON" 0 '"mb_per_hour"' "$FABRICA" lesson info "$lesson" --json
+expect "verify" 0 "as written" "$FABRICA" lesson verify "$lesson"
+expect "trim" 0 "part.mcap" "$FABRICA" lesson trim "$lesson" 1 0:02.5 -o part.mcap
+expect "the part is whole" 0 "as written" "$FABRICA" lesson verify part.mcap
+expect "chapters" 0 "Part 1" "$FABRICA" lesson chapters "$lesson"
+printf '0 First\n0:01.5 Second\n' >list
+expect "new chapters" 0 "set.mcap" "$FABRICA" lesson chapters "$lesson" --set list -o set.mcap
+expect "are there" 0 "0:00:01.500  Second" "$FABRICA" lesson chapters set.mcap
+expect "captions" 0 "out.vtt" "$FABRICA" lesson captions "$lesson" -o out.vtt
+holds "as WebVTT" grep -q "Here it divides" out.vtt
+printf 'WEBVTT\n\n00:00.000 --> 00:01.000\nHola\n' >es.vtt
+expect "more captions" 0 "es.mcap" "$FABRICA" lesson captions "$lesson" --add es.vtt --language es -o es.mcap
+expect "are attached" 0 "captions.es.vtt" "$FABRICA" lesson info es.mcap
+for format in jsonl webvtt gltf; do
+    expect "export $format" 0 "out.$format" "$FABRICA" lesson export "$lesson" --format $format -o out.$format
+done
+
+head -c 5000 "$lesson" >cut.mcap
+expect "a cut lesson" 0 "cut at its end" "$FABRICA" lesson verify cut.mcap
+cp "$lesson" bad.mcap
+printf 'X' | dd of=bad.mcap bs=1 seek=3000 conv=notrunc 2>/dev/null
+expect "a flipped byte" 4 "CRC does not match" "$FABRICA" lesson verify bad.mcap
+echo hello, this is no lesson >words.mcap
+expect "no lesson" 3 "words.mcap: no MCAP file" "$FABRICA" lesson info words.mcap
+expect "missing" 3 "nowhere.mcap" "$FABRICA" lesson info nowhere.mcap
+expect "no output" 2 "Give -o FILE" "$FABRICA" lesson trim "$lesson" 0 1
+expect "a bad time" 2 "is no time" "$FABRICA" lesson trim "$lesson" x 1 -o y.mcap
+expect "past the end" 2 "of a lesson of" "$FABRICA" lesson trim "$lesson" 100 200 -o y.mcap
+expect "bad captions" 3 "WebVTT line 1" "$FABRICA" lesson captions "$lesson" --add words.mcap -o y.mcap
+expect "a bad action" 2 'did you mean verify' "$FABRICA" lesson verfy "$lesson"
+holds "nothing half written" sh -c '[ ! -e y.mcap ]'
+nothing_left "no temporary file" .
+finish
