@@ -12,7 +12,6 @@ echo
 echo "The twin is in      $PWD/demo/twin"
 echo "Look first at       $PWD/demo/twin/report.html   (any browser)"
 echo "                    $PWD/demo/twin/preview.png"
-echo "In the viewer       $program view demo/twin"
 echo "3D model            $PWD/demo/twin/export/twin.glb"
 echo "The patient's truth $PWD/demo/patient/truth"
 if [ -t 1 ] && [ -z "${CI:-}" ]; then
