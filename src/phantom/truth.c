@@ -43,13 +43,17 @@ static fab_status put_endplate(fab_json *o, const char *key, const ph_vertebra *
     return fab_json_set(o, key, given, err);
 }
 
+static const ph_shape *shape_of(const ph_scene *s, int label)
+{
+    for (int i = 0; i < s->shape_count; i++)
+        if (s->shapes[i].label == label) return &s->shapes[i];
+    return NULL;
+}
+
 /* Where the line from the spinous tip straight back leaves the skin. */
 static ph_vec skin_entry(const ph_scene *s, const ph_vertebra *v, ph_vec tip)
 {
-    int label = fab_torso_value("skin");
-    const ph_shape *skin = NULL;
-    for (int i = 0; i < s->shape_count; i++)
-        if (s->shapes[i].label == label) skin = &s->shapes[i];
+    const ph_shape *skin = shape_of(s, fab_torso_value("skin"));
     double low = 0, high = 150;
     for (int i = 0; i < 40 && skin; i++) {
         double mid = 0.5 * (low + high);
@@ -99,13 +103,6 @@ static fab_status put_landmarks(const ph_scene *s, fab_json *o, const ph_vertebr
 /* The body as drawn, in canonical mm of its own frame: half depth and width at mid height, and the
  * endplates' surface at 1/8, 1/2 and 7/8 of that depth, endplates being hollow. */
 typedef struct drawn { double width, depth, y[3], top[3], low[3]; } drawn;
-
-static const ph_shape *shape_of(const ph_scene *s, int label)
-{
-    for (int i = 0; i < s->shape_count; i++)
-        if (s->shapes[i].label == label) return &s->shapes[i];
-    return NULL;
-}
 
 /* Where the body ends above or below (x 0, y): its even shape, moved by what its roughness, as it
  * is painted, comes to over a spot of 3 mm radius, for no one reads a height off a single grain. */

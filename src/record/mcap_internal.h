@@ -52,6 +52,9 @@ fab_status fab_mcap_add_schema(fab_mcap *m, fab_cursor *c);
 fab_status fab_mcap_add_channel(fab_mcap *m, fab_cursor *c);
 fab_status fab_mcap_add_chunk_index(fab_mcap *m, fab_cursor *c);
 fab_status fab_mcap_add_attachment_index(fab_mcap *m, fab_cursor *c);
+/* Adds what was read with `status`; if that or the room fails, frees it. */
+fab_status fab_mcap_keep_attachment(fab_mcap *m, fab_status status, fab_mcap_attachment *one,
+                                    fab_error *err);
 fab_status fab_mcap_add_metadata_index(fab_mcap *m, fab_cursor *c);
 fab_status fab_mcap_add_statistics(fab_mcap *m, fab_cursor *c);
 fab_mcap_channel *fab_mcap_find_channel(const fab_mcap *m, uint16_t id);

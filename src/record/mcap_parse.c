@@ -222,20 +222,26 @@ static fab_status take_attachment_index(fab_mcap *m, fab_cursor *c, fab_mcap_att
     return fab_take_text(c, "media_type", &a->media_type);
 }
 
+fab_status fab_mcap_keep_attachment(fab_mcap *m, fab_status status, fab_mcap_attachment *one,
+                                    fab_error *err)
+{
+    if (status == FAB_OK)
+        status = fab_mcap_grow((void **)&m->attachments, m->attachment_count, sizeof *one,
+                               FAB_LESSON_MAX_ATTACHMENTS, "attachments", err);
+    if (status < 0) {
+        fab_free(one->name);
+        fab_free(one->media_type);
+        return status;
+    }
+    m->attachments[m->attachment_count++] = *one;
+    return FAB_OK;
+}
+
 fab_status fab_mcap_add_attachment_index(fab_mcap *m, fab_cursor *c)
 {
     fab_mcap_attachment one = {0};
     fab_status status = take_attachment_index(m, c, &one);
-    if (status == FAB_OK)
-        status = fab_mcap_grow((void **)&m->attachments, m->attachment_count, sizeof one,
-                               FAB_LESSON_MAX_ATTACHMENTS, "attachments", c->err);
-    if (status < 0) {
-        fab_free(one.name);
-        fab_free(one.media_type);
-        return status;
-    }
-    m->attachments[m->attachment_count++] = one;
-    return FAB_OK;
+    return fab_mcap_keep_attachment(m, status, &one, c->err);
 }
 
 fab_status fab_mcap_add_metadata_index(fab_mcap *m, fab_cursor *c)

@@ -62,16 +62,7 @@ static fab_status on_attachment(walk *w)
     fab_mcap_attachment one = {0};
     fab_mcap *m = w->m;
     fab_status status = fab_mcap_attachment_fields(m, w->offset, w->length, &one, NULL, w->err);
-    if (status == FAB_OK)
-        status = fab_mcap_grow((void **)&m->attachments, m->attachment_count, sizeof one,
-                               FAB_LESSON_MAX_ATTACHMENTS, "attachments", w->err);
-    if (status < 0) {
-        fab_free(one.name);
-        fab_free(one.media_type);
-        return status;
-    }
-    m->attachments[m->attachment_count++] = one;
-    return FAB_OK;
+    return fab_mcap_keep_attachment(m, status, &one, w->err);
 }
 
 /* Does nothing whole follow? Message indexes may. */
