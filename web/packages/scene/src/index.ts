@@ -9,3 +9,6 @@ export type { Pick } from './pick';
 export type { Part } from './model';
 export { angleDeg, distanceMm, measured, said } from './measure';
 export { directionOf, patientFromScene, sceneFromPatient, sceneOf, sceneOfMm, tenthsOf, unitsOf, whole } from './space';
+export { Commands } from './command';
+export type { ButtonCommand, Command, SliderCommand, TextCommand } from './command';
+export type { DeviceKind, Rig, RigDevice, RigJoints, RigKinds, RigPose, RigSource } from './rig';
