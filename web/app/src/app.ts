@@ -1,6 +1,7 @@
 /** What all panels share: the session (the scene), the stage (its picture), the twin and the viewer's own state. */
 import { RowError, Session } from '@fabrica/contract';
 import type { Change, State } from '@fabrica/contract';
+import { Commands } from '@fabrica/scene';
 import type { Stage } from '@fabrica/scene';
 import type { CaseView } from './api';
 import { displayOf } from './twin';
@@ -24,6 +25,8 @@ export interface Ui {
 }
 
 export class App {
+  /** What can be done, for the panel in the headset. */
+  readonly commands = new Commands();
   readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
   readonly byId = new Map<number, Structure>();
   readonly byName = new Map<string, Structure>();
@@ -37,7 +40,7 @@ export class App {
       this.byId.set(structure.value, structure);
       this.byName.set(structure.name, structure);
     }
-    session.listen((state) => {
+    session.watch((state) => {
       stage.apply(state);
       this.changed();
     });
