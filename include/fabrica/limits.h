@@ -84,6 +84,7 @@
 #define FAB_LESSON_MAX_EVENTS 65536                  /* samples, packets and rows of one chunk */
 #define FAB_LESSON_MAX_BATCH 400                     /* samples of one batch (1 s) */
 #define FAB_LESSON_MAX_PACKET_BYTES 1500             /* RFC 6716: 1275 a frame */
+#define FAB_LESSON_MAX_VOICE_BYTES (256u << 20)      /* of an Ogg file */
 #define FAB_LESSON_MAX_TIME_US ((int64_t)48 * 3600 * 1000000)
 #define FAB_SCENE_MAX_BYTES (8u << 20)               /* state as JSON */
 #define FAB_SCENE_MAX_ROW_BYTES (1u << 20)
