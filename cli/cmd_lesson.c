@@ -9,10 +9,12 @@
 enum { MAX_CHAPTERS = 1000, MAX_CHAPTER_FILE = 1 << 20 };
 
 static const cli_option options[] = {
-    {"output", 'o', CLI_PATH, "FILE", "trim, chapters, captions, export: where the result goes"},
+    {"output", 'o', CLI_PATH, "FILE", "trim, chapters, captions, voice, export: where to"},
     {"set", 0, CLI_PATH, "LIST", "chapters: take these, lines \"TIME TITLE\", in place of the old"},
     {"add", 0, CLI_PATH, "VTT", "captions: put this WebVTT file in, in place of its language's"},
     {"language", 0, CLI_TEXT, "TAG", "captions: their language; default: the lesson's"},
+    {"chapter", 0, CLI_INT, "N", "voice: of this chapter alone, the first is 1"},
+    {"with", 0, CLI_PATH, "OPUS", "voice: this Ogg Opus file instead; without it there is silence"},
     {"format", 0, CLI_CHOICE, "jsonl|webvtt|gltf", "export: what to write; default: jsonl"},
     {"json", 0, CLI_FLAG, NULL, "info, verify, chapters: print JSON"},
     {0}};
@@ -224,12 +226,47 @@ static fab_status captions(const task *t)
     return rewrite(t, &edit);
 }
 
+/* From chapter n (the first is 1) to the next one, or to the end. */
+static fab_status find_chapter(const task *t, long n, fab_lesson_edit *edit)
+{
+    FAB_AUTO(fab_json_free) fab_json *list = NULL;
+    FAB_TRY(fab_lesson_chapters(&t->source, &list, t->err));
+    const size_t count = fab_json_count(list);
+    if (n < 1 || (size_t)n > count)
+        FAB_FAIL(t->err, FAB_ERR_ARG, "--chapter %ld: %s has %zu chapters", n, t->path, count);
+    edit->voice_from_us = (int64_t)fab_real_of(fab_json_at(list, (size_t)n - 1), "t");
+    edit->voice_to_us =
+        (size_t)n < count ? (int64_t)fab_real_of(fab_json_at(list, (size_t)n), "t") : -1;
+    return FAB_OK;
+}
+
+static fab_status voice(const task *t)
+{
+    const char *path = cli_text(t->call, "with", NULL);
+    fab_opus_track track = {0};
+    fab_lesson_edit edit = {.to_us = -1, .set_voice = true, .voice_to_us = -1};
+    if (cli_has(t->call, "chapter"))
+        FAB_TRY(find_chapter(t, cli_int(t->call, "chapter", 1), &edit));
+    if (path) {
+        fab_reader opus;
+        FAB_TRY(fab_reader_open_file(path, &opus, t->err));
+        fab_status status = fab_opus_read_ogg(&opus, &track, t->err);
+        fab_reader_close(&opus);
+        if (status < 0) return status;
+        edit.voice = &track;
+    }
+    fab_status status = rewrite(t, &edit);
+    fab_opus_track_free(&track);
+    return status;
+}
+
 static const struct {
     const char *name;
     fab_status (*run)(const task *t);
     int most; /* arguments, itself included */
 } actions[] = {{"info", info, 2}, {"verify", verify, 2}, {"trim", trim, 4},
-               {"chapters", chapters, 2}, {"captions", captions, 2}, {"export", export, 2}};
+               {"chapters", chapters, 2}, {"captions", captions, 2}, {"voice", voice, 2},
+               {"export", export, 2}};
 enum { ACTIONS = sizeof actions / sizeof *actions };
 
 static int run(const cli_call *call)
@@ -244,7 +281,7 @@ static int run(const cli_call *call)
     }
     if (which < 0) {
         const char *near = cli_nearest(action, names, ACTIONS);
-        return cli_usage_error(call, "info, verify, trim, chapters, captions or export, not "
+        return cli_usage_error(call, "info, verify, trim, chapters, captions, voice or export, not "
                                "\"%s\"%s%s", action, near ? "; did you mean " : "",
                                near ? near : "");
     }
@@ -265,15 +302,18 @@ static const char *const examples[] = {
     "from 1:30 to 12:00", "fabrica lesson trim lesson.mcap 1:30 12:00 -o short.mcap",
     "new chapters", "fabrica lesson chapters lesson.mcap --set chapters.txt -o new.mcap",
     "Spanish captions", "fabrica lesson captions lesson.mcap --add a.vtt --language es -o b.mcap",
+    "no voice any more", "fabrica lesson voice lesson.mcap -o silent.mcap",
+    "chapter 2 spoken anew", "fabrica lesson voice a.mcap --chapter 2 --with new.opus -o b.mcap",
     "every event as JSON", "fabrica lesson export lesson.mcap -o lesson.jsonl", NULL};
 
 const cli_command cli_lesson = {
-    "lesson", "info|verify|trim|chapters|captions|export FILE [FROM TO]",
+    "lesson", "info|verify|trim|chapters|captions|voice|export FILE [FROM TO]",
     "describe, check, edit and export recorded lessons", 2, 4,
     "A lesson is an MCAP file of the profile fabrica-lesson: poses, voice and scene operations. "
     "info tells length, channels, sizes and chapters. verify checks every checksum, time and row, "
     "and the hash of every keyframe against the rows before it. trim keeps FROM to TO and begins "
     "with the scene as it was. chapters lists them, or sets them from a file of lines \"TIME "
-    "TITLE\". captions writes the WebVTT, or puts one in. export writes JSON lines, WebVTT or a "
+    "TITLE\". captions writes the WebVTT, or puts one in. voice takes the voice out, of all or "
+    "of one chapter, or puts another in its place. export writes JSON lines, WebVTT or a "
     "moving glTF (GLB).",
     examples, options, run};

@@ -258,6 +258,14 @@ fab_status fab_lesson_write_hand(fab_lesson_writer *w, int stream, const fab_han
 fab_status fab_lesson_write_voice(fab_lesson_writer *w, int stream, int64_t time_us,
                                   uint32_t sequence, const void *packet, size_t count,
                                   fab_error *err);
+/* A batch of poses, hands or voice as a message of the file has it (docs/formats/lesson.md), of log
+ * time time_us: checked to its last byte before anything of it is written; the writer makes its own
+ * batches of it. Times and ranges as above; what is wrong is FAB_ERR_FORMAT, FAB_ERR_LIMIT,
+ * FAB_ERR_UNSUPPORTED or FAB_ERR_ARG, and nothing was written. *end_us
+ * (may be NULL): its last sample, or the end of its last packet. */
+fab_status fab_lesson_write_batch(fab_lesson_writer *w, fab_lesson_kind kind, int stream,
+                                  int64_t time_us, const void *bytes, size_t count,
+                                  int64_t *end_us, fab_error *err);
 /* A row of contract/operations.json; checked, applied to the writer's scene, written. */
 fab_status fab_lesson_write_row(fab_lesson_writer *w, const fab_json *row, fab_error *err);
 /* An object with "event"; no key of the forbidden list (fab_lesson_check_private). */
@@ -322,6 +330,21 @@ fab_status fab_lesson_describe(const fab_reader *source, fab_json **out, fab_err
 
 /* ---- lessons: editing and export -------------------------------------------------------- */
 
+/* Opus packets of 20 ms in a row. */
+typedef struct fab_opus_track {
+    fab_buf data;  /* one after another */
+    fab_buf ends;  /* of each in data, u32 little-endian */
+    size_t count;
+    int channels;  /* 1 or 2 */
+    int pre_skip;  /* samples of 48 kHz to drop at the start */
+} fab_opus_track;
+
+/* Of an Ogg file (RFC 7845), owned by the caller: fab_opus_track_free. FAB_ERR_FORMAT: no Ogg, not
+ * Opus, damaged or cut; FAB_ERR_UNSUPPORTED: packets of another length than 20 ms, more than two
+ * channels, several streams; FAB_ERR_LIMIT: over FAB_LESSON_MAX_VOICE_BYTES. */
+fab_status fab_opus_read_ogg(const fab_reader *source, fab_opus_track *out, fab_error *err);
+void fab_opus_track_free(fab_opus_track *t); /* empties it */
+
 typedef struct fab_lesson_chapter {
     int64_t time_us;
     const char *title;
@@ -336,6 +359,9 @@ typedef struct fab_lesson_edit {
     const char *media_type;
     const void *data;                   /* NULL: the attachment is taken out */
     size_t data_bytes;
+    bool set_voice;                     /* in place of what is heard from voice_from_us on, */
+    int64_t voice_from_us, voice_to_us; /* before voice_to_us (below 0: the end) in the source */
+    const fab_opus_track *voice;        /* not longer than that; NULL: silence */
 } fab_lesson_edit;
 
 /* Writes an edited copy: rows get new numbers, keyframes are made anew, captions are re-timed.

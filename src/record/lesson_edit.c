@@ -1,6 +1,8 @@
 /* lesson_edit.c - an edited copy of a lesson: read event by event, moved in time, written anew.
  * Rows get new numbers, since some go and some come; keyframes are made by the writer; a copy
  * that does not begin at the start begins with the state at that time. */
+#include <stdio.h>
+
 #include "lesson_internal.h"
 
 typedef struct renamed {
@@ -17,6 +19,9 @@ typedef struct rewrite {
     size_t row_count;
     uint32_t sequence;
     size_t chapter;    /* next one to set */
+    size_t packet;     /* of the new voice, the next */
+    int voice_stream;
+    int64_t voice_from_us, voice_to_us;
     fab_error *err;
 } rewrite;
 
@@ -101,11 +106,57 @@ static fab_status put_chapters(rewrite *r, int64_t until_us)
     return FAB_OK;
 }
 
+/* The new voice is a channel of its own: it has its own start-up samples to drop, and who spoke
+ * before may speak on after it. */
+static fab_status add_voice(rewrite *r)
+{
+    FAB_AUTO(fab_json_free) fab_json *about = fab_json_object();
+    const fab_mcap *m = fab_lesson_container(r->from);
+    char topic[32] = "voice/voiced", number[16];
+    for (size_t i = 0, n = 2; i < fab_mcap_channel_count(m);) {
+        bool taken = strcmp(fab_mcap_channel_at(m, i)->topic, topic) == 0;
+        if (taken) snprintf(topic, sizeof topic, "voice/voiced-%zu", n++);
+        i = taken ? 0 : i + 1;
+    }
+    FAB_TRY(fab_json_set(about, "codec", fab_json_string("opus"), r->err));
+    FAB_TRY(fab_json_set(about, "sample_rate", fab_json_string("48000"), r->err));
+    FAB_TRY(fab_json_set(about, "frame_us", fab_json_string("20000"), r->err));
+    snprintf(number, sizeof number, "%d", r->edit->voice->channels);
+    FAB_TRY(fab_json_set(about, "channels", fab_json_string(number), r->err));
+    snprintf(number, sizeof number, "%d", r->edit->voice->pre_skip);
+    FAB_TRY(fab_json_set(about, "pre_skip", fab_json_string(number), r->err));
+    return fab_lesson_add_stream(r->to, FAB_LESSON_VOICE, topic + strlen("voice/"), about,
+                                 &r->voice_stream, r->err);
+}
+
+static fab_status put_voice(rewrite *r, int64_t until_us)
+{
+    const fab_opus_track *voice = r->edit->set_voice ? r->edit->voice : NULL;
+    for (; voice && r->packet < voice->count; r->packet++) {
+        const uint8_t *ends = voice->ends.data + 4 * r->packet;
+        const size_t first = r->packet ? fab_peek_uint(ends - 4, 4) : 0;
+        const int64_t time_us = r->voice_from_us + (int64_t)r->packet * LESSON_PACKET_US;
+        if (time_us > until_us) return FAB_OK;
+        if (time_us < r->from_us) continue;
+        if (r->voice_stream < 0) FAB_TRY(add_voice(r));
+        FAB_TRY(fab_lesson_write_voice(r->to, r->voice_stream, time_us - r->from_us,
+                                       (uint32_t)r->packet, voice->data.data + first,
+                                       fab_peek_uint(ends, 4) - first, r->err));
+    }
+    return FAB_OK;
+}
+
+static bool is_silenced(const rewrite *r, const fab_lesson_event *e)
+{
+    return r->edit->set_voice && e->kind == FAB_LESSON_VOICE && e->time_us >= r->voice_from_us &&
+           e->time_us < r->voice_to_us;
+}
+
 static fab_status copy_event(rewrite *r, const fab_lesson_event *e)
 {
     int stream = 0;
     int64_t time_us = e->time_us - r->from_us;
-    if (e->kind == FAB_LESSON_KEYFRAME) return FAB_OK;
+    if (e->kind == FAB_LESSON_KEYFRAME || is_silenced(r, e)) return FAB_OK;
     if (e->kind == FAB_LESSON_OP) return copy_row(r, e);
     if (e->kind == FAB_LESSON_META) return fab_lesson_write_meta(r->to, time_us, e->json, r->err);
     FAB_TRY(stream_of(r, e, &stream));
@@ -176,10 +227,12 @@ static fab_status copy_all(rewrite *r)
     while ((status = fab_lesson_next(r->from, &e, r->err)) == FAB_OK) {
         if (e.time_us < r->from_us || e.time_us > r->to_us) continue;
         FAB_TRY(put_chapters(r, e.time_us));
+        FAB_TRY(put_voice(r, e.time_us));
         FAB_TRY(copy_event(r, &e));
     }
     if (status < 0) return status;
     FAB_TRY(put_chapters(r, r->to_us));
+    FAB_TRY(put_voice(r, r->to_us));
     FAB_TRY(copy_attachments(r));
     return fab_lesson_finish(r->to, r->err);
 }
@@ -198,6 +251,26 @@ static fab_status create_writer(rewrite *r, const fab_mcap_sink *sink)
     return fab_lesson_writer_create(sink, &a, &r->to, r->err);
 }
 
+static fab_status check_voice(rewrite *r, const char *name, int64_t end_us)
+{
+    const fab_lesson_edit *edit = r->edit;
+    if (!edit->set_voice) return FAB_OK;
+    r->voice_stream = -1;
+    r->voice_from_us = edit->voice_from_us - edit->voice_from_us % TRACK_TICK_US;
+    r->voice_to_us = edit->voice_to_us < 0 ? end_us + 1 : edit->voice_to_us;
+    int64_t room_us = (edit->voice_to_us < 0 ? end_us : edit->voice_to_us) - r->voice_from_us;
+    int64_t heard_us = edit->voice ? (int64_t)edit->voice->count * LESSON_PACKET_US : 0;
+    if (edit->voice_from_us < 0 || room_us <= 0)
+        FAB_FAIL(r->err, FAB_ERR_ARG, "%s: voice from %.3f to %.3f s of a lesson of %.3f s", name,
+                 (double)r->voice_from_us * 1e-6, (double)r->voice_to_us * 1e-6,
+                 (double)end_us * 1e-6);
+    if (heard_us > room_us)
+        FAB_FAIL(r->err, FAB_ERR_ARG, "%s: the new voice takes %.2f s, there are %.2f s from %.3f "
+                 "s on", name, (double)heard_us * 1e-6, (double)room_us * 1e-6,
+                 (double)r->voice_from_us * 1e-6);
+    return FAB_OK;
+}
+
 static fab_status prepare(rewrite *r, const fab_reader *source, const fab_mcap_sink *sink)
 {
     const fab_lesson_edit *edit = r->edit;
@@ -208,6 +281,7 @@ static fab_status prepare(rewrite *r, const fab_reader *source, const fab_mcap_s
     if (edit->from_us < 0 || r->to_us <= r->from_us || r->from_us >= end_us)
         FAB_FAIL(r->err, FAB_ERR_ARG, "%s: %.3f to %.3f s of a lesson of %.3f s", source->name,
                  (double)edit->from_us * 1e-6, (double)r->to_us * 1e-6, (double)end_us * 1e-6);
+    FAB_TRY(check_voice(r, source->name, end_us));
     if (edit->data && strcmp(edit->media_type, "text/vtt") == 0)
         FAB_TRY(fab_webvtt_retime(edit->data, edit->data_bytes, 0, -1, NULL, r->err));
     size_t channels = fab_mcap_channel_count(fab_lesson_container(r->from));

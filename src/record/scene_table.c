@@ -34,6 +34,7 @@ const scene_type fab_type_id = INTEGER("id", 0, 65535),
 static const scene_type measure_kind = CHOICE(measure_kinds),
                         annotation_kind = CHOICE(annotation_kinds),
                         pen = INTEGER(NULL, 1, 500), seconds = INTEGER(NULL, 0, 3600),
+                        reach = INTEGER(NULL, 1, 10000),
                         milliseconds = INTEGER(NULL, 0, 86400000);
 
 /* ---- what they do --------------------------------------------------------------------------- */
@@ -272,7 +273,8 @@ const scene_operation fab_scene_operations[] = {
     {"chapter", false, {A("title", fab_type_text)}, begin_chapter},
     {"question.ask", false,
      {A("name", fab_type_name), A("text", fab_type_text), A("ids", fab_type_ids),
-      A("seconds", seconds)}, nothing},
+      A("seconds", seconds), OPTIONAL("near", fab_type_point), OPTIONAL("within", reach)},
+     nothing},
     {"question.answer", false,
      {A("name", fab_type_name), A("point", fab_type_point), A("id", fab_type_id),
       A("right", fab_type_bool), A("ms", milliseconds)}, nothing},

@@ -124,7 +124,7 @@ static double distance_to(const stroke *s, double x, double y)
 static void draw_glyph(fab_image *image, double x, double y, const fab_glyph *glyph,
                        const fab_text_style *style)
 {
-    outline o;
+    outline o = {0};
     outline_of(glyph, &o);
     double scale = style->height_px / CAPITAL;
     double radius = (style->weight > 0 ? style->weight : default_weight) * style->height_px / 2;

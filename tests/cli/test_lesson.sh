@@ -21,6 +21,19 @@ for format in jsonl webvtt gltf; do
     expect "export $format" 0 "out.$format" "$FABRICA" lesson export "$lesson" --format $format -o out.$format
 done
 
+opus="$SOURCE/tests/fuzz/corpus/fuzz_opus/spoken.opus"
+expect "no voice" 0 "silent.mcap" "$FABRICA" lesson voice "$lesson" -o silent.mcap
+holds "nothing is heard" sh -c '! "$0" lesson info silent.mcap | grep -q voice' "$FABRICA"
+expect "another voice" 0 "voiced.mcap" "$FABRICA" lesson voice "$lesson" --chapter 1 --with "$opus" -o voiced.mcap
+expect "is there" 0 "voice/voiced" "$FABRICA" lesson info voiced.mcap
+expect "as written" 0 "as written" "$FABRICA" lesson verify voiced.mcap
+expect "no such chapter" 2 "has 1 chapters" "$FABRICA" lesson voice "$lesson" --chapter 2 -o y.mcap
+expect "a short one" 0 "short.mcap" "$FABRICA" lesson trim "$lesson" 1 1.3 -o short.mcap
+expect "too long" 2 "the new voice takes 0.88 s" "$FABRICA" lesson voice short.mcap --with "$opus" -o y.mcap
+expect "not Ogg" 3 "no Ogg file" "$FABRICA" lesson voice "$lesson" --with "$lesson" -o y.mcap
+head -c 2000 "$opus" >cut.opus
+expect "cut Ogg" 3 "cut.opus: the file ends before" "$FABRICA" lesson voice "$lesson" --with cut.opus -o y.mcap
+
 head -c 5000 "$lesson" >cut.mcap
 expect "a cut lesson" 0 "cut at its end" "$FABRICA" lesson verify cut.mcap
 cp "$lesson" bad.mcap

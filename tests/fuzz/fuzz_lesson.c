@@ -12,7 +12,8 @@ static void edit(const fab_reader *r)
     fab_writer w;
     fab_writer_to_buf(&out, &w);
     const fab_mcap_sink sink = {&w, NULL, NULL};
-    const fab_lesson_edit whole = {.from_us = 500000, .to_us = -1};
+    const fab_lesson_edit whole = {.from_us = 500000, .to_us = -1, .set_voice = r->size % 2 == 1,
+                                   .voice_from_us = 600000, .voice_to_us = 1000000};
     if (fab_lesson_rewrite(r, &whole, &sink, &err) == FAB_OK) {
         fab_reader again;
         fab_json *report = NULL;

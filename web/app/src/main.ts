@@ -7,6 +7,7 @@ import type { Rgb } from '@fabrica/contract';
 import { ApiError, filePath, getBytes, getJson, getSession, pair } from './api';
 import type { CaseView, VolumeLevel } from './api';
 import { App } from './app';
+import { viewerCommands } from './commands';
 import { fill, h, icon } from './dom';
 import { Lessons } from './lessons';
 import { linkInAddress, pairingPage } from './pairing';
@@ -107,6 +108,7 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   const session = new Session(manifest.structures.map((s) => s.value));
   const app = new App(session, stage, manifest, view);
   stage.apply(session.state);
+  viewerCommands(app);
   return app;
 }
 
@@ -116,7 +118,7 @@ async function headset(app: App): Promise<HTMLElement[]> {
   if (!able) return [];
   const button = h('button', { type: 'button', class: 'button headset' }, icon('headset'), 'Enter headset');
   button.addEventListener('click', () => {
-    import('@fabrica/xr').then(({ enter }) => enter(app.stage, app.session), (error: unknown) => app.toast((error as Error).message))
+    import('@fabrica/xr').then(({ enter }) => enter(app), (error: unknown) => app.toast((error as Error).message))
       .catch((error: unknown) => app.toast(`The headset said: ${(error as Error).message}`));
   });
   return [button];

@@ -30,7 +30,7 @@ export interface Args {
   };
   'annotation.remove': { name: string };
   chapter: { title: string };
-  'question.ask': { name: string; text: string; ids: number[]; seconds: number };
+  'question.ask': { name: string; text: string; ids: number[]; seconds: number; near?: Point; within?: number };
   'question.answer': { name: string; point: Point; id: number; right: boolean; ms: number };
   'scene.reset': Record<string, never>;
 }

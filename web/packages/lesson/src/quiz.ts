@@ -6,12 +6,19 @@ export interface Answer { question: Question; id: number | undefined; point: Poi
 
 export interface Score { asked: number; right: number; share: number }
 
+/** On one of the structures, and where the question is about a part, near enough to it. */
+function isRight(question: Question, id: number | undefined, point: Point): boolean {
+  if (id === undefined || !question.ids.includes(id)) return false;
+  const { near, within } = question;
+  return near === undefined || Math.hypot(...near.map((v, i) => v - (point[i] as number))) <= (within ?? 100);
+}
+
 /** The first answer to a question counts. */
 export class Answers {
   private readonly known = new Map<string, Answer>();
 
   add(question: Question, id: number | undefined, point: Point, ms: number, at = new Date()): Answer {
-    const answer = { question, id, point, right: id !== undefined && question.ids.includes(id), ms, at };
+    const answer = { question, id, point, right: isRight(question, id, point), ms, at };
     if (!this.known.has(question.name)) this.known.set(question.name, answer);
     return answer;
   }
