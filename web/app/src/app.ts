@@ -1,12 +1,13 @@
 /** What all panels share: the session (the scene), the stage (its picture), the twin and the viewer's own state. */
 import { RowError, Session } from '@fabrica/contract';
 import type { Change, State } from '@fabrica/contract';
-import type { Stage } from '@fabrica/scene';
+import { Commands, RigHub } from '@fabrica/scene';
+import type { Pending, Stage, Tool, Viewer } from '@fabrica/scene';
 import type { CaseView } from './api';
 import { displayOf } from './twin';
 import type { Manifest, Structure } from './twin';
 
-export type Tool = 'select' | 'distance' | 'angle' | 'pen' | 'arrow' | 'label';
+export type { Tool } from '@fabrica/scene';
 export type Layout = 'model' | 'split' | 'quad';
 export type Tab = 'details' | 'findings' | 'spine' | 'notes';
 
@@ -17,13 +18,20 @@ export interface Ui {
   tab: Tab;
   selected: number | undefined;
   /** Points of a measure or arrow that is not finished. */
-  pending: { point: [number, number, number]; id: number | undefined }[];
+  pending: Pending[];
   colour: [number, number, number];
   /** On a phone: which sheet is open. */
   sheet: 'none' | 'structures' | 'details';
 }
 
-export class App {
+/** DOM is brought up to date this often while somebody is in the headset, ms. */
+const pauseInside = 200;
+
+export class App implements Viewer {
+  /** What can be done, for the panel in the headset (and whoever else lists it). */
+  readonly commands = new Commands();
+  /** Where head and hands are, while somebody is in the headset. */
+  readonly rigs = new RigHub();
   readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
   readonly byId = new Map<number, Structure>();
   readonly byName = new Map<string, Structure>();
@@ -37,7 +45,7 @@ export class App {
       this.byId.set(structure.value, structure);
       this.byName.set(structure.name, structure);
     }
-    session.listen((state) => {
+    session.watch((state) => {
       stage.apply(state);
       this.changed();
     });
@@ -78,13 +86,16 @@ export class App {
   watch(watcher: () => void): void { this.watchers.add(watcher); }
 
   changed(): void {
+    this.commands.changed();
     if (this.queued) return;
     this.queued = true;
-    queueMicrotask(() => {
+    const tell = (): void => {
       this.queued = false;
       for (const watcher of this.watchers) watcher();
       this.stage.invalidate();
-    });
+    };
+    if (this.stage.renderer.xr.isPresenting) setTimeout(tell, pauseInside);
+    else queueMicrotask(tell);
   }
 
   /** A name for a measure or annotation, unused so far. */
@@ -93,6 +104,11 @@ export class App {
     let name = '';
     do name = `${kind}-${++this.counter}`; while (measures[name] || annotations[name]);
     return name;
+  }
+
+  notice(): string {
+    const missing = this.manifest.not_found?.length ?? 0;
+    return `Not for diagnostic use${missing > 0 ? ` · ${missing} structures not segmented` : ''}`;
   }
 
   nameOf(id: number | undefined): string {

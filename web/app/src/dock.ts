@@ -11,13 +11,13 @@ export const windows: readonly [string, number, number][] = [['Soft tissue', 40,
 const views: readonly [Preset, string][] = [['front', 'Front'], ['back', 'Back'], ['left', 'Left'], ['right', 'Right'], ['top', 'Top'], ['bottom', 'Bottom'], ['oblique', 'Oblique']];
 const tools: readonly [Tool, IconName, string][] = [['select', 'pointer', 'Select (V)'], ['distance', 'ruler', 'Measure a distance (M)'], ['angle', 'angle', 'Measure an angle (N)'], ['pen', 'pen', 'Pen on surfaces (P)'], ['arrow', 'arrow', 'Arrow (W)'], ['label', 'tag', 'Label (L)']];
 const hints: Record<Tool, string> = {
-  select: '', distance: 'Click two points, on the model or on a slice', angle: 'Click three points: the second is the corner', pen: 'Draw on a structure', arrow: 'Click where the arrow points to', label: 'Click where the label belongs',
+  hold: '', select: '', distance: 'Click two points, on the model or on a slice', angle: 'Click three points: the second is the corner', pen: 'Draw on a structure', arrow: 'Click where the arrow points to', label: 'Click where the label belongs',
 };
 
 /** Directions of cuts, in scene axes: the side that is taken away. */
-const cuts: readonly [string, Vector3][] = [['Front', new Vector3(0, 0, 1)], ['Left', new Vector3(1, 0, 0)], ['Right', new Vector3(-1, 0, 0)], ['Top', new Vector3(0, 1, 0)]];
+export const cuts: readonly [string, Vector3][] = [['Front', new Vector3(0, 0, 1)], ['Left', new Vector3(1, 0, 0)], ['Right', new Vector3(-1, 0, 0)], ['Top', new Vector3(0, 1, 0)]];
 
-function cutAt(app: App, normal: Vector3): void {
+export function cutAt(app: App, normal: Vector3): void {
   app.act({ op: 'clip.set', args: { plane: 0, on: true, point: tenthsOf(app.stage.model.middle), normal: unitsOf(normal) } });
 }
 
@@ -35,7 +35,7 @@ export function toggleSlices(app: App): void {
   for (const axis of ['axial', 'coronal', 'sagittal'] as Axis[]) showSlice(app, axis, on, gesture);
 }
 
-function showSlice(app: App, axis: Axis, on: boolean, gesture?: string): void {
+export function showSlice(app: App, axis: Axis, on: boolean, gesture?: string): void {
   const { at } = app.state.slices[axis];
   const here = whole(app.stage.flats[axis].centre.getComponent(axisIndex[axis]) * 10);
   app.act({ op: 'slice.set', args: { axis, on, at: at === 0 ? here : at } }, gesture);
@@ -105,7 +105,7 @@ function slicesCard(app: App, full: (() => Promise<void>) | undefined): { body: 
   return { body: h('div', {}, h('div', { class: 'checks' }, rows.map((r) => r.element)), sharp), update: () => { for (const r of rows) r.box.checked = app.state.slices[r.axis].on; } };
 }
 
-const clouds: readonly [VolumePreset, string][] = [['bone', 'Bone'], ['vessels', 'Vessels'], ['soft', 'Soft tissue'], ['lung', 'Lungs']];
+export const clouds: readonly [VolumePreset, string][] = [['bone', 'Bone'], ['vessels', 'Vessels'], ['soft', 'Soft tissue'], ['lung', 'Lungs']];
 
 function volumeCard(app: App): { body: HTMLElement; update: () => void } {
   const off = h('button', { type: 'button', class: 'chip', onclick: () => app.act({ op: 'volume.show', args: { on: false, preset: app.state.volume.preset } }) }, 'Off');

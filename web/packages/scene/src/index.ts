@@ -11,4 +11,6 @@ export { angleDeg, distanceMm, measured, said } from './measure';
 export { directionOf, patientFromScene, sceneFromPatient, sceneOf, sceneOfMm, tenthsOf, unitsOf, whole } from './space';
 export { Commands } from './command';
 export type { ButtonCommand, Command, SliderCommand, TextCommand } from './command';
-export type { DeviceKind, Rig, RigDevice, RigJoints, RigKinds, RigPose, RigSource } from './rig';
+export { RigHub } from './rig';
+export type { DeviceKind, Rig, RigDevice, RigJoints, RigKinds, RigListener, RigPose, RigSource } from './rig';
+export type { Pending, Tool, Viewer } from './viewer';

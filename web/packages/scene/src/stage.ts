@@ -4,7 +4,7 @@
  */
 import {
   AmbientLight, Box3, BufferGeometry, DirectionalLight, HemisphereLight, LineBasicMaterial, LineLoop, OrthographicCamera,
-  PerspectiveCamera, Plane, Scene, Sphere, Vector2, Vector3, WebGLRenderer,
+  PerspectiveCamera, Plane, Quaternion, Scene, Sphere, Vector2, Vector3, WebGLRenderer,
 } from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
 import { start } from '@fabrica/contract';
@@ -118,6 +118,16 @@ export class Stage {
     this.cut.cutWindow.value.y = state.window.width;
     this.followCrosshair();
     this.invalidate();
+  }
+
+  /** Shows the model at a place that no row has yet told, while it is held; the next row, or `apply`, has the last word. */
+  preview(position: Vector3, rotation: Quaternion, scale: number): void {
+    const { root } = this.model;
+    root.position.copy(position);
+    root.quaternion.copy(rotation);
+    root.scale.setScalar(scale);
+    root.updateMatrixWorld(true);
+    if (this.planes.length > 0) this.applyClips(this.state);
   }
 
   private applyClips(state: State): void {

@@ -4,12 +4,13 @@
  *   one hand:  model' = hand_now * hand_then^-1 * model
  *   two hands: the line between the hands carries the model: its middle, its direction, its length
  */
-import { Matrix4, Quaternion, Vector3 } from 'three';
+import { Quaternion, Vector3 } from 'three';
 
 export interface Pose { position: Vector3; rotation: Quaternion }
 export interface Placement extends Pose { scale: number }
 
-const limits = { low: 0.1, high: 20 };
+/** Of life size, in the headset; a model that is beyond (by a row) is not pulled back before it is scaled. */
+export const limits = { low: 0.5, high: 5 };
 
 /** The placement after one hand went from `then` to `now`. */
 export function byOneHand(model: Placement, then: Pose, now: Pose): Placement {
@@ -21,12 +22,12 @@ export function byOneHand(model: Placement, then: Pose, now: Pose): Placement {
   };
 }
 
-/** The placement after two hands went from `then` to `now`. Scale stays within 0.1 to 20 of life size. */
+/** The placement after two hands went from `then` to `now`. Scale stays within 0.5 to 5 of life size. */
 export function byTwoHands(model: Placement, then: readonly [Pose, Pose], now: readonly [Pose, Pose]): Placement {
   const lineThen = then[1].position.clone().sub(then[0].position);
   const lineNow = now[1].position.clone().sub(now[0].position);
   const wanted = model.scale * (lineNow.length() / Math.max(lineThen.length(), 1e-4));
-  const scale = Math.min(limits.high, Math.max(limits.low, wanted));
+  const scale = Math.min(Math.max(limits.high, model.scale), Math.max(Math.min(limits.low, model.scale), wanted));
   const turn = new Quaternion().setFromUnitVectors(lineThen.normalize(), lineNow.normalize());
   const middleThen = then[0].position.clone().add(then[1].position).multiplyScalar(0.5);
   const middleNow = now[0].position.clone().add(now[1].position).multiplyScalar(0.5);
@@ -34,13 +35,8 @@ export function byTwoHands(model: Placement, then: readonly [Pose, Pose], now: r
   return { position, rotation: turn.multiply(model.rotation), scale };
 }
 
-/** A placement that puts the model's middle (its own metres) at `place`, standing upright. */
-export function standing(middle: Vector3, place: Vector3, scale: number): Placement {
-  return { position: place.clone().addScaledVector(middle, -scale), rotation: new Quaternion(), scale };
+/** Upright, its middle (the model's own metres) at `place`, turned about the vertical by `facing` radians. */
+export function standingAt(middle: Vector3, place: Vector3, scale: number, facing: number): Placement {
+  const rotation = new Quaternion().setFromAxisAngle(new Vector3(0, 1, 0), facing);
+  return { position: middle.clone().multiplyScalar(-scale).applyQuaternion(rotation).add(place), rotation, scale };
 }
-
-export const poseOf = (matrix: Matrix4): Pose => {
-  const pose = { position: new Vector3(), rotation: new Quaternion() };
-  matrix.decompose(pose.position, pose.rotation, new Vector3());
-  return pose;
-};

@@ -1,1 +1,3 @@
+/** The headset (ADR 0116). Fetched when somebody enters it. */
 export { enter } from './session';
+export type { Mode } from './session';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Quaternion, Vector3 } from 'three';
-import { byOneHand, byTwoHands, standing } from '../src/grab';
+import { byOneHand, byTwoHands, standingAt } from '../src/grab';
 import type { Pose } from '../src/grab';
 
 const pose = (x: number, y: number, z: number, rotation = new Quaternion()): Pose => ({ position: new Vector3(x, y, z), rotation });
@@ -22,10 +22,12 @@ test('two hands scale about their middle, within limits', () => {
   const grown = byTwoHands({ ...model, position: new Vector3(0.1, 1, 0) }, then, [pose(-0.2, 1, 0), pose(0.2, 1, 0)]);
   assert.ok(Math.abs(grown.scale - 2) < 1e-9);
   near(grown.position, [0.2, 1, 0]);
-  assert.equal(byTwoHands(model, then, [pose(-9, 1, 0), pose(9, 1, 0)]).scale, 20);
+  assert.equal(byTwoHands(model, then, [pose(-9, 1, 0), pose(9, 1, 0)]).scale, 5);
+  assert.equal(byTwoHands(model, then, [pose(-0.001, 1, 0), pose(0.001, 1, 0)]).scale, 0.5);
+  assert.equal(byTwoHands({ ...model, scale: 8 }, then, then).scale, 8, 'what is beyond stays until it is scaled');
 });
 
 test('standing on the table', () => {
-  const { position } = standing(new Vector3(0, 0.1, -0.02), new Vector3(0, 1, -0.7), 2);
-  near(position, [0, 0.8, -0.66]);
+  near(standingAt(new Vector3(0, 0.1, -0.02), new Vector3(0, 1, -0.7), 2, 0).position, [0, 0.8, -0.66]);
+  near(standingAt(new Vector3(0, 0.1, -0.02), new Vector3(0, 1, -0.7), 1, Math.PI / 2).position, [0.02, 0.9, -0.7]);
 });

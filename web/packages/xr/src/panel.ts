@@ -1,0 +1,210 @@
+/**
+ * The panel in the room: one quad with a painted picture, one draw call. It knows commands, not what they do.
+ * It is pointed at (ray and trigger or pinch) or touched with a finger tip; its bar carries it about.
+ */
+import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, Matrix4, Mesh, PlaneGeometry, ShaderMaterial, SRGBColorSpace, Vector3, Vector4 } from 'three';
+import type { Commands } from '@fabrica/scene';
+import { itemAt, layOut, metrics, pagesOf, shareAt } from './panel-layout';
+import type { Item, Layout } from './panel-layout';
+import { measureWith, paint, signature } from './panel-paint';
+import type { Side } from './inputs';
+
+/** Milliseconds between two paintings. */
+const pause = 66;
+
+export const panelSize = { width: metrics.width * metrics.pixel, height: metrics.height * metrics.pixel };
+
+const fragment = /* glsl */ `
+uniform sampler2D picture;
+uniform vec4 hover;
+uniform vec3 cursors[2];
+uniform vec2 size;
+varying vec2 place;
+void main() {
+  gl_FragColor = texture2D(picture, place);
+  vec2 at = vec2(place.x, 1.0 - place.y) * size;
+  vec2 d = abs(at - hover.xy - hover.zw * 0.5) - hover.zw * 0.5 + 20.0;
+  float edge = length(max(d, 0.0)) - 20.0;
+  float inside = hover.z > 0.0 ? smoothstep(2.0, -2.0, edge) : 0.0;
+  gl_FragColor.rgb += inside * (0.035 + 0.25 * smoothstep(-7.0, -3.0, edge));
+  for (int i = 0; i < 2; i++) {
+    float r = length(at - cursors[i].xy);
+    gl_FragColor.rgb = mix(gl_FragColor.rgb, vec3(1.0), cursors[i].z * smoothstep(10.0, 7.0, r));
+    gl_FragColor.rgb = mix(gl_FragColor.rgb, vec3(0.0), cursors[i].z * smoothstep(3.0, 0.0, abs(r - 11.0)) * 0.6);
+  }
+  if (gl_FragColor.a < 0.02) discard;
+  #include <colorspace_fragment>
+}`;
+
+/** A place on the panel: pixels, and metres in front of it (negative: behind). */
+export interface Spot { x: number; y: number; depth: number; inside: boolean }
+
+interface Press { item: Item; gesture: string }
+
+export class Panel {
+  readonly mesh: Mesh<PlaneGeometry, ShaderMaterial>;
+  layout: Layout;
+  private readonly brush: CanvasRenderingContext2D;
+  private readonly texture: CanvasTexture;
+  private wanted = { page: '', screen: 0 };
+  private painted = '';
+  private dirty = true;
+  private last = -Infinity;
+  private readonly presses: Record<Side, Press | undefined> = { left: undefined, right: undefined };
+  private readonly hovers: Record<Side, Item | undefined> = { left: undefined, right: undefined };
+  private readonly inverse = new Matrix4();
+  private readonly a = new Vector3();
+  private readonly b = new Vector3();
+  private count = 0;
+  private readonly unwatch: () => void;
+
+  /** `foot`: the words that are always there. */
+  constructor(private readonly commands: Commands, private readonly foot: () => string) {
+    const canvas = document.createElement('canvas');
+    canvas.width = metrics.width;
+    canvas.height = metrics.height;
+    const brush = canvas.getContext('2d');
+    if (!brush) throw new Error('this browser draws no canvas');
+    this.brush = brush;
+    this.texture = new CanvasTexture(canvas);
+    this.texture.colorSpace = SRGBColorSpace;
+    this.texture.anisotropy = 8;
+    this.texture.minFilter = LinearMipmapLinearFilter;
+    this.texture.magFilter = LinearFilter;
+    const material = new ShaderMaterial({
+      transparent: true,
+      uniforms: { picture: { value: this.texture }, hover: { value: new Vector4() }, cursors: { value: [new Vector3(), new Vector3()] }, size: { value: { x: metrics.width, y: metrics.height } } },
+      vertexShader: 'varying vec2 place; void main() { place = uv; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }',
+      fragmentShader: fragment,
+    });
+    this.mesh = new Mesh(new PlaneGeometry(panelSize.width, panelSize.height), material);
+    this.mesh.renderOrder = 20;
+    this.mesh.name = 'panel';
+    this.layout = this.fresh();
+    this.unwatch = commands.watch(() => { this.dirty = true; });
+  }
+
+  private fresh(): Layout {
+    const layout = layOut(this.commands.list, this.wanted, this.foot(), measureWith(this.brush));
+    this.wanted = { page: layout.page, screen: layout.screen };
+    return layout;
+  }
+
+  /** Paints what has changed; at most 15 times a second. `time`: ms. */
+  step(time: number): void {
+    if (!this.dirty || time - this.last < pause) return;
+    this.last = time;
+    this.dirty = false;
+    this.layout = this.fresh();
+    const now = signature(this.layout);
+    if (now === this.painted) return;
+    this.painted = now;
+    paint(this.brush, this.layout);
+    this.texture.needsUpdate = true;
+  }
+
+  /** Something said by `foot` has changed. */
+  refresh(): void { this.dirty = true; }
+
+  open(page: string): void {
+    this.wanted = { page, screen: 0 };
+    this.dirty = true;
+    this.layout = this.fresh();
+  }
+
+  /** Where a ray meets the panel; `depth` is the way along the ray. False if it does not come from the front. */
+  aim(origin: Vector3, direction: Vector3, out: Spot): boolean {
+    this.inverse.copy(this.mesh.matrixWorld).invert();
+    this.a.copy(origin).applyMatrix4(this.inverse);
+    this.b.copy(direction).transformDirection(this.inverse);
+    if (this.a.z <= 0 || this.b.z >= -1e-4) return false;
+    const t = -this.a.z / this.b.z;
+    this.put(this.a.x + t * this.b.x, this.a.y + t * this.b.y, t, out);
+    return out.inside;
+  }
+
+  /** Where a finger tip is over the panel; `depth` in front of it. */
+  over(tip: Vector3, out: Spot): boolean {
+    this.inverse.copy(this.mesh.matrixWorld).invert();
+    this.a.copy(tip).applyMatrix4(this.inverse);
+    this.put(this.a.x, this.a.y, this.a.z, out);
+    return out.inside;
+  }
+
+  private put(x: number, y: number, depth: number, out: Spot): void {
+    out.x = (x + panelSize.width / 2) / metrics.pixel;
+    out.y = (panelSize.height / 2 - y) / metrics.pixel;
+    out.depth = depth;
+    out.inside = out.x >= 0 && out.y >= 0 && out.x <= metrics.width && out.y <= metrics.height;
+  }
+
+  /** World metres of a place on the panel. */
+  pointAt(x: number, y: number, out: Vector3): Vector3 {
+    return out.set(x * metrics.pixel - panelSize.width / 2, panelSize.height / 2 - y * metrics.pixel, 0).applyMatrix4(this.mesh.matrixWorld);
+  }
+
+  /** Shows where a device points; undefined: nowhere. True where something new lies under it. */
+  hover(side: Side, spot: Spot | undefined): boolean {
+    const cursor = (this.mesh.material.uniforms['cursors']!.value as Vector3[])[side === 'left' ? 0 : 1] as Vector3;
+    if (spot) cursor.set(spot.x, spot.y, 1);
+    else cursor.z = 0;
+    const item = spot && itemAt(this.layout, spot.x, spot.y);
+    const before = this.hovers[side];
+    const fresh = item !== undefined && (item.x !== before?.x || item.y !== before.y);
+    this.hovers[side] = item;
+    const shown = this.hovers.right ?? this.hovers.left;
+    const rect = this.mesh.material.uniforms['hover']!.value as Vector4;
+    if (shown && shown.kind !== 'bar') rect.set(shown.x, shown.y, shown.w, shown.h);
+    else rect.set(0, 0, 0, 0);
+    return fresh;
+  }
+
+  /** A press at a place; what was pressed. The bar is the caller's to drag. */
+  press(side: Side, spot: Spot): Item | undefined {
+    const item = itemAt(this.layout, spot.x, spot.y);
+    if (!item) return undefined;
+    this.presses[side] = { item, gesture: `panel-${++this.count}-${performance.now().toFixed(0)}` };
+    this.drag(side, spot);
+    return item;
+  }
+
+  /** Moves a slider that is pressed. */
+  drag(side: Side, spot: Spot): void {
+    const press = this.presses[side];
+    const command = press?.item.command;
+    if (press && command?.kind === 'slider') command.set(shareAt(press.item, spot.x), press.gesture);
+    this.dirty = true;
+  }
+
+  /** Let go: a button is run where it was pressed and let go on it. `spot` undefined: let go elsewhere. */
+  release(side: Side, spot: Spot | undefined): void {
+    const press = this.presses[side];
+    this.presses[side] = undefined;
+    this.dirty = true;
+    if (!press || !spot) return;
+    const under = itemAt(this.layout, spot.x, spot.y);
+    if (!under || under.kind !== press.item.kind || under.x !== press.item.x || under.y !== press.item.y) return;
+    this.run(press.item);
+  }
+
+  private run(item: Item): void {
+    if (item.command?.kind === 'button') item.command.run();
+    if (item.kind === 'tab') this.open(this.pageOf(item));
+    if (item.kind === 'more') this.wanted = { page: this.layout.page, screen: (this.layout.screen + 1) % this.layout.screens };
+  }
+
+  private pageOf(tab: Item): string {
+    const place = this.layout.items.filter((i) => i.kind === 'tab').indexOf(tab);
+    return pagesOf(this.commands.list)[place] ?? '';
+  }
+
+  pressed(side: Side): boolean { return this.presses[side] !== undefined; }
+
+  dispose(): void {
+    this.unwatch();
+    this.mesh.removeFromParent();
+    this.mesh.geometry.dispose();
+    this.mesh.material.dispose();
+    this.texture.dispose();
+  }
+}
