@@ -52,7 +52,7 @@ export class Recording {
       voice: microphone && { preSkip: microphone.preSkip },
     }, () => this.onPhase());
     microphone?.start((packet) => this.recorder.packet(packet));
-    this.ends.push(desktopRigs(app, (rig: Rig) => this.recorder.rig(rig, desktop)));
+    this.ends.push(desktopRigs(app, (rig: Rig) => this.recorder.rig(rig, desktop)), app.rigs.listen((rig, kinds) => this.recorder.rig(rig, kinds)));
     const timer = window.setInterval(this.changed, 500);
     this.ends.push(() => clearInterval(timer));
   }
@@ -92,13 +92,13 @@ export class Recording {
     if (phase === 'recording') return `Recording ${clockText(time)}, saved to ${clockText(saved)}`;
     if (phase === 'stopping') return 'Saving';
     if (phase === 'saved') return `Saved as ${name}, ${clockText(saved)}`;
-    if (phase === 'lost') return `Stopped: ${problem}. Saved to ${clockText(saved)}${name ? ` as ${name}` : ''}.`;
+    if (phase === 'ended' || phase === 'lost') return `Stopped: ${problem}. Saved to ${clockText(saved)}${name ? ` as ${name}` : ''}.`;
     return `Not recorded: ${problem}`;
   }
 
   told(): object {
-    const { phase, name, saved, problem, rows, time } = this.recorder;
-    return { phase, name, saved, problem, rows, time, silent: this.silent, voice: this.microphone !== undefined };
+    const { phase, name, saved, problem, rows, time, dropped } = this.recorder;
+    return { phase, name, saved, problem, rows, time, dropped, silent: this.silent, voice: this.microphone !== undefined };
   }
 }
 

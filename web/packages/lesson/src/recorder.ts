@@ -18,7 +18,8 @@ export interface Wire {
 
 export interface RecordOptions { title: string; language: string; software: string; voice?: { preSkip: number } | undefined; kinds: RigKinds; consent?: Record<string, unknown> | undefined }
 
-export type RecordPhase = 'starting' | 'recording' | 'stopping' | 'saved' | 'lost' | 'refused';
+/** `ended`: the server could not go on, and finished the file; `lost`: the connection went. */
+export type RecordPhase = 'starting' | 'recording' | 'stopping' | 'saved' | 'ended' | 'lost' | 'refused';
 
 /** A batch leaves when it is this old, microseconds. */
 const patience = 250000;
@@ -72,6 +73,8 @@ export class Recorder {
   /** Why it ended, or what was dropped. */
   problem = '';
   rows = 0;
+  /** Batches the server refused. */
+  dropped = 0;
   private readonly began = performance.now();
   private readonly ends: (() => void)[] = [];
   private readonly sequence = new Map<number, number>();
@@ -108,11 +111,9 @@ export class Recorder {
 
   get time(): number { return this.timeOf(performance.now()); }
 
-  private text(message: object): void { if (this.phase !== 'lost' && this.phase !== 'refused') this.wire.send(JSON.stringify(message)); }
+  private text(message: object): void { if (this.going) this.wire.send(JSON.stringify(message)); }
 
-  private binary(kind: keyof typeof kindNumber, time: number, batch: Uint8Array): void {
-    if (this.phase !== 'lost' && this.phase !== 'refused') this.wire.send(envelope(kind, time, batch));
-  }
+  private binary(kind: keyof typeof kindNumber, time: number, batch: Uint8Array): void { if (this.going) this.wire.send(envelope(kind, time, batch)); }
 
   private row(row: Row): void {
     if (!this.going) return;
@@ -223,15 +224,22 @@ export class Recorder {
     } else if (message['type'] === 'record.stopped') {
       this.name = text('name') || this.name;
       this.saved = Number(message['duration_us'] ?? this.saved);
-      this.become(this.phase === 'stopping' ? 'saved' : 'refused', this.phase === 'stopping' ? '' : this.problem || 'the server ended the recording');
+      this.dropped = Number(message['dropped'] ?? 0);
+      if (this.phase === 'stopping' && !this.problem) this.become('saved');
+      else this.become('ended', this.problem || 'the server ended the recording');
       this.end();
       this.wire.close();
-    } else if (message['type'] === 'error') this.onError(text('code'), text('message'));
+    } else if (message['type'] === 'error') this.onError(text('code'), text('message'), message['ended'] === true);
   }
 
-  private onError(code: string, words: string): void {
+  /** A batch that was refused is counted by the server and told at the end; all else is told now. */
+  private onError(code: string, words: string, ended: boolean): void {
+    if (code === 'batch') return;
     this.problem = words || code;
-    if (this.phase === 'starting') {
+    if (ended) {
+      this.become('stopping', this.problem);
+      this.end();
+    } else if (this.phase === 'starting') {
       this.become('refused');
       this.end();
       this.wire.close();
@@ -239,7 +247,7 @@ export class Recorder {
   }
 
   private onClosed(): void {
-    if (this.phase === 'saved' || this.phase === 'refused') return;
+    if (this.phase === 'saved' || this.phase === 'refused' || this.phase === 'ended') return;
     this.become('lost', this.problem || 'the connection to the server was lost');
     this.end();
   }
