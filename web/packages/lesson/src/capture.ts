@@ -92,6 +92,6 @@ class Capture implements Microphone {
     this.on = undefined;
     for (const track of this.stream.getTracks()) track.stop();
     if (this.encoder.state !== 'closed') this.encoder.close();
-    void this.context.close();
+    if (this.context.state !== 'closed') void this.context.close();
   }
 }

@@ -6,6 +6,7 @@ import type { Row, Session, State } from '@fabrica/contract';
 import type { DeviceKind, Rig, RigDevice, RigJoints, RigKinds, RigPose } from '@fabrica/scene';
 import { encodeHands, encodePoses, encodeVoice, limits, quantise, quantiseJoint } from './codec';
 import type { HandPose, HandSample, Pose, PoseSample, VoicePacket } from './codec';
+import { Outbox } from './outbox';
 import { VoiceBatches } from './stamp';
 
 /** What carries the messages: the live channel, or a test. */
@@ -81,13 +82,18 @@ export class Recorder {
   private readonly poses: PoseSample[] = [];
   private readonly hands: HandSample[] = [];
   private readonly voice: VoiceBatches;
+  private readonly outbox: Outbox;
   private last = { pose: -1e9, hand: -1e9, row: 0 };
   private kinds: string;
 
   /** `changed`: phase, saved or problem. The recording starts with the session's scene as it is. */
   constructor(private readonly wire: Wire, session: Session, private readonly options: RecordOptions, private readonly changed: () => void) {
     this.kinds = JSON.stringify(deviceMetadata(options.kinds));
-    this.voice = new VoiceBatches(({ time, packets }) => this.binary('voice', time, encodeVoice(packets)));
+    this.outbox = new Outbox(() => this.time, options.voice !== undefined);
+    this.voice = new VoiceBatches(({ time, packets }) => {
+      this.binary('voice', time, encodeVoice(packets));
+      this.outbox.voice(time + packets.length * limits.packetUs);
+    });
     wire.listen((message) => this.onMessage(message), () => this.onClosed());
     this.text(this.startMessage(session.rows.length > 0 ? session.state : null));
     if (options.consent) this.attach('consent.json', 'application/json', new TextEncoder().encode(JSON.stringify(options.consent)));
@@ -123,12 +129,14 @@ export class Recorder {
     const t = Math.max(this.last.row, Math.round(this.time));
     this.last.row = t;
     const { op, args, by } = row;
-    this.text({ type: 'row', row: { op, args, seq, by, t, ...(undone === undefined ? {} : { undoes: undone }) } });
+    const message = { type: 'row', row: { op, args, seq, by, t, ...(undone === undefined ? {} : { undoes: undone }) } };
+    this.outbox.put(t, () => this.text(message));
   }
 
   /** Something that is no row; `event` names it. */
   meta(event: string, more: Record<string, unknown> = {}): void {
-    this.text({ type: 'meta', t: Math.round(this.time), object: { event, ...more } });
+    const t = Math.round(this.time);
+    this.outbox.put(t, () => this.text({ type: 'meta', t, object: { event, ...more } }));
   }
 
   private attach(name: string, mediaType: string, data: Uint8Array): void {
@@ -186,12 +194,14 @@ export class Recorder {
 
   private flushPoses(): void {
     const samples = this.poses.splice(0);
-    if (samples[0]) this.binary('pose', samples[0].time, encodePoses(samples));
+    const [first] = samples;
+    if (first) this.outbox.put(first.time, () => this.binary('pose', first.time, encodePoses(samples)));
   }
 
   private flushHands(): void {
     const samples = this.hands.splice(0);
-    if (samples[0]) this.binary('hand', samples[0].time, encodeHands(samples));
+    const [first] = samples;
+    if (first) this.outbox.put(first.time, () => this.binary('hand', first.time, encodeHands(samples)));
   }
 
   /** Ends the lesson. `phase` becomes `saved` when the server has finished the file. */
@@ -200,6 +210,7 @@ export class Recorder {
     this.flushPoses();
     this.flushHands();
     this.voice.flush();
+    this.outbox.empty();
     this.text({ type: 'record.stop' });
     this.become('stopping');
     this.end();

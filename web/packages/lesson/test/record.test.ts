@@ -84,6 +84,31 @@ test('voice: batches of a quarter second, all of it sent by stop', () => {
   assert.equal(wire.texts.at(-1)?.['type'], 'record.stop');
 });
 
+test('a page that was held up sends the late voice before what is newer', async () => {
+  const { wire, session, recorder } = begun();
+  const began = performance.now();
+  for (let i = 0; i < 12; i++) recorder.packet({ time: began + i * 20, sequence: i, data: Uint8Array.of(1, i) });
+  const until = began + 950; // a busy page: the microphone's packets of this time are still to come
+  while (performance.now() < until);
+  session.dispatch({ op: 'explode', args: { amount: 10 } });
+  assert.equal(wire.texts.filter((m) => m['type'] === 'row').length, 0, 'it waits');
+  for (let i = 12; i < 96; i++) recorder.packet({ time: began + i * 20, sequence: i, data: Uint8Array.of(1, i) });
+  assert.equal(wire.texts.filter((m) => m['type'] === 'row').length, 1, 'the voice has come near');
+  session.dispatch({ op: 'explode', args: { amount: 20 } });
+  recorder.stop();
+  assert.equal(wire.texts.filter((m) => m['type'] === 'row').length, 2, 'stop sends all');
+});
+
+test('a voice that ended holds nothing up for long', async () => {
+  const { wire, session, recorder } = begun();
+  session.dispatch({ op: 'explode', args: { amount: 10 } });
+  assert.equal(wire.texts.filter((m) => m['type'] === 'row').length, 1, 'at the start nothing is behind');
+  await new Promise((done) => setTimeout(done, 1600));
+  session.dispatch({ op: 'explode', args: { amount: 20 } });
+  assert.equal(wire.texts.filter((m) => m['type'] === 'row').length, 2);
+  recorder.stop();
+});
+
 test('what the server says becomes a phase and words', () => {
   const done = begun();
   done.wire.say({ type: 'record.saved', t: 1500000 });
