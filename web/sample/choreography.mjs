@@ -135,7 +135,6 @@ export function choreograph(a, times) {
   const whole3d = placing(a.centre(f.curve.apex), [0, 1.36, -0.5], 1);
   plan.move(0.05, whole3d);
   plan.row(0.1, 'structure.only', { ids: spine });
-  plan.row(0.15, 'chapter', { title: 'The curve' });
   plan.look(0, a.centre(f.curve.apex));
   for (const side of ['left', 'right']) plan.rest(0, side);
   const scenes = [curveScene, landmarkScene, rotationScene, windowScene, needleScene, questionScene, endScene];
@@ -150,6 +149,7 @@ function curveScene(plan, a, f, { from, to }) {
   const tips = run.map((level) => a.spinousTip(level));
   const start = from + (to - from) * 0.3;
   const step = (to - from) * 0.45 / run.length;
+  plan.row(from, 'chapter', { title: 'The curve' });
   plan.row(start, 'structure.highlight', { ids: ends.map((l) => a.id(`vertebrae_${l}`)), on: true });
   tips.forEach((tip, i) => plan.point(start + i * step, 'right', tip));
   plan.row(start + run.length * step, 'annotation.add', { name: 'curve', kind: 'stroke', points: tips.map((t) => tenth(add(t, [0, 3, 0]))), rgb: yellow, width: 25 });

@@ -25,6 +25,10 @@ if (!out) {
 const require = createRequire(import.meta.url);
 const title = 'A scoliotic spine: landmarks, rotation, and the way in';
 
+/** Silence before the first word, seconds: the browser must be ready by then. What is more than `before` is trimmed. */
+const lead = 5;
+const before = 1.2;
+
 /** Starts `fabrica view` on this machine alone; resolves to the owner's link. */
 function serve() {
   const child = spawn(program, ['view', caseDir, '--host', '127.0.0.1', '--port', '0', '--web', fileURLToPath(new URL('../dist', import.meta.url))]);
@@ -41,8 +45,11 @@ function serve() {
   });
 }
 
-/** In the page: moves head and hands and makes rows by the plan, from now on. */
-function perform({ rows, keys }) {
+/**
+ * In the page: moves head and hands and makes rows by the plan. What comes before `lead` (seconds) is done at once; then the
+ * plan's clock waits for the first sound, which is at `lead`, so that words and deeds are together however slow the page is.
+ */
+function perform({ rows, keys, lead }) {
   const { device } = window;
   const share = (list, t) => {
     let i = list.findIndex((key) => key.t > t);
@@ -64,11 +71,17 @@ function perform({ rows, keys }) {
     what.quaternion.set(...turn.map((v) => v / length));
     return k > 0.5 ? b.pointing : a.pointing;
   };
-  const began = performance.now();
+  let began = performance.now();
   let next = 0;
   window.performed = false;
   const timer = setInterval(() => {
-    const t = (performance.now() - began) / 1000;
+    const told = window.fabrica.lesson.recording();
+    if (window.soundAt === undefined && told.level > 0.02) {
+      began = performance.now() - lead * 1000;
+      window.soundAt = told.time / 1e6;
+    }
+    const elapsed = (performance.now() - began) / 1000;
+    const t = window.soundAt === undefined ? Math.min(elapsed, lead - 0.1) : elapsed;
     const sway = [Math.sin(t * 1.3) * 0.006, Math.sin(t * 0.9) * 0.004, Math.cos(t * 1.1) * 0.005]; // nobody stands quite still
     place(device, keys.head, t);
     device.position.set(device.position.x + sway[0], device.position.y + sway[1], device.position.z + sway[2]);
@@ -110,7 +123,7 @@ async function record(link, wav, plan, seconds) {
     await page.waitForFunction(() => /saved|lost|refused/.test(window.fabrica.lesson.recording().phase), null, { timeout: 20000 });
     const told = await page.evaluate(() => window.fabrica.lesson.recording());
     if (told.phase !== 'saved' || told.silent || seen.errors.length > 0) throw new Error(`the recording: ${JSON.stringify(told)} ${seen.errors.join('; ')}`);
-    return told.name;
+    return { name: told.name, soundAt: await page.evaluate(() => window.soundAt) };
   } finally {
     await browser.close();
   }
@@ -126,13 +139,17 @@ try {
   const anatomy = readAnatomy(caseDir);
   const lines = linesOf(anatomy);
   const wav = path.join(work, 'voice.wav');
-  const { times, seconds } = speak(lines, wav);
-  const name = await record(server.link, wav, choreograph(anatomy, times), seconds);
+  const { times, seconds } = speak(lines, wav, { lead });
+  const { name, soundAt } = await record(server.link, wav, { ...choreograph(anatomy, times), lead }, seconds);
   const recorded = path.join(caseDir, 'lessons', name.endsWith('.mcap') ? name : `${name}.mcap`);
+  const start = Math.max(0, soundAt - before);
+  const trimmed = path.join(work, 'trimmed.mcap');
+  execFileSync(program, ['lesson', 'trim', recorded, start.toFixed(3), '9:59:59', '-o', trimmed, '-q']);
   const captions = path.join(work, 'captions.vtt');
-  writeFileSync(captions, captionsOf(lines, times));
+  const late = soundAt - start - lead;
+  writeFileSync(captions, captionsOf(lines, times.map(({ from, to }) => ({ from: from + late, to: to + late }))));
   const captioned = path.join(work, 'captioned.mcap');
-  execFileSync(program, ['lesson', 'captions', recorded, '--add', captions, '--language', 'en', '-o', captioned, '-q']);
+  execFileSync(program, ['lesson', 'captions', trimmed, '--add', captions, '--language', 'en', '-o', captioned, '-q']);
   execFileSync(program, ['lesson', 'verify', captioned, '-q']);
   copyFileSync(captioned, `${out}.part`);
   renameSync(`${out}.part`, out);

@@ -98,7 +98,7 @@ export class Recording {
 
   told(): object {
     const { phase, name, saved, problem, rows, time, dropped } = this.recorder;
-    return { phase, name, saved, problem, rows, time, dropped, silent: this.silent, voice: this.microphone !== undefined };
+    return { phase, name, saved, problem, rows, time, dropped, silent: this.silent, voice: this.microphone !== undefined, level: this.microphone?.level ?? 0 };
   }
 }
 
