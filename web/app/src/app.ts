@@ -45,7 +45,7 @@ export class App implements Viewer {
       this.byId.set(structure.value, structure);
       this.byName.set(structure.name, structure);
     }
-    session.listen((state) => {
+    session.watch((state) => {
       stage.apply(state);
       this.changed();
     });

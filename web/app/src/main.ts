@@ -1,5 +1,6 @@
 /** From the address to the picture: pairing, manifest, structures, CT small then large. */
 import '../styles/main.css';
+import '../styles/lesson.css';
 import { hash, Session } from '@fabrica/contract';
 import { Labels, sceneOfMm, Volume } from '@fabrica/scene';
 import type { Rgb } from '@fabrica/contract';
@@ -8,6 +9,7 @@ import type { CaseView, VolumeLevel } from './api';
 import { App } from './app';
 import { viewerCommands } from './commands';
 import { fill, h, icon } from './dom';
+import { Lessons } from './lessons';
 import { linkInAddress, pairingPage } from './pairing';
 import { startTheme } from './theme';
 import type { Manifest } from './twin';
@@ -87,7 +89,9 @@ async function openTwin(): Promise<void> {
   say('Building the model');
   const shell = makeShell();
   const app = await makeApp(view, manifest, data, shell);
-  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: await headset(app) });
+  const lessons = new Lessons(app, shell.stageBox);
+  expose(app, lessons);
+  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...await headset(app), lessons.button()], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
   requestAnimationFrame(() => { void loadVolume(app).then(() => performance.mark('fabrica-ct'), (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
@@ -105,7 +109,6 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   const app = new App(session, stage, manifest, view);
   stage.apply(session.state);
   viewerCommands(app);
-  expose(app);
   return app;
 }
 
@@ -122,7 +125,7 @@ async function headset(app: App): Promise<HTMLElement[]> {
 }
 
 /** For tests and the curious: what the scene is. Reads only, but for `dispatch`, which is checked as any row. */
-function expose(app: App): void {
+function expose(app: App, lessons: Lessons): void {
   const hook = {
     state: () => app.session.state, hash: () => hash(app.session.state), rows: () => app.session.rows,
     dispatch: (change: unknown) => app.session.dispatch(change as never),
@@ -136,6 +139,7 @@ function expose(app: App): void {
     pick: (x: number, y: number) => app.stage.pick(x, y)?.part.name,
     look: (preset: never, ids?: number[]) => app.stage.look(preset, ids, true),
     frames: () => app.stage.frames, triangles: () => app.stage.model.triangles, volume: () => app.stage.volume?.info,
+    lesson: Object.freeze(lessons.hook()),
     selected: () => app.selected?.name, gl: () => app.stage.renderer.getContext(),
   };
   Object.defineProperty(window, 'fabrica', { value: Object.freeze(hook) });
