@@ -184,7 +184,7 @@ export class Recorder {
   /** A packet of the microphone; `packet.time`: ms of performance.now(). */
   packet(packet: VoicePacket): void {
     if (!this.going || !this.options.voice) return;
-    this.voice.add({ ...packet, time: this.timeOf(packet.time) });
+    this.voice.add({ ...packet, time: (packet.time - this.began) * 1000 });
   }
 
   private flushOld(now: number): void {
