@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh types|unit|e2e [FABRICA]: the viewer's checks (ADR 0110). `make web` installed what they need.
+# run.sh types|unit|e2e|xr [FABRICA]: the viewer's checks (ADR 0110). `make web` installed what they need.
 set -eu
 what=$1
 web="$FAB_SOURCE_ROOT/web"
@@ -23,4 +23,7 @@ if [ ! -f "$case_dir/manifest.json" ] || [ "$fabrica" -nt "$case_dir/manifest.js
 fi
 FAB_FABRICA="$fabrica"
 export FAB_FABRICA
-exec node e2e/run.mjs "$case_dir"
+case "$what" in
+xr) exec node e2e/xr.mjs "$case_dir" "$work/phantom/truth/truth.json" ;;
+*) exec node e2e/run.mjs "$case_dir" ;;
+esac

@@ -2,7 +2,7 @@
 import '../styles/main.css';
 import { hash, Session } from '@fabrica/contract';
 import { Labels, sceneOfMm, tenthsOf, Volume } from '@fabrica/scene';
-import type { Headset } from '@fabrica/xr';
+import type { Probe } from '@fabrica/xr';
 import type { Rgb } from '@fabrica/contract';
 import { ApiError, filePath, getBytes, getJson, getSession, pair } from './api';
 import type { CaseView, VolumeLevel } from './api';
@@ -111,8 +111,8 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   return app;
 }
 
-/** Who is in the headset. */
-let inside: Headset | undefined;
+/** How somebody in the headset is looked at; undefined while nobody is. */
+let inside: (() => Probe) | undefined;
 
 const modes = [['immersive-vr', 'Enter headset'], ['immersive-ar', 'In this room']] as const;
 
@@ -122,7 +122,7 @@ async function headset(app: App): Promise<HTMLElement[]> {
   return modes.filter((_, i) => able[i]).map(([mode, text]) => {
     const button = h('button', { type: 'button', class: 'button headset' }, icon('headset'), text);
     button.addEventListener('click', () => {
-      import('@fabrica/xr').then(({ enter }) => enter(app, mode, (headset) => { inside = headset; }), (error: unknown) => app.toast((error as Error).message))
+      import('@fabrica/xr').then(({ enter }) => enter(app, mode, (look) => { inside = look; }), (error: unknown) => app.toast((error as Error).message))
         .catch((error: unknown) => app.toast(`The headset said: ${(error as Error).message}`));
     });
     return button;
@@ -148,7 +148,7 @@ function expose(app: App): void {
     look: (preset: never, ids?: number[]) => app.stage.look(preset, ids, true),
     frames: () => app.stage.frames, triangles: () => app.stage.model.triangles, volume: () => app.stage.volume?.info,
     selected: () => app.selected?.name, tool: () => app.ui.tool, gl: () => app.stage.renderer.getContext(), draws: () => ({ ...app.stage.renderer.info.render }),
-    inside: () => inside?.probe, rigs: app.rigs.listen.bind(app.rigs),
+    inside: () => inside?.(), rigs: app.rigs.listen.bind(app.rigs),
     /** World metres of a point in mm LPS of a structure. */
     world: (mm: number[], id?: number) => app.stage.worldOf(tenthsOf(sceneOfMm(mm)), id).toArray(),
   };

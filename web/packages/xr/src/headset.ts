@@ -6,7 +6,6 @@
 import { Matrix4, Quaternion, Vector3 } from 'three';
 import type { Viewer } from '@fabrica/scene';
 import { Aimer } from './aim';
-import type { Aim } from './aim';
 import { Care } from './care';
 import { viewCommands } from './commands';
 import { gestureName } from './deed';
@@ -16,7 +15,7 @@ import { standingAt } from './grab';
 import { HandleHold } from './handles';
 import { ModelHold, placeModel } from './hold';
 import { Inputs } from './inputs';
-import type { Device, Side } from './inputs';
+import type { Device } from './inputs';
 import { Notice } from './notice';
 import { Panel } from './panel';
 import { headingOf, PanelHands } from './panel-hand';
@@ -205,16 +204,6 @@ export class Headset {
     if (this.tools.strokes.size > 0) return false;
     for (let i = 0; i < this.doing.length; i++) if (this.doing[i]?.device === device) return true;
     return false;
-  }
-
-  /** For tests: where things are, world metres. */
-  get probe(): { eye: number[]; notice: string; level: number; tips: Record<Side, number[]>; place: (name: string) => number[] | undefined; panel: number[]; aims: Record<Side, string> } {
-    const what = ({ pick, handle, floor, image }: Aim): string => (handle ? handle.kind : pick ? pick.part.name : image ? 'CT' : floor ? 'floor' : '');
-    return {
-      eye: this.eye.toArray(), notice: this.notice.text, level: this.care.guard.level, tips: { left: this.inputs.left.tip.toArray(), right: this.inputs.right.tip.toArray() },
-      place: (name) => this.panel.placeOf(name)?.toArray(), panel: this.panel.mesh.position.toArray(),
-      aims: { left: what(this.aimer.aims.left), right: what(this.aimer.aims.right) },
-    };
   }
 
   /** Leaves all as it was found but for what was done to the scene. */

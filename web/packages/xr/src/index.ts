@@ -1,4 +1,4 @@
 /** The headset (ADR 0116). Fetched when somebody enters it. */
 export { enter } from './session';
 export type { Mode } from './session';
-export type { Headset } from './headset';
+export type { Probe } from './probe';

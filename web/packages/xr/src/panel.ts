@@ -200,7 +200,7 @@ export class Panel {
   }
 
   private pageOf(tab: Item): string {
-    const place = this.layout.items.filter((i) => i.kind === 'tab').indexOf(tab);
+    const place = this.layout.items.filter((i) => i.kind === 'tab').findIndex((i) => i.x === tab.x); // laid out anew since it was pressed
     return pagesOf(this.commands.list)[place] ?? '';
   }
 

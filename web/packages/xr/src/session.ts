@@ -1,6 +1,8 @@
 /** Entering and leaving the headset; between them, `Headset` has the frames. */
 import type { Viewer } from '@fabrica/scene';
 import { Headset } from './headset';
+import { probe } from './probe';
+import type { Probe } from './probe';
 
 export type Mode = 'immersive-vr' | 'immersive-ar';
 
@@ -21,8 +23,8 @@ function keep(viewer: Viewer): () => void {
   };
 }
 
-/** Enters the headset; resolves when the person left it. Throws what the device says if it refuses. `inside`: told who is there, then nobody. */
-export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr', inside: (headset: Headset | undefined) => void = () => undefined): Promise<void> {
+/** Enters the headset; resolves when the person left it. Throws what the device says if it refuses. `inside`: told how to look at the person inside, then that nobody is. */
+export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr', inside: (look: (() => Probe) | undefined) => void = () => undefined): Promise<void> {
   const { xr: system } = navigator;
   if (!system) throw new Error('this browser has no WebXR');
   const session = await system.requestSession(mode, { optionalFeatures: optional });
@@ -38,7 +40,7 @@ export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr', inside:
   const headset = new Headset(viewer, session, space, session.environmentBlendMode === undefined || session.environmentBlendMode === 'opaque');
   if (!floor) headset.standing.raise(1.6);
   renderer.setClearColor('#000000', 0);
-  inside(headset);
+  inside(() => probe(headset, viewer));
   stage.camera.near = 0.03;
   stage.camera.far = 20;
   renderer.autoClear = true;
