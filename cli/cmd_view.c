@@ -64,6 +64,7 @@ static int run(const cli_call *call)
     cli_signals_patience(5);
     (void)cli_begin(call);
     signal(SIGPIPE, SIG_IGN); /* a browser that went away is no reason to end */
+    signal(SIGXFSZ, SIG_IGN); /* nor is a lesson that is too large */
     fab_server_options o = {
         .case_path = call->arguments[0], .web_folder = cli_web_folder(call), .host = host,
         .port = (int)cli_int(call, "port", 8042), .network = !off && !local,
@@ -88,7 +89,8 @@ static int run(const cli_call *call)
 const cli_command cli_view = {
     "view", "CASE", "show a twin in a browser, here and on the network", 1, 1,
     "Serves CASE to browsers: on this machine by the link it prints, on the local network by HTTPS "
-    "to whoever types the six-digit code. The case is only read; nothing goes elsewhere.\n"
+    "to whoever types the six-digit code. Nothing goes elsewhere. The case is only read, but for "
+    "CASE/lessons, where the lessons are kept that its owner records.\n"
     "The network's certificate is made by an authority of your own, once; a headset or tablet that "
     "shall show the twin in XR must trust it (docs/guide/viewing.md).",
     examples, options, run};

@@ -3,7 +3,8 @@
  *     LWS_CALLBACK_HTTP      -> exchange made, head copied -> (body) -> fab_routes_answer
  *         wait               -> in the list of those who wait; asked again when the loop is woken
  *         else               -> head sent; each LWS_CALLBACK_HTTP_WRITEABLE sends one piece
- *     LWS_CALLBACK_RECEIVE   -> message put together -> fab_live_answer -> queue
+ *     LWS_CALLBACK_RECEIVE   -> message put together -> fab_live_text, _binary -> queue
+ *     woken, or closed       -> fab_live_poll, fab_live_close
  *
  * One event loop, one thread. A piece is at most 64 KiB, read from the file when the socket takes
  * it, so that memory does not grow with the size of what is sent. */
@@ -16,7 +17,7 @@
 
 enum {
     PIECE_BYTES = 64 << 10, HEAD_BYTES = 4096, WAIT_S = 600, IDLE_S = 15, HEAD_S = 10,
-    TICK_US = 200000, TIDY_TICKS = 25
+    TICK_US = 200000, TIDY_TICKS = 25, KEPT_BYTES = 64 << 10
 };
 
 static const char policy[] =
@@ -48,11 +49,14 @@ typedef struct message {
 } message;
 
 typedef struct live {
-    fab_role role;
+    fab_live *channel;
+    struct lws *wsi;
     char token[FAB_TOKEN_BYTES];
+    bool viewer, binary, woken; /* binary: the message that comes; woken: to be polled */
     fab_buf in;
     message *first, **last;
     int queued;
+    struct live *next; /* of all that are open */
 } live;
 
 typedef struct live_slot {
@@ -74,6 +78,7 @@ struct fab_http {
     struct lws_context *context;
     struct lws_vhost *local, *network;
     exchange *waiting;
+    live *lives;
     peer peers[FAB_SERVER_MAX_CONNECTIONS];
     int connections;
     timer tick;
@@ -383,6 +388,16 @@ static int on_upgrade(fab_http *h, struct lws *wsi)
     return good ? 0 : 1;
 }
 
+/* Something is ready: for those who wait, and for those who record. */
+static void on_woken(fab_http *h)
+{
+    for (exchange *w = h ? h->waiting : NULL; w; w = w->next) lws_callback_on_writable(w->wsi);
+    for (live *l = h ? h->lives : NULL; l; l = l->next) {
+        l->woken = true;
+        lws_callback_on_writable(l->wsi);
+    }
+}
+
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                    size_t len)
 {
@@ -401,7 +416,7 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
         return x->answered ? send_piece(x) : x->waits ? answer(x) : 0;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return on_upgrade(h, wsi);
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-        for (exchange *w = h ? h->waiting : NULL; w; w = w->next) lws_callback_on_writable(w->wsi);
+        on_woken(h);
         return 0;
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
     case LWS_CALLBACK_CLOSED_HTTP:
@@ -413,31 +428,48 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 
 /* ---- the live channel ------------------------------------------------------------------- */
 
-static live *live_free(live *l)
+static live *live_free(fab_http *h, live *l)
 {
     if (!l) return NULL;
+    for (live **at = &h->lives; *at; at = &(*at)->next) {
+        if (*at != l) continue;
+        *at = l->next;
+        break;
+    }
     for (message *m = l->first; m;) {
         message *next = m->next;
         fab_free(m);
         m = next;
     }
+    fab_live_close(l->channel);
     fab_buf_free(&l->in);
     return fab_free(l);
 }
 
-static int queue(struct lws *wsi, live *l, const fab_buf *text)
+static int queue_line(live *l, const uint8_t *text, size_t n)
 {
-    size_t n = text->size && text->data[text->size - 1] == '\n' ? text->size - 1 : text->size;
     if (l->queued >= FAB_SERVER_MAX_QUEUE) return -1;
     message *m = fab_malloc(sizeof *m + LWS_PRE + n);
     if (!m) return -1;
     m->next = NULL;
     m->size = n;
-    memcpy(m->bytes + LWS_PRE, text->data, n);
+    memcpy(m->bytes + LWS_PRE, text, n);
     *l->last = m;
     l->last = &m->next;
     l->queued++;
-    lws_callback_on_writable(wsi);
+    lws_callback_on_writable(l->wsi);
+    return 0;
+}
+
+/* A line a message. */
+static int queue(live *l, const fab_buf *text)
+{
+    for (size_t at = 0; at < text->size;) {
+        const uint8_t *end = memchr(text->data + at, '\n', text->size - at);
+        size_t n = end ? (size_t)(end - text->data) - at : text->size - at;
+        if (n && queue_line(l, text->data + at, n) < 0) return -1;
+        at += n + 1;
+    }
     return 0;
 }
 
@@ -452,12 +484,14 @@ static int live_open(fab_http *h, struct lws *wsi, live_slot *slot)
     live *l = good ? fab_calloc(1, sizeof *l) : NULL;
     if (!l) return -1;
     slot->l = l;
-    l->role = q.role;
+    l->wsi = wsi;
+    l->viewer = q.role != FAB_ROLE_OWNER;
     l->last = &l->first;
-    l->in.max_bytes = FAB_SERVER_MAX_MESSAGE_BYTES;
+    l->next = h->lives;
+    h->lives = l;
     memcpy(l->token, q.token, sizeof l->token);
-    if (fab_live_hello(l->role, &text, NULL) < 0) return -1;
-    return queue(wsi, l, &text);
+    if (fab_live_open(&h->s->studio, q.role, &l->channel, &text, NULL) < 0) return -1;
+    return queue(l, &text);
 }
 
 static int live_close(struct lws *wsi, enum lws_close_status why, const char *text)
@@ -469,28 +503,54 @@ static int live_close(struct lws *wsi, enum lws_close_status why, const char *te
     return -1;
 }
 
+/* Puts a message together: 1 when it is whole, 0 when more follows, -1 when it is refused. */
+static int live_gather(struct lws *wsi, live *l, const void *bytes, size_t count)
+{
+    if (lws_is_first_fragment(wsi)) {
+        l->binary = lws_frame_is_binary(wsi) != 0;
+        l->in.size = 0;
+        l->in.max_bytes = fab_live_limit(l->channel, l->binary);
+        if (l->binary && l->viewer)
+            return live_close(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text only");
+    }
+    if (fab_buf_append(&l->in, bytes, count, NULL) < 0)
+        return live_close(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too long");
+    return lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi);
+}
+
 static int live_receive(fab_http *h, struct lws *wsi, live *l, const void *bytes, size_t count)
 {
     FAB_AUTO_BUF fab_buf text = {0};
-    if (lws_frame_is_binary(wsi))
-        return live_close(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE, "text only");
-    if (lws_is_first_fragment(wsi)) l->in.size = 0;
-    if (fab_buf_append(&l->in, bytes, count, NULL) < 0)
-        return live_close(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too long");
-    if (!lws_is_final_fragment(wsi) || lws_remaining_packet_payload(wsi)) return 0;
-    if (!fab_pairing_find(&h->s->pairing, l->token, fab_time_wall_s()))
+    double now_s = fab_time_wall_s();
+    int whole = live_gather(wsi, l, bytes, count);
+    if (whole <= 0) return whole;
+    if (!fab_pairing_find(&h->s->pairing, l->token, now_s))
         return live_close(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "session ended");
-    if (fab_live_answer(l->in.data, l->in.size, &text, NULL) < 0) return -1;
+    fab_status status =
+        l->binary ? fab_live_binary(l->channel, l->in.data, l->in.size, now_s, &text, NULL)
+                  : fab_live_text(l->channel, l->in.data, l->in.size, now_s, &text, NULL);
     l->in.size = 0;
-    if (queue(wsi, l, &text) == 0) return 0;
+    if (l->in.capacity > KEPT_BYTES) fab_buf_free(&l->in);
+    if (status < 0) return -1;
+    if (queue(l, &text) == 0) return 0;
     return live_close(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "read what is sent");
+}
+
+/* What was saved meanwhile, once the client has read what was said before. */
+static int live_poll(live *l)
+{
+    FAB_AUTO_BUF fab_buf text = {0};
+    if (l->first || !l->woken) return 0;
+    l->woken = false;
+    return fab_live_poll(l->channel, &text, NULL) < 0 || queue(l, &text) < 0 ? -1 : 0;
 }
 
 static int live_send(fab_http *h, struct lws *wsi, live *l)
 {
-    message *m = l->first;
     if (!fab_pairing_find(&h->s->pairing, l->token, fab_time_wall_s()))
         return live_close(wsi, LWS_CLOSE_STATUS_POLICY_VIOLATION, "session ended");
+    if (live_poll(l) < 0) return -1;
+    message *m = l->first;
     if (!m) return 0;
     int n = lws_write(wsi, m->bytes + LWS_PRE, m->size, LWS_WRITE_TEXT);
     bool good = n >= (int)m->size;
@@ -498,7 +558,7 @@ static int live_send(fab_http *h, struct lws *wsi, live *l)
     if (!l->first) l->last = &l->first;
     l->queued--;
     fab_free(m);
-    if (l->first) lws_callback_on_writable(wsi);
+    if (l->first || l->woken) lws_callback_on_writable(wsi);
     return good ? 0 : -1;
 }
 
@@ -514,7 +574,7 @@ static int on_live(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_RECEIVE: return l ? live_receive(h, wsi, l, in, len) : -1;
     case LWS_CALLBACK_SERVER_WRITEABLE: return l ? live_send(h, wsi, l) : -1;
     case LWS_CALLBACK_CLOSED:
-        if (slot) slot->l = live_free(l);
+        if (slot) slot->l = live_free(h, l);
         return 0;
     default: return 0;
     }
@@ -522,7 +582,7 @@ static int on_live(struct lws *wsi, enum lws_callback_reasons reason, void *user
 
 static const struct lws_protocols protocols[] = {
     {"fabrica-http", on_http, sizeof(exchange_slot), 0, 0, NULL, 0},
-    {"fabrica.live.1", on_live, sizeof(live_slot), 4096, 0, NULL, 0},
+    {"fabrica.live.1", on_live, sizeof(live_slot), 16384, 0, NULL, 0},
     {NULL, NULL, 0, 0, 0, NULL, 0}};
 
 void fab_http_check_live(fab_http *h)
@@ -622,6 +682,8 @@ void fab_http_wake(fab_http *h) { lws_cancel_service(h->context); }
 fab_http *fab_http_close(fab_http *h)
 {
     if (!h) return NULL;
+    /* recordings end, and their threads, while they can still wake the loop */
+    for (live *l = h->lives; l; l = l->next) l->channel = fab_live_close(l->channel);
     if (h->context) lws_context_destroy(h->context);
     fab_free(h->piece);
     return fab_free(h);

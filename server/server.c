@@ -69,6 +69,29 @@ static fab_status open_ports(fab_server *s, fab_error *err)
     return FAB_OK;
 }
 
+/* What recordings need: the twin's hashes and label values. */
+static fab_status open_studio(fab_server *s, fab_error *err)
+{
+    fab_studio *studio = &s->studio;
+    const fab_json *rows = fab_json_find(s->twin.manifest, "structures");
+    const fab_file *manifest = fab_files_find(&s->files, "manifest.json");
+    const fab_file *labels = fab_files_find(&s->files, "labels.nii.gz");
+    s->structures = fab_calloc(fab_json_count(rows) + 1, sizeof *s->structures);
+    if (!s->structures) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < fab_json_count(rows); i++) {
+        int64_t value = 0;
+        FAB_TRY(fab_json_get_int(fab_json_at(rows, i), "value", 1, FAB_MAX_LABELS, &value, err));
+        s->structures[i] = (uint16_t)value;
+    }
+    *studio = (fab_studio){.structures = s->structures, .structure_count = fab_json_count(rows),
+                           .spare_bytes = FAB_SERVER_SPARE_BYTES,
+                           .most_bytes = FAB_SERVER_MAX_RECORDED_BYTES, .wake = wake, .ctx = s};
+    snprintf(studio->manifest_sha256, sizeof studio->manifest_sha256, "%s", manifest->sha256);
+    if (labels)
+        snprintf(studio->labels_sha256, sizeof studio->labels_sha256, "%s", labels->sha256);
+    return fab_path_join(studio->folder, sizeof studio->folder, s->twin.path, "lessons", err);
+}
+
 static void open_pairing(fab_server *s)
 {
     char token[FAB_TOKEN_BYTES];
@@ -104,6 +127,7 @@ fab_status fab_server_open(const fab_server_options *options, fab_server **out, 
     s->options = *options;
     s->files.folder = s->web.folder = -1;
     FAB_TRY(open_case(s, err));
+    FAB_TRY(open_studio(s, err));
     FAB_TRY(open_web(s, err));
     FAB_TRY(open_ports(s, err));
     open_pairing(s);
@@ -135,6 +159,7 @@ fab_server *fab_server_close(fab_server *s)
     fab_case_close(&s->twin);
     fab_files_close(&s->files);
     fab_files_close(&s->web);
+    fab_free(s->structures);
     fab_tls_close(&s->tls);
     sodium_memzero(&s->pairing, sizeof s->pairing);
     return fab_free(s);

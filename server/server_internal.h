@@ -5,12 +5,14 @@
  *        v                            |
  *     routes.c    one table row a route: methods, least role, handler
  *        |
- *     static.c case.c session.c live.c     a route family each; they see no socket
+ *     static.c case.c session.c lessons.c live.c   a route family each; they see no socket
  *        |
- *     parse.c pairing.c files.c levels.c   what they are made of: testable without a network
+ *     parse.c pairing.c files.c levels.c shelf.c record.c tape.c
+ *                                          what they are made of: testable without a network
  *
- * All of it runs on the thread of fab_server_run, but for levels.c, which prepares volumes on a
- * thread of its own and wakes the loop when something is ready. */
+ * All of it runs on the thread of fab_server_run, but for what takes time: levels.c (volumes),
+ * shelf.c (lessons read and checked) and tape.c (a recording brought to the disk) have a thread of
+ * their own and wake the loop when something is ready. */
 #ifndef FAB_SERVER_INTERNAL_H
 #define FAB_SERVER_INTERNAL_H
 
@@ -18,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "fabrica/json.h"
+#include "fabrica/record.h"
 #include "fabrica/server.h"
 #include "fabrica/twin.h"
 #include "fabrica/volume.h"
@@ -235,11 +238,87 @@ fab_grid fab_levels_grid(const fab_grid *native, int side);
 fab_status fab_levels_average(const fab_volume *v, const fab_grid *to, fab_volume **out,
                               fab_error *err);
 
+/* ---- shelf.c: the lessons of a case ------------------------------------------------------ */
+
+enum { FAB_LESSON_NAME_BYTES = 208, FAB_LESSON_SLUG_BYTES = 64 };
+
+/* "Where the portal vein divides" to "where-the-portal-vein-divides": letters, digits, hyphens. */
+void fab_shelf_slug(const char *title, char slug[FAB_LESSON_SLUG_BYTES]);
+
+/* ---- tape.c: the file of a recording ------------------------------------------------------ */
+
+/* Grows while it is written, hashed on the way, and is brought to the disk by a thread of its
+ * own; as a sink of fab_lesson_writer. */
+typedef struct fab_tape fab_tape;
+/* A new file in folder, never an old one (FAB_ERR_ARG). wake(ctx) is called from the thread. */
+fab_status fab_tape_open(int folder, const char *name, void (*wake)(void *ctx), void *ctx,
+                         fab_tape **out, fab_mcap_sink *sink, fab_error *err);
+/* What the next sync saves: a time of the lesson. */
+void fab_tape_mark(fab_tape *t, int64_t time_us);
+uint64_t fab_tape_bytes(const fab_tape *t);
+/* The mark that is on the disk, -1 if none is yet; or why nothing gets there any more. */
+fab_status fab_tape_saved(fab_tape *t, int64_t *time_us, fab_error *err);
+/* All of it to the disk. Then nothing is written any more. */
+fab_status fab_tape_finish(fab_tape *t, uint64_t *bytes, char sha256[65], fab_error *err);
+fab_tape *fab_tape_close(fab_tape *t);
+
+/* ---- record.c: one recording ---------------------------------------------------------------- */
+
+/* What a recording needs of the server. */
+typedef struct fab_studio {
+    char folder[FAB_MAX_PATH_BYTES]; /* CASE/lessons, made when the first recording starts */
+    char taken[FAB_LESSON_SLUG_BYTES]; /* a name that is not to be used, or empty */
+    char manifest_sha256[65], labels_sha256[65];
+    const uint16_t *structures;
+    size_t structure_count;
+    uint64_t spare_bytes;     /* left free on the disk */
+    uint64_t most_bytes;      /* of one lesson */
+    int running;              /* recordings at the moment */
+    void (*wake)(void *ctx);
+    void *ctx;
+} fab_studio;
+
+typedef struct fab_recording fab_recording;
+
+typedef struct fab_recorded {
+    char name[FAB_LESSON_SLUG_BYTES];
+    int64_t duration_us;
+    uint64_t bytes, dropped; /* dropped: batches that were refused */
+    char sha256[65];
+} fab_recorded;
+
+/* From the message record.start. The studio is borrowed. */
+fab_status fab_recording_start(fab_studio *studio, const fab_json *message, fab_recording **out,
+                               fab_error *err);
+const char *fab_recording_name(const fab_recording *r);
+fab_status fab_recording_row(fab_recording *r, const fab_json *message, fab_error *err);
+fab_status fab_recording_meta(fab_recording *r, const fab_json *message, fab_error *err);
+fab_status fab_recording_attach(fab_recording *r, const fab_json *message, fab_error *err);
+/* A binary message of the channel. FAB_ERR_FORMAT, _LIMIT, _UNSUPPORTED, _ARG: dropped, counted. */
+fab_status fab_recording_batch(fab_recording *r, const void *bytes, size_t count, fab_error *err);
+/* May it go on? FAB_ERR_NOSPACE, FAB_ERR_LIMIT (too long, too large): finish it now. FAB_ERR_IO:
+ * its file can no longer be written. *saved_us: all before it is on the disk, -1: nothing yet. */
+fab_status fab_recording_check(fab_recording *r, int64_t *saved_us, fab_error *err);
+/* Index, keyframe, duration; out may be NULL. On failure what was saved stays as a cut lesson. */
+fab_status fab_recording_finish(fab_recording *r, fab_recorded *out, fab_error *err);
+fab_recording *fab_recording_free(fab_recording *r); /* without finish: cut */
+
 /* ---- live.c ----------------------------------------------------------------------------- */
 
-/* The answer to one message, as JSON text. */
-fab_status fab_live_hello(fab_role role, fab_buf *out, fab_error *err);
-fab_status fab_live_answer(const void *text, size_t bytes, fab_buf *out, fab_error *err);
+/* One live channel. Answers are lines of JSON, appended to `out`: a line a message. A negative
+ * status ends the connection. */
+typedef struct fab_live fab_live;
+fab_status fab_live_open(fab_studio *studio, fab_role role, fab_live **out, fab_buf *text,
+                         fab_error *err);
+fab_live *fab_live_close(fab_live *l); /* finishes what is being recorded */
+/* The longest message it takes. */
+size_t fab_live_limit(const fab_live *l, bool binary);
+fab_status fab_live_text(fab_live *l, const void *text, size_t bytes, double now_s, fab_buf *out,
+                         fab_error *err);
+fab_status fab_live_binary(fab_live *l, const void *data, size_t bytes, double now_s, fab_buf *out,
+                           fab_error *err);
+/* Asked when the loop was woken: what has got to the disk. */
+fab_status fab_live_poll(fab_live *l, fab_buf *out, fab_error *err);
 
 /* ---- tls.c ------------------------------------------------------------------------------ */
 
@@ -285,6 +364,8 @@ struct fab_server {
     fab_net net;
     fab_http *http;
     char volume_tag[20], labels_tag[20]; /* of the files, for the levels' */
+    fab_studio studio;
+    uint16_t *structures;                /* label values of the model */
 };
 
 /* ---- http.c ----------------------------------------------------------------------------- */

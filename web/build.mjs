@@ -25,7 +25,7 @@ const hashed = (name, data) => name.replace(/(\.\w+)$/, `-${createHash('sha256')
 const made = await build({
   entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, minify: true, splitting: true, write: false, format: 'esm', target: 'es2022',
   outdir: path.join(dist, 'assets'), entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', assetNames: '[name]-[hash]',
-  absWorkingDir: here, legalComments: 'linked', logLevel: 'warning', metafile: true,
+  loader: { '.worklet.js': 'file' }, absWorkingDir: here, legalComments: 'linked', logLevel: 'warning', metafile: true,
 });
 rmSync(dist, { recursive: true, force: true });
 let script = '';

@@ -100,7 +100,15 @@
 #define FAB_SERVER_MAX_SESSIONS 64
 #define FAB_SERVER_MAX_LINKS 64
 #define FAB_SERVER_MAX_ADDRESSES 256                 /* whose wrong codes are remembered */
-#define FAB_SERVER_MAX_MESSAGE_BYTES 16384           /* of a WebSocket, either way */
+#define FAB_SERVER_MAX_MESSAGE_BYTES 16384           /* of a WebSocket, from and to a viewer */
+#define FAB_SERVER_MAX_TEXT_BYTES (9u << 20)         /* from an owner: a scene's state */
+#define FAB_SERVER_MAX_BATCH_BYTES (1u << 20)        /* from an owner, binary */
+#define FAB_SERVER_MAX_ATTACHMENT_BYTES (4u << 20)   /* of a lesson that is recorded */
+#define FAB_SERVER_MAX_ATTACHMENTS 32                /* of it */
+#define FAB_SERVER_MAX_RECORDINGS 4                  /* at once */
+#define FAB_SERVER_MAX_RECORDED_US ((int64_t)8 * 3600 * 1000000)
+#define FAB_SERVER_MAX_RECORDED_BYTES ((uint64_t)2 << 30) /* of one lesson */
+#define FAB_SERVER_SPARE_BYTES ((uint64_t)64 << 20)  /* left free on the disk */
 #define FAB_SERVER_MAX_QUEUE 16                      /* messages a slow client has waiting */
 #define FAB_SERVER_MAX_FILES 20000                   /* of a case or a web client */
 #define FAB_SERVER_STALL_S 30                        /* a client that takes no byte for so long */

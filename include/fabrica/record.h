@@ -258,6 +258,14 @@ fab_status fab_lesson_write_hand(fab_lesson_writer *w, int stream, const fab_han
 fab_status fab_lesson_write_voice(fab_lesson_writer *w, int stream, int64_t time_us,
                                   uint32_t sequence, const void *packet, size_t count,
                                   fab_error *err);
+/* A batch of poses, hands or voice as a message of the file has it (docs/formats/lesson.md), of log
+ * time time_us: checked to its last byte before anything of it is written; the writer makes its own
+ * batches of it. Times and ranges as above; what is wrong is FAB_ERR_FORMAT, FAB_ERR_LIMIT,
+ * FAB_ERR_UNSUPPORTED or FAB_ERR_ARG, and nothing was written. *end_us
+ * (may be NULL): its last sample, or the end of its last packet. */
+fab_status fab_lesson_write_batch(fab_lesson_writer *w, fab_lesson_kind kind, int stream,
+                                  int64_t time_us, const void *bytes, size_t count,
+                                  int64_t *end_us, fab_error *err);
 /* A row of contract/operations.json; checked, applied to the writer's scene, written. */
 fab_status fab_lesson_write_row(fab_lesson_writer *w, const fab_json *row, fab_error *err);
 /* An object with "event"; no key of the forbidden list (fab_lesson_check_private). */

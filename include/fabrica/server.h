@@ -18,7 +18,7 @@ extern "C" {
 typedef struct fab_server fab_server;
 
 typedef struct fab_server_options {
-    const char *case_path;  /* a case folder; it is only read */
+    const char *case_path;  /* a case folder; only lessons/ in it is written to */
     const char *web_folder; /* the built web client; NULL: a page says that there is none */
     const char *host;       /* IPv4 address for the network; NULL: all; "127.0.0.1": none */
     int port;               /* of this machine, 0: a free one; the network's is the next */

@@ -11,7 +11,7 @@ enum {
     LESSON_CHUNK_US = 1000000,    /* of a chunk and of a batch */
     LESSON_LATE_US = 1000000,     /* how far behind the newest a time may be */
     LESSON_KEYFRAME_US = 10000000,
-    LESSON_PACKET_US = 20000,     /* of an Opus packet */
+    LESSON_PACKET_US = TRACK_PACKET_US,
     LESSON_BATCH_HEAD = 4         /* version, zero, count */
 };
 

@@ -98,25 +98,12 @@ static fab_status add_event(fab_lesson *l, fab_lesson_kind kind, const fab_mcap_
     return FAB_OK;
 }
 
-static fab_status take_batch_head(fab_cursor *c, uint64_t *count)
-{
-    uint64_t version = 0, zero = 0;
-    FAB_TRY(fab_take_uint(c, 1, "version", &version));
-    FAB_TRY(fab_take_uint(c, 1, "flags", &zero));
-    FAB_TRY(fab_take_uint(c, 2, "count", count));
-    if (version != TRACK_VERSION || zero)
-        return fab_cursor_fail(c, FAB_ERR_UNSUPPORTED, "version", "a batch of another version");
-    if (!*count || *count > FAB_LESSON_MAX_BATCH)
-        return fab_cursor_fail(c, FAB_ERR_LIMIT, "count", "none, or more than 400");
-    return FAB_OK;
-}
-
 static fab_status on_pose(fab_lesson *l, const fab_mcap_message *m, fab_cursor *c)
 {
     track_pose_state state = {.time_us = (int64_t)(m->time_ns / 1000)};
     uint64_t count = 0;
     event *e = NULL;
-    FAB_TRY(take_batch_head(c, &count));
+    FAB_TRY(fab_track_take_head(c, &count));
     for (; count; count--) {
         FAB_TRY(grow((void **)&l->poses, l->pose_count, &l->pose_capacity, sizeof *l->poses,
                      c->err));
@@ -133,7 +120,7 @@ static fab_status on_hand(fab_lesson *l, const fab_mcap_message *m, fab_cursor *
     track_hand_state state = {.time_us = (int64_t)(m->time_ns / 1000)};
     uint64_t count = 0;
     event *e = NULL;
-    FAB_TRY(take_batch_head(c, &count));
+    FAB_TRY(fab_track_take_head(c, &count));
     for (; count; count--) {
         FAB_TRY(grow((void **)&l->hands, l->hand_count, &l->hand_capacity, sizeof *l->hands,
                      c->err));
@@ -147,25 +134,17 @@ static fab_status on_hand(fab_lesson *l, const fab_mcap_message *m, fab_cursor *
 
 static fab_status on_voice(fab_lesson *l, const fab_mcap_message *m, fab_cursor *c)
 {
-    uint64_t count = 0, sequence = 0, gap = 0, bytes = 0, first = 0;
+    track_voice_state state = {.time_us = (int64_t)(m->time_ns / 1000)};
+    track_packet packet;
+    uint64_t count = 0;
     event *e = NULL;
-    FAB_TRY(take_batch_head(c, &count));
-    FAB_TRY(fab_take_uint(c, 4, "sequence", &first));
-    sequence = first;
-    for (uint64_t i = 0; i < count; i++) {
-        const uint8_t *packet = NULL;
-        FAB_TRY(fab_take_uint(c, 2, "gap", &gap));
-        FAB_TRY(fab_take_uint(c, 2, "length", &bytes));
-        FAB_TRY(fab_take_bytes(c, bytes, "packet", &packet));
-        sequence += gap + (i > 0);
-        if (!bytes || bytes > FAB_LESSON_MAX_PACKET_BYTES || sequence - first > 1000 ||
-            sequence > UINT32_MAX)
-            return fab_cursor_fail(c, FAB_ERR_FORMAT, "length", "no packet of a batch's second");
-        int64_t time_us = (int64_t)(m->time_ns / 1000 + (sequence - first) * LESSON_PACKET_US);
-        FAB_TRY(add_event(l, FAB_LESSON_VOICE, m, time_us, &e, c->err));
-        e->e.sequence = (uint32_t)sequence;
-        e->e.packet = packet;
-        e->e.packet_bytes = (size_t)bytes;
+    FAB_TRY(fab_track_take_head(c, &count));
+    for (; count; count--) {
+        FAB_TRY(fab_track_take_packet(c, &state, &packet));
+        FAB_TRY(add_event(l, FAB_LESSON_VOICE, m, packet.time_us, &e, c->err));
+        e->e.sequence = packet.sequence;
+        e->e.packet = packet.bytes;
+        e->e.packet_bytes = packet.count;
     }
     return FAB_OK;
 }

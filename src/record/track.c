@@ -138,6 +138,38 @@ fab_status fab_track_put_pose(fab_buf *b, const fab_pose_sample *s, track_pose_s
     return FAB_OK;
 }
 
+fab_status fab_track_take_head(fab_cursor *c, uint64_t *count)
+{
+    uint64_t version = 0, zero = 0;
+    FAB_TRY(fab_take_uint(c, 1, "version", &version));
+    FAB_TRY(fab_take_uint(c, 1, "flags", &zero));
+    FAB_TRY(fab_take_uint(c, 2, "count", count));
+    if (version != TRACK_VERSION || zero)
+        return fab_cursor_fail(c, FAB_ERR_UNSUPPORTED, "version", "a batch of another version");
+    if (!*count || *count > FAB_LESSON_MAX_BATCH)
+        return fab_cursor_fail(c, FAB_ERR_LIMIT, "count", "none, or more than 400");
+    return FAB_OK;
+}
+
+fab_status fab_track_take_packet(fab_cursor *c, track_voice_state *before, track_packet *out)
+{
+    uint64_t gap = 0, bytes = 0;
+    if (!before->any) FAB_TRY(fab_take_uint(c, 4, "sequence", &before->first));
+    FAB_TRY(fab_take_uint(c, 2, "gap", &gap));
+    FAB_TRY(fab_take_uint(c, 2, "length", &bytes));
+    FAB_TRY(fab_take_bytes(c, bytes, "packet", &out->bytes));
+    before->sequence = before->any ? before->sequence + gap + 1 : before->first + gap;
+    before->any = true;
+    uint64_t since = before->sequence - before->first;
+    if (!bytes || bytes > FAB_LESSON_MAX_PACKET_BYTES || since > 1000 ||
+        before->sequence > UINT32_MAX)
+        return fab_cursor_fail(c, FAB_ERR_FORMAT, "length", "no packet of a batch's second");
+    out->time_us = before->time_us + (int64_t)since * TRACK_PACKET_US;
+    out->sequence = (uint32_t)before->sequence;
+    out->count = (size_t)bytes;
+    return FAB_OK;
+}
+
 fab_status fab_track_take_pose(fab_cursor *c, track_pose_state *before, fab_pose_sample *out)
 {
     uint64_t devices = 0, value = 0;

@@ -2,39 +2,11 @@
 # fabrica view: a real server on a small twin, asked by curl and by plain sockets.
 . "$(dirname "$0")/lib.sh"
 missing curl && exit 77
-export XDG_DATA_HOME="$WORK/data"
+. "$SOURCE/tests/cli/view_lib.sh"
 phantom patient 7
 "$FABRICA" twin patient/dicom --labels patient/truth/labels.nii.gz -o case -q --format glb,stl || bad twin
 mkdir -p web/assets && echo '<!doctype html><title>viewer</title>' >web/index.html
 head -c 5000 /dev/zero | tr '\0' 'x' >web/assets/app.js && gzip -k web/assets/app.js && echo secret >outside.txt
-
-# start NAME OPTION...: a server; URL, LINK, CODE and PID follow from what it prints
-start() {
-    out=$1.out
-    shift
-    "$FABRICA" view case --port 0 --verbose "$@" >"$out" 2>"$out.log" </dev/null &
-    PID=$!
-    n=0
-    until grep -q "Ctrl-C stops" "$out" 2>/dev/null || [ $n -ge 400 ]; do sleep 0.05; n=$((n + 1)); done
-    URL=$(sed -n 's/^here *\(.*\)\/#link=.*/\1/p' "$out")
-    LINK=$(sed -n 's/.*#link=//p' "$out")
-    CODE=$(sed -n 's/^code *//p' "$out")
-    NETWORK=$(sed -n 's/^network *\(.*\)\/$/\1/p' "$out")
-}
-stop() { # NAME SIGNAL
-    kill -s "$2" $PID
-    wait $PID
-    code=$?
-    [ $code -eq 0 ] && ok "$1" || bad "$1" "exit $code: $(tail -3 "$out.log")"
-}
-# status NAME CODE CURL-OPTION...: the HTTP status; body and head are kept
-status() {
-    name=$1 want=$2
-    shift 2
-    got=$(curl -s -m 60 -o body -D head -w '%{http_code}' "$@")
-    [ "$got" = "$want" ] && ok "$name" || bad "$name" "status $got, not $want: $(head -c 300 body)"
-}
-says() { grep -qiF -- "$2" head body && ok "$1" || bad "$1" "no \"$2\" in $(cat head) $(head -c 300 body)"; }
 
 start local --web web --host 127.0.0.1
 status "the page" 200 "$URL/"

@@ -11,16 +11,18 @@ import struct
 import sys
 import urllib.parse
 
+from live_socket import cookie_of
+
 case, openapi, url, jar, described = sys.argv[1:]
 server = urllib.parse.urlparse(url)
-cookie = next(line.split("\t")[-1].strip() for line in open(jar) if "fabrica_session" in line)
+cookie = cookie_of(jar)
 contract = json.loads(pathlib.Path(openapi).read_text())
 o = json.loads(pathlib.Path(described).read_text())
 
 
 def ask(path, method="GET", body=None, **headers):
     link = http.client.HTTPConnection(server.hostname, server.port, timeout=60)
-    link.request(method, path, body=body, headers={"Cookie": "fabrica_session=" + cookie, **headers})
+    link.request(method, path, body=body, headers={"Cookie": cookie, **headers})
     answer = link.getresponse()
     return answer.status, answer.read(), dict((k.lower(), v) for k, v in answer.getheaders())
 

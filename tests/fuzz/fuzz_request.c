@@ -78,9 +78,14 @@ static void check_parts(const fab_request *q)
 
 static void check_message(const fab_request *q)
 {
+    static fab_studio nothing;
     FAB_AUTO_BUF fab_buf out = {0};
     FAB_AUTO(fab_json_free) fab_json *o = NULL;
-    if (fab_live_answer(q->body, q->body_bytes, &out, NULL) < 0) abort();
+    fab_live *l = NULL;
+    if (fab_live_open(&nothing, FAB_ROLE_VIEW, &l, &out, NULL) < 0) abort();
+    out.size = 0;
+    if (fab_live_text(l, q->body, q->body_bytes, 1, &out, NULL) < 0) abort();
+    fab_live_close(l);
     if (fab_json_parse(out.data, out.size, "answer", &o, NULL) < 0) abort();
 }
 

@@ -10,17 +10,62 @@ static fab_server server;
 static fab_status parse_once(void *ctx)
 {
     static const char code[] = "{\"code\":\"123456\"}", link[] = "{\"minutes\":5}";
-    static const char ping[] = "{\"type\":\"ping\",\"t\":1}";
-    FAB_AUTO_BUF fab_buf out = {0};
     fab_login login;
     fab_link_request request;
     (void)ctx;
     FAB_TRY(fab_parse_login(code, sizeof code - 1, &login, &err));
     FAB_TRY(fab_parse_link(link, sizeof link - 1, &request, &err));
-    fab_status status = fab_live_answer(ping, sizeof ping - 1, &out, &err);
-    /* JSON that did not fit into memory is answered as JSON that is wrong */
+    return FAB_OK;
+}
+
+static char folder[] = "/tmp/fab-torture-XXXXXX";
+
+static void wake(void *ctx) { (void)ctx; }
+
+static fab_status tell(fab_live *l, const char *text, fab_buf *out)
+{
+    return fab_live_text(l, text, strlen(text), 1, out, &err);
+}
+
+/* A recording, of which any message may be refused or end it: it never hangs, leaks or lies. JSON
+ * that did not fit into memory is answered as JSON that is wrong. */
+static fab_status record_once(void *ctx)
+{
+    static const uint8_t pose[23] = {[16] = 1, [18] = 1, [21] = 1}; /* at 0: one head */
+    static const char *const messages[] = {
+        "{\"type\":\"ping\",\"t\":1}",
+        "{\"type\":\"record.start\",\"title\":\"t\",\"language\":\"en\",\"software\":\"s\","
+        "\"state\":null,\"channels\":[{\"kind\":\"pose\",\"metadata\":{\"left\":\"hand\"}}]}",
+        "{\"type\":\"row\",\"row\":{\"op\":\"chapter\",\"args\":{\"title\":\"c\"},\"seq\":1,"
+        "\"by\":\"a\",\"t\":5}}",
+        "{\"type\":\"meta\",\"t\":7,\"object\":{\"event\":\"e\"}}",
+        "{\"type\":\"record.attach\",\"name\":\"thumbnail.png\",\"media_type\":\"image/png\","
+        "\"data\":\"AAAA\"}", "{\"type\":\"record.stop\"}"};
+    fab_studio *studio = ctx;
+    FAB_AUTO_BUF fab_buf out = {0};
+    fab_live *l = NULL;
+    FAB_TRY(fab_live_open(studio, FAB_ROLE_OWNER, &l, &out, &err));
+    fab_status status = FAB_OK;
+    for (size_t i = 0; i < sizeof messages / sizeof *messages && status == FAB_OK; i++) {
+        status = tell(l, messages[i], &out);
+        if (status == FAB_OK && i == 2)
+            status = fab_live_binary(l, pose, sizeof pose, 1, &out, &err);
+    }
+    fab_live_close(l);
+    CHECK(studio->running == 0);
+    CHECK(fab_path_remove_tree(studio->folder, NULL) == FAB_OK);
     if (status == FAB_OK) status = fab_buf_append(&out, "", 1, &err);
-    return status == FAB_OK && !strstr((const char *)out.data, "pong") ? FAB_ERR_NOMEM : status;
+    FAB_TRY(status);
+    return strstr((const char *)out.data, "record.stopped") ? FAB_OK : FAB_ERR_NOMEM;
+}
+
+static void recording(void)
+{
+    fab_studio studio = {.most_bytes = 1 << 20, .wake = wake};
+    CHECK(mkdtemp(folder));
+    snprintf(studio.folder, sizeof studio.folder, "%s/lessons", folder);
+    fab_test_torture(record_once, &studio);
+    CHECK(rmdir(folder) == 0);
 }
 
 static fab_status table_once(void *ctx)
@@ -92,5 +137,5 @@ static void answers(void)
 int main(void)
 {
     if (sodium_init() < 0) return 1;
-    return FAB_RUN(TEST(parsing), TEST(tables), TEST(averages), TEST(answers));
+    return FAB_RUN(TEST(parsing), TEST(recording), TEST(tables), TEST(averages), TEST(answers));
 }

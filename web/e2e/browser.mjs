@@ -6,7 +6,8 @@ export const executable = process.env.FAB_CHROMIUM ?? '/usr/bin/chromium';
 const flags = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-dev-shm-usage', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--no-first-run', '--mute-audio'];
 
-export const launch = () => chromium.launch({ executablePath: executable, args: flags });
+/** `more`: further flags. */
+export const launch = (more = []) => chromium.launch({ executablePath: executable, args: [...flags, ...more] });
 
 /** A page that notes every request and every error; `origin`: where requests may go. */
 export async function openPage(browser, options = {}) {

@@ -1,9 +1,9 @@
 /**
  * The server's routes for tests, as `fabrica view` has them (ADR 0110): session, case, files by range,
- * volume and label levels. Node only; no dependency. `node e2e/serve.mjs CASE [PORT] [CODE]`.
+ * volume and label levels. Node only; no dependency. `node e2e/serve.mjs CASE [PORT] [CODE] [LESSONS]`.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -77,7 +77,7 @@ function sendFile(request, response, file, headers = {}) {
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   if (range && !zipped) {
     const from = Number(range[1]);
-    const to = range[2] ? Number(range[2]) : size - 1;
+    const to = Math.min(range[2] ? Number(range[2]) : size - 1, size - 1);
     response.writeHead(206, { ...all, 'content-length': to - from + 1, 'content-range': `bytes ${from}-${to}/${size}` });
     return createReadStream(real, { start: from, end: to }).pipe(response);
   }
@@ -120,7 +120,7 @@ function pairing(code, link, lockSeconds) {
 }
 
 /** Starts the server; resolves to { url, close }. */
-export async function serve(caseDir, { port = 0, code = '123456', link = 'let-me-in', lockSeconds = 30, open = false } = {}) {
+export async function serve(caseDir, { port = 0, code = '123456', link = 'let-me-in', lockSeconds = 30, open = false, lessons = '' } = {}) {
   const { manifest, levels } = levelsOf(caseDir);
   const session = createHash('sha256').update(String(Math.random())).digest('hex');
   const pair = pairing(code, link, lockSeconds);
@@ -144,6 +144,9 @@ export async function serve(caseDir, { port = 0, code = '123456', link = 'let-me
     return sendFile(request, response, path.join(dist, page), { 'content-security-policy': csp });
   });
   function api(name, request, response) {
+    if (name === '/api/v1/lessons') return send(response, 200, { lessons: lessons ? readdirSync(lessons).filter((f) => f.endsWith('.mcap')).map((f) => ({ name: f.slice(0, -5), title: f.slice(0, -5), bytes: statSync(path.join(lessons, f)).size })) : [] });
+    const lesson = /^\/api\/v1\/lessons\/([\w-]+)$/.exec(name)?.[1];
+    if (lesson) return sendFile(request, response, path.join(lessons, `${lesson}.mcap`));
     if (name === '/api/v1/case') return send(response, 200, view);
     const [, kind, rest] = /^\/api\/v1\/case\/(files|volume|labels)\/(.+)$/.exec(name) ?? [];
     if (kind === 'files' && !rest.includes('..')) return sendFile(request, response, path.join(caseDir, decodeURIComponent(rest)));
@@ -156,7 +159,7 @@ export async function serve(caseDir, { port = 0, code = '123456', link = 'let-me
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [caseDir, port = '8377', code = '123456'] = process.argv.slice(2);
-  const { url } = await serve(caseDir, { port: Number(port), code });
+  const [caseDir, port = '8377', code = '123456', lessons = ''] = process.argv.slice(2);
+  const { url } = await serve(caseDir, { port: Number(port), code, lessons });
   console.log(`${url}  code ${code}`);
 }

@@ -12,5 +12,9 @@ int main(void)
                    TEST(sessions_end), TEST(table_takes_only_inside), TEST(files_are_answered),
                    TEST(files_that_changed), TEST(types), TEST(coarser_grids), TEST(means),
                    TEST(levels_of_files), TEST(routes_and_contract_agree), TEST(hostile_requests),
-                   TEST(live_messages));
+                   TEST(live_messages), TEST(recorded_is_what_was_sent),
+                   TEST(batches_are_taken_apart), TEST(bad_batches_are_dropped),
+                   TEST(bad_rows_end_it), TEST(who_records), TEST(channel_that_closes),
+                   TEST(disk_that_fills), TEST(disk_that_is_full), TEST(saved_is_on_the_disk),
+                   TEST(names_of_lessons));
 }

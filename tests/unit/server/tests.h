@@ -26,5 +26,15 @@ void levels_of_files(void);
 void routes_and_contract_agree(void);
 void hostile_requests(void);
 void live_messages(void);
+void recorded_is_what_was_sent(void);
+void batches_are_taken_apart(void);
+void bad_batches_are_dropped(void);
+void bad_rows_end_it(void);
+void who_records(void);
+void channel_that_closes(void);
+void disk_that_fills(void);
+void disk_that_is_full(void);
+void saved_is_on_the_disk(void);
+void names_of_lessons(void);
 
 #endif

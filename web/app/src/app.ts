@@ -46,7 +46,7 @@ export class App implements Viewer {
       this.byName.set(structure.name, structure);
     }
     stage.describe({ volumeMl: (id) => this.byId.get(id)?.volume_ml, nameOf: (id) => this.nameOf(id) });
-    session.listen((state) => {
+    session.watch((state) => {
       stage.apply(state);
       this.changed();
     });

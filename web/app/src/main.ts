@@ -1,5 +1,6 @@
 /** From the address to the picture: pairing, manifest, structures, CT small then large. */
 import '../styles/main.css';
+import '../styles/lesson.css';
 import { hash, Session } from '@fabrica/contract';
 import { Labels, sceneOfMm, tenthsOf, Volume } from '@fabrica/scene';
 import type { Probe } from '@fabrica/xr';
@@ -9,6 +10,7 @@ import type { CaseView, VolumeLevel } from './api';
 import { App } from './app';
 import { viewerCommands } from './commands';
 import { fill, h, icon } from './dom';
+import { Lessons } from './lessons';
 import { linkInAddress, pairingPage } from './pairing';
 import { startTheme } from './theme';
 import type { Manifest } from './twin';
@@ -88,8 +90,10 @@ async function openTwin(): Promise<void> {
   say('Building the model');
   const shell = makeShell();
   const app = await makeApp(view, manifest, data, shell);
+  const lessons = new Lessons(app, shell.stageBox);
+  expose(app, lessons);
   const enter = await headset(app);
-  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: enter });
+  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...enter, lessons.button()], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
   requestAnimationFrame(() => { void loadVolume(app).then(() => { performance.mark('fabrica-ct'); if (enter.length > 0) void app.stage.lighten(idle); }, (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
@@ -107,7 +111,6 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   const app = new App(session, stage, manifest, view);
   stage.apply(session.state);
   viewerCommands(app);
-  expose(app);
   return app;
 }
 
@@ -133,7 +136,7 @@ async function headset(app: App): Promise<HTMLElement[]> {
 const idle = (): Promise<void> => new Promise((done) => { if ('requestIdleCallback' in window) requestIdleCallback(() => done(), { timeout: 500 }); else setTimeout(done, 50); });
 
 /** For tests and the curious: what the scene is. Reads only, but for `dispatch`, which is checked as any row. */
-function expose(app: App): void {
+function expose(app: App, lessons: Lessons): void {
   const hook = {
     state: () => app.session.state, hash: () => hash(app.session.state), rows: () => app.session.rows,
     dispatch: (change: unknown) => app.session.dispatch(change as never),
@@ -151,6 +154,7 @@ function expose(app: App): void {
     inside: () => inside?.(), rigs: app.rigs.listen.bind(app.rigs),
     /** World metres of a point in mm LPS of a structure. */
     world: (mm: number[], id?: number) => app.stage.worldOf(tenthsOf(sceneOfMm(mm)), id).toArray(),
+    lesson: Object.freeze(lessons.hook()),
   };
   Object.defineProperty(window, 'fabrica', { value: Object.freeze(hook) });
 }

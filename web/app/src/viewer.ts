@@ -125,14 +125,14 @@ function layOut(app: App, shell: Shell): void {
 }
 
 /** Puts the page together. `full` loads the CT at its own resolution; undefined where there is none to load. */
-export function showViewer(root: HTMLElement, app: App, shell: Shell, options: { full: (() => Promise<void>) | undefined; extra: HTMLElement[] }): void {
+export function showViewer(root: HTMLElement, app: App, shell: Shell, options: { full: (() => Promise<void>) | undefined; extra: HTMLElement[]; below: HTMLElement }): void {
   const flipTheme = (): void => {
     setTheme(theme() === 'dark' ? 'light' : 'dark', true);
     applyTheme(app);
     app.changed();
   };
   shell.stageBox.append(toolRail(app), dock(app, options.full));
-  fill(root, h('div', { class: 'viewer' }, header(app, flipTheme, options.extra), structuresPanel(app), shell.stageBox, inspectorPanel(app), phoneBar(app), toaster(app)));
+  fill(root, h('div', { class: 'viewer' }, header(app, flipTheme, options.extra), structuresPanel(app), shell.stageBox, inspectorPanel(app), options.below, phoneBar(app), toaster(app)));
   for (const axis of axes) shell.flats[axis].connect(app);
   modelTools(app, shell.view3d, shell.overlay);
   shell.view3d.addEventListener('dblclick', (event) => {

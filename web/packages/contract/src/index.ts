@@ -2,6 +2,8 @@
 export * from './types';
 export { RowError, validate } from './validate';
 export { apply } from './reduce';
+export { readState } from './check';
+export { differences, layered } from './layer';
 export { start, structureOf, untouched } from './state';
 export { inverse } from './undo';
 export { canonical, hash } from './hash';

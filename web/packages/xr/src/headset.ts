@@ -92,7 +92,7 @@ export class Headset {
 
   private listen(): void {
     const { viewer } = this;
-    this.ends.push(viewer.session.listen(() => { this.aimer.version++; }));
+    this.ends.push(viewer.session.watch(() => { this.aimer.version++; }));
     this.ends.push(viewer.commands.add(...viewCommands({
       recentre: () => this.recentre(), scaleTo: (scale) => this.scaleTo(scale), scale: () => viewer.stage.model.root.scale.x,
       seat: () => { this.seated = !this.seated; this.recentre(); }, seated: () => this.seated, leave: () => void this.session.end(),

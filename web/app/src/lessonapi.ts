@@ -1,0 +1,26 @@
+/** The server's lessons and its live channel, as a recorder needs it. */
+import type { Wire } from '@fabrica/lesson';
+import { getJson } from './api';
+
+/** A row of GET /api/v1/lessons. */
+export interface LessonInfo { name: string; title: string; language?: string; created?: string; duration_us?: number; bytes?: number; cut?: boolean }
+
+export const listLessons = async (): Promise<LessonInfo[]> => (await getJson<{ lessons: LessonInfo[] }>('/api/v1/lessons')).lessons;
+
+export const lessonPath = (name: string): string => `/api/v1/lessons/${encodeURIComponent(name)}`;
+
+/** Opens the live channel; what is sent before it is open waits. */
+export function liveWire(): Wire {
+  const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/api/v1/live`, 'fabrica.live.1');
+  const waiting: (string | Uint8Array)[] = [];
+  const send = (data: string | Uint8Array): void => socket.send(data as string);
+  socket.addEventListener('open', () => { for (const data of waiting.splice(0)) send(data); });
+  return {
+    send: (data) => { if (socket.readyState === WebSocket.CONNECTING) waiting.push(data); else if (socket.readyState === WebSocket.OPEN) send(data); },
+    listen: (on, closed) => {
+      socket.addEventListener('message', ({ data }) => { if (typeof data === 'string') on(JSON.parse(data) as Record<string, unknown>); });
+      socket.addEventListener('close', closed, { once: true });
+    },
+    close: () => socket.close(),
+  };
+}

@@ -1,0 +1,52 @@
+/** The dialog of lessons: play one, record one. */
+import { open } from './dialogs';
+import { fill, h, icon } from './dom';
+import { clockText } from './lessonbar';
+import { listLessons } from './lessonapi';
+import type { LessonInfo } from './lessonapi';
+
+export interface ListActions {
+  play: (name: string) => void;
+  /** Undefined where this person may not record. */
+  record: ((wish: RecordWish) => void) | undefined;
+}
+
+export interface RecordWish { title: string; microphone: string | undefined; voice: boolean }
+
+const megabytes = (bytes: number): string => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+function row(info: LessonInfo, play: () => void): HTMLElement {
+  const details = [info.duration_us === undefined ? '' : clockText(info.duration_us), info.created ?? '', info.bytes === undefined ? '' : megabytes(info.bytes), info.cut ? 'ended suddenly' : ''];
+  return h('li', {}, h('button', { type: 'button', class: 'lesson-item', 'data-lesson': info.name, onclick: play }, h('span', { class: 'lesson-play' }, icon('play')),
+    h('span', {}, h('strong', {}, info.title || info.name), h('span', { class: 'quiet' }, details.filter(Boolean).join(' · ')))));
+}
+
+/** Microphones, named once the person has allowed one. */
+async function microphones(select: HTMLSelectElement): Promise<void> {
+  const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
+  const found = devices.filter((d) => d.kind === 'audioinput' && d.deviceId !== 'default' && d.deviceId !== '');
+  fill(select, h('option', { value: 'default' }, 'Default microphone'), found.map((d, i) => h('option', { value: d.deviceId }, d.label || `Microphone ${i + 1}`)), h('option', { value: '' }, 'No voice'));
+}
+
+function recordForm(start: (wish: RecordWish) => void): HTMLElement {
+  const title = h('input', { type: 'text', class: 'text', maxlength: 120, required: true, placeholder: 'What is taught', 'aria-label': 'Title' });
+  const voice = h('select', { class: 'text', 'aria-label': 'Microphone' });
+  void microphones(voice);
+  const agree = h('input', { type: 'checkbox', required: true });
+  const form = h('form', { class: 'record-form', method: 'dialog', onsubmit: () => start({ title: title.value.trim(), voice: voice.value !== '', microphone: voice.value === 'default' ? undefined : voice.value || undefined }) },
+    h('h3', {}, 'Record a lesson'),
+    h('label', { class: 'field' }, h('span', {}, 'Title'), title), h('label', { class: 'field' }, h('span', {}, 'Voice'), voice),
+    h('label', { class: 'check consent' }, agree, h('span', {}, 'I agree that my movements, what I do in the twin and, if chosen, my voice are recorded and shown to those who open this twin. I will name no patient.')),
+    h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, icon('record'), 'Record')));
+  return form;
+}
+
+export function lessonsDialog(actions: ListActions): void {
+  const list = h('ul', { class: 'lesson-list' }, h('li', { class: 'quiet' }, 'Looking for lessons'));
+  const { record } = actions;
+  const dialog = open('Lessons', 'lessons', list, record && recordForm((wish) => record(wish)));
+  listLessons().then((lessons) => {
+    const rows = lessons.map((info) => row(info, () => { dialog.close(); actions.play(info.name); }));
+    fill(list, rows.length > 0 ? rows : h('li', { class: 'quiet empty' }, record ? 'No lesson yet. Record the first.' : 'No lesson yet.'));
+  }, (error: Error) => fill(list, h('li', { class: 'callout' }, icon('warning'), h('span', {}, error.message))));
+}

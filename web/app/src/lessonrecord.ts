@@ -1,0 +1,149 @@
+/** Recording in the viewer: who is heard and seen, the red bar, chapters and questions. */
+import type { Microphone } from '@fabrica/lesson/src/browser';
+import type { Recorder } from '@fabrica/lesson';
+import type { Rig, RigKinds } from '@fabrica/scene';
+import type { App } from './app';
+import { open } from './dialogs';
+import { fill, h, icon } from './dom';
+import { desktopRigs } from './lessonrig';
+import { liveWire } from './lessonapi';
+import { clockText } from './lessonbar';
+import type { RecordWish } from './lessonlist';
+import { library } from './lessonplay';
+
+const desktop: RigKinds = { right: 'pointer', space: 'target-ray' };
+
+export class Recording {
+  recorder!: Recorder;
+  microphone: Microphone | undefined;
+  /** Why there is no voice; empty where there is, or none was wanted. */
+  silent = '';
+  private chapters = 0;
+  private questions = 0;
+  private readonly ends: (() => void)[] = [];
+
+  private constructor(readonly app: App, readonly title: string, private readonly changed: () => void) {}
+
+  /** Asks for the microphone, then begins; without one it records the rest and says so. */
+  static async start(app: App, wish: RecordWish, changed: () => void): Promise<Recording> {
+    const recording = new Recording(app, wish.title, changed);
+    const lib = await library();
+    if (wish.voice) {
+      try {
+        recording.microphone = await lib.openMicrophone(wish.microphone, (error) => recording.lostVoice(error));
+      } catch (error) {
+        recording.silent = `No voice: ${(error as Error).message}.`;
+      }
+    }
+    recording.begin(lib);
+    return recording;
+  }
+
+  private lostVoice(error: Error): void {
+    this.silent = `The voice ended: ${error.message}.`;
+    this.changed();
+  }
+
+  private begin({ Recorder }: Awaited<ReturnType<typeof library>>): void {
+    const { app, microphone } = this;
+    const consent = { agreed: true, movements: true, voice: microphone !== undefined };
+    this.recorder = new Recorder(liveWire(), app.session, {
+      title: this.title, language: document.documentElement.lang || 'en', software: 'fabrica-web 0.1', kinds: desktop, consent,
+      voice: microphone && { preSkip: microphone.preSkip },
+    }, () => this.onPhase());
+    microphone?.start((packet) => this.recorder.packet(packet));
+    this.ends.push(desktopRigs(app, (rig: Rig) => this.recorder.rig(rig, desktop)));
+    const timer = window.setInterval(this.changed, 500);
+    this.ends.push(() => clearInterval(timer));
+  }
+
+  get going(): boolean { return this.recorder.going; }
+
+  private onPhase(): void {
+    if (!this.recorder.going) this.end();
+    this.changed();
+  }
+
+  private end(): void {
+    for (const end of this.ends.splice(0)) end();
+    this.microphone?.stop();
+  }
+
+  stop(): void {
+    this.recorder.stop();
+    this.end();
+    this.changed();
+  }
+
+  /** Begins a chapter; without a title it is numbered. */
+  chapter(title: string): void {
+    this.chapters++;
+    this.app.act({ op: 'chapter', args: { title: title || `Part ${this.chapters}` } });
+  }
+
+  question(text: string, ids: number[], seconds: number): void {
+    this.questions++;
+    this.app.act({ op: 'question.ask', args: { name: `q-${this.questions}`, text, ids, seconds } });
+  }
+
+  words(): string {
+    const { phase, time, saved, problem, name } = this.recorder;
+    if (phase === 'starting') return 'Starting';
+    if (phase === 'recording') return `Recording ${clockText(time)}, saved to ${clockText(saved)}`;
+    if (phase === 'stopping') return 'Saving';
+    if (phase === 'saved') return `Saved as ${name}, ${clockText(saved)}`;
+    if (phase === 'lost') return `Stopped: ${problem}. Saved to ${clockText(saved)}${name ? ` as ${name}` : ''}.`;
+    return `Not recorded: ${problem}`;
+  }
+
+  told(): object {
+    const { phase, name, saved, problem, rows, time } = this.recorder;
+    return { phase, name, saved, problem, rows, time, silent: this.silent, voice: this.microphone !== undefined };
+  }
+}
+
+/** A question about the selected structure, or those the teacher picks in the form. */
+function questionDialog(recording: Recording): void {
+  const { app } = recording;
+  const { selected } = app;
+  const text = h('input', { type: 'text', class: 'text', maxlength: 300, required: true, value: selected ? `Point at: ${app.nameOf(selected.value)}` : '', placeholder: 'Point at ...', 'aria-label': 'Question' });
+  const pick = h('select', { class: 'text', multiple: true, size: 7, required: true, 'aria-label': 'Right answers' }, app.manifest.structures.map((s) => h('option', { value: String(s.value), selected: s.value === selected?.value }, app.nameOf(s.value))));
+  const seconds = h('input', { type: 'number', class: 'text', min: 0, max: 3600, value: 0, 'aria-label': 'Seconds to answer' });
+  const ask = (): void => recording.question(text.value.trim(), [...pick.selectedOptions].map((o) => Number(o.value)), Math.max(0, Math.min(3600, Math.round(seconds.valueAsNumber || 0))));
+  open('Ask a question', 'ask-question', h('form', { method: 'dialog', class: 'record-form', onsubmit: ask },
+    h('label', { class: 'field' }, h('span', {}, 'Question'), text), h('label', { class: 'field' }, h('span', {}, 'Right answers'), pick),
+    h('label', { class: 'field' }, h('span', {}, 'Seconds to answer, 0: no limit'), seconds), h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Ask'))));
+}
+
+function chapterDialog(recording: Recording): void {
+  const title = h('input', { type: 'text', class: 'text', maxlength: 120, placeholder: 'What comes now', 'aria-label': 'Chapter' });
+  open('New chapter', 'ask', h('form', { method: 'dialog', onsubmit: () => recording.chapter(title.value.trim()) }, title, h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Begin'))));
+  title.focus();
+}
+
+/** The bar while a lesson is recorded, and after, until it is closed. */
+export function recordBar(recording: Recording, close: () => void): { element: HTMLElement; update: () => void } {
+  const state = h('div', { class: 'record-state' });
+  const words = h('p', { role: 'status' });
+  const meter = h('span', { class: 'mic-meter', 'aria-hidden': 'true' }, h('i', {}));
+  const voice = h('span', { class: 'quiet record-voice' });
+  const buttons = h('div', { class: 'lesson-more' },
+    h('button', { type: 'button', class: 'button', onclick: () => chapterDialog(recording) }, icon('flag'), h('span', {}, 'Chapter')),
+    h('button', { type: 'button', class: 'button', onclick: () => questionDialog(recording) }, icon('question'), h('span', {}, 'Question')),
+    h('button', { type: 'button', class: 'button stop', onclick: () => recording.stop() }, icon('stop'), h('span', {}, 'Stop')));
+  const end = h('button', { type: 'button', class: 'button primary', onclick: close }, 'Close');
+  const element = h('section', { class: 'lesson-bar record-bar', 'aria-label': 'Recording' }, h('div', { class: 'lesson-row' }, h('div', { class: 'lesson-main' }, state, h('div', { class: 'lesson-about' }, h('strong', {}, recording.title), words), meter, voice), buttons, end));
+  const update = (): void => {
+    const { phase } = recording.recorder;
+    element.dataset['phase'] = phase;
+    document.documentElement.dataset['recording'] = String(recording.going);
+    const text = recording.words();
+    if (words.textContent !== text) words.textContent = text;
+    fill(voice, icon(recording.microphone && !recording.silent ? 'mic' : 'micOff'), recording.silent || (recording.microphone ? '' : 'Without voice'));
+    (meter.firstElementChild as HTMLElement).style.width = `${Math.round(100 * Math.min(1, Math.sqrt(recording.microphone?.level ?? 0)))}%`;
+    meter.hidden = !recording.microphone || !recording.going;
+    buttons.hidden = !recording.going;
+    end.hidden = recording.going || phase === 'stopping';
+  };
+  return { element, update };
+}

@@ -1,0 +1,159 @@
+/**
+ * The instructor as glasses, hands and a pointing ray. It stands in the model's frame: who moves the model
+ * moves the instructor with it, so that what is pointed at stays what is pointed at.
+ *
+ *   shown = model as shown * inverse(model as recorded) * pose
+ */
+import {
+  BufferGeometry, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Line, LineBasicMaterial, Matrix4, Mesh,
+  MeshStandardMaterial, Object3D, Quaternion, SphereGeometry, TorusGeometry, Vector3,
+} from 'three';
+import { mergeGeometries } from 'three/examples/jsm/utils/BufferGeometryUtils.js';
+import type { State } from '@fabrica/contract';
+import type { PoseReal } from './codec';
+import type { Shown, ShownDevice } from './rig';
+
+type Placement = State['model'];
+
+/** Metres a ray is drawn where it meets nothing. */
+const reach = 1.6;
+/** Bones of a hand: each joint with the one before it on its finger (WebXR Hand Input). */
+const bones: readonly [number, number][] = [1, 5, 10, 15, 20].flatMap((first, finger): [number, number][] => {
+  const last = finger === 0 ? 4 : first + 4;
+  return [[0, first], ...Array.from({ length: last - first }, (_, i): [number, number] => [first + i, first + i + 1])];
+});
+
+function placementMatrix(model: Placement, out: Matrix4): Matrix4 {
+  const [x, y, z] = model.position;
+  return out.compose(new Vector3(x / 1e4, y / 1e4, z / 1e4), new Quaternion(...model.rotation).normalize(), new Vector3().setScalar(model.scale / 1000));
+}
+
+const put = (object: Object3D, pose: PoseReal): void => {
+  object.position.set(...pose.position);
+  object.quaternion.set(...pose.rotation);
+};
+
+/** Two lenses, a bridge and temples: 14 cm wide, eyes at the origin, looking along -z. */
+function glasses(): Group {
+  const frame: BufferGeometry[] = [];
+  for (const side of [-1, 1]) {
+    frame.push(new TorusGeometry(0.025, 0.0032, 10, 40).scale(1.12, 0.92, 1).translate(side * 0.034, 0, -0.03));
+    frame.push(new CapsuleGeometry(0.0026, 0.1, 4, 8).rotateX(Math.PI / 2).rotateY(side * -0.06).translate(side * 0.066, 0.006, 0.022));
+  }
+  frame.push(new TorusGeometry(0.009, 0.0028, 8, 16, Math.PI).translate(0, 0.002, -0.03));
+  const solid = new Mesh(mergeGeometries(frame), new MeshStandardMaterial({ color: '#f0a93a', roughness: 0.35, metalness: 0.25, emissive: new Color('#6b4208'), emissiveIntensity: 0.35 }));
+  const lens = [-1, 1].map((side) => new SphereGeometry(0.025, 24, 10).scale(1.1, 0.9, 0.12).translate(side * 0.034, 0, -0.03));
+  const glass = new Mesh(mergeGeometries(lens), new MeshStandardMaterial({ color: '#bfe9ff', roughness: 0.05, metalness: 0.1, transparent: true, opacity: 0.28, depthWrite: false }));
+  const group = new Group();
+  group.add(solid, glass);
+  return group;
+}
+
+/** A tapering wand along -z, its tip at the origin of the target ray. */
+function wand(): Mesh {
+  const parts = [new CylinderGeometry(0.0045, 0.012, 0.11, 20).rotateX(-Math.PI / 2).translate(0, 0, 0.06), new SphereGeometry(0.0065, 16, 12), new SphereGeometry(0.012, 16, 12).translate(0, 0, 0.115)];
+  return new Mesh(mergeGeometries(parts), new MeshStandardMaterial({ color: '#f3ead9', roughness: 0.45, emissive: new Color('#f0a93a'), emissiveIntensity: 0.12 }));
+}
+
+interface Side { wand: Mesh; ray: Line; dot: Mesh; joints: InstancedMesh; bones: InstancedMesh }
+
+export class Avatar {
+  readonly group = new Group();
+  /** Points along a world ray to where it meets what is shown; undefined: nothing. */
+  meets: (origin: Vector3, direction: Vector3) => Vector3 | undefined = () => undefined;
+  private readonly head = glasses();
+  private readonly sides: Record<'left' | 'right', Side>;
+  private readonly now = new Matrix4();
+  private readonly then = new Matrix4();
+
+  constructor() {
+    this.group.matrixAutoUpdate = false;
+    this.group.add(this.head);
+    this.sides = { left: this.side(), right: this.side() };
+    this.hide();
+  }
+
+  private side(): Side {
+    const skin = new MeshStandardMaterial({ color: '#f0a93a', roughness: 0.5, emissive: new Color('#6b4208'), emissiveIntensity: 0.3 });
+    const geometry = new BufferGeometry();
+    geometry.setAttribute('position', new Float32BufferAttribute([0, 0, 0, 0, 0, -1], 3));
+    geometry.setAttribute('color', new Float32BufferAttribute([1, 0.72, 0.3, 0.9, 1, 0.72, 0.3, 0.15], 4));
+    const side: Side = {
+      wand: wand(), ray: new Line(geometry, new LineBasicMaterial({ vertexColors: true, transparent: true, depthWrite: false })),
+      dot: new Mesh(new SphereGeometry(0.0042, 16, 12), new MeshStandardMaterial({ color: '#ffd27d', emissive: new Color('#ff9d1a'), emissiveIntensity: 0.9 })),
+      joints: new InstancedMesh(new SphereGeometry(1, 12, 8), skin, 25), bones: new InstancedMesh(new CylinderGeometry(1, 1, 1, 8), skin, bones.length),
+    };
+    side.joints.frustumCulled = side.bones.frustumCulled = false;
+    this.group.add(side.wand, side.ray, side.dot, side.joints, side.bones);
+    return side;
+  }
+
+  hide(): void { this.group.visible = false; }
+
+  /** Shows the instructor; `recorded` and `shown`: the model's places then and now. */
+  show(rig: Shown, recorded: Placement, shown: Placement): void {
+    placementMatrix(shown, this.now);
+    placementMatrix(recorded, this.then).invert();
+    this.group.matrix.copy(this.now).multiply(this.then);
+    this.group.updateMatrixWorld(true);
+    this.group.visible = true;
+    this.head.visible = rig.head !== undefined;
+    if (rig.head) put(this.head, rig.head);
+    for (const side of ['left', 'right'] as const) this.showSide(this.sides[side], rig[side], rig.hands[side]);
+    this.group.updateMatrixWorld(true);
+  }
+
+  private showSide(side: Side, device: ShownDevice | undefined, joints: PoseReal[] | undefined): void {
+    const pointing = device !== undefined;
+    side.joints.visible = side.bones.visible = joints !== undefined;
+    side.wand.visible = pointing && !joints;
+    side.ray.visible = pointing;
+    side.dot.visible = false;
+    if (joints) this.showHand(side, joints);
+    if (!device) return;
+    put(side.wand, device);
+    put(side.ray, device);
+    const to = new Matrix4().compose(new Vector3(...device.position), new Quaternion(...device.rotation), new Vector3(1, 1, 1)).premultiply(this.group.matrix);
+    const origin = new Vector3().setFromMatrixPosition(to);
+    const met = this.meets(origin, new Vector3(0, 0, -1).transformDirection(to));
+    side.ray.scale.set(1, 1, reach);
+    if (!met) return;
+    side.dot.visible = true;
+    side.dot.position.copy(met).applyMatrix4(this.group.matrix.clone().invert());
+    side.dot.scale.setScalar(1 + 0.8 * device.trigger);
+    side.ray.scale.z = side.dot.position.distanceTo(side.ray.position);
+  }
+
+  private showHand(side: Side, joints: PoseReal[]): void {
+    const place = new Matrix4();
+    const at = joints.map((joint) => new Vector3(...joint.position));
+    at.forEach((p, i) => side.joints.setMatrixAt(i, place.makeScale(0.0085, 0.0085, 0.0085).setPosition(p)));
+    const up = new Vector3(0, 1, 0);
+    bones.forEach(([a, b], i) => {
+      const [from, to] = [at[a] as Vector3, at[b] as Vector3];
+      const way = to.clone().sub(from);
+      const length = way.length();
+      place.compose(from.clone().add(to).multiplyScalar(0.5), new Quaternion().setFromUnitVectors(up, length > 0 ? way.divideScalar(length) : up), new Vector3(0.0065, length, 0.0065));
+      side.bones.setMatrixAt(i, place);
+    });
+    side.joints.instanceMatrix.needsUpdate = side.bones.instanceMatrix.needsUpdate = true;
+  }
+
+  /** The instructor's head in the world as shown now; undefined where none is shown. */
+  headNow(): { position: Vector3; rotation: Quaternion } | undefined {
+    if (!this.group.visible || !this.head.visible) return undefined;
+    const out = { position: new Vector3(), rotation: new Quaternion() };
+    this.head.matrixWorld.decompose(out.position, out.rotation, new Vector3());
+    return out;
+  }
+
+  dispose(): void {
+    this.group.removeFromParent();
+    this.group.traverse((object) => {
+      if (!(object instanceof Mesh || object instanceof Line)) return;
+      (object.geometry as BufferGeometry).dispose();
+      (object.material as MeshStandardMaterial).dispose();
+      if (object instanceof InstancedMesh) object.dispose();
+    });
+  }
+}

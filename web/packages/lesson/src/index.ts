@@ -1,0 +1,16 @@
+/** Lessons: read, play, record (ADR 0115). */
+export { LessonError } from './bytes';
+export { cueAt, cuesOf } from './captions';
+export type { Cue } from './captions';
+export * from './codec';
+export { Container } from './container';
+export { Lesson } from './reader';
+export type { About, Chapter, Keyframe, Piece } from './reader';
+export { fromBytes, fromUrl } from './source';
+export type { Source } from './source';
+export { Player, rates } from './player';
+export type { PlayerEvents, Question, Speaker } from './player';
+export { envelope, Recorder } from './recorder';
+export type { RecordOptions, RecordPhase, Wire } from './recorder';
+export { shownAt } from './rig';
+export type { Shown, ShownDevice } from './rig';

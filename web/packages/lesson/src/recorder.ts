@@ -1,0 +1,246 @@
+/**
+ * Records a lesson: the session's rows, rigs and voice become the messages of ADR 0113, on a socket that
+ * somebody else opened. All numbers are rounded here, once: what is sent is what the session consumed.
+ */
+import type { Row, Session, State } from '@fabrica/contract';
+import type { DeviceKind, Rig, RigDevice, RigJoints, RigKinds, RigPose } from '@fabrica/scene';
+import { encodeHands, encodePoses, encodeVoice, limits, quantise, quantiseJoint } from './codec';
+import type { HandPose, HandSample, Pose, PoseSample, VoicePacket } from './codec';
+import { VoiceBatches } from './stamp';
+
+/** What carries the messages: the live channel, or a test. */
+export interface Wire {
+  send(data: string | Uint8Array): void;
+  /** Calls `on` for each message of the server, and `closed` once. */
+  listen(on: (message: Record<string, unknown>) => void, closed: () => void): void;
+  close(): void;
+}
+
+export interface RecordOptions { title: string; language: string; software: string; voice?: { preSkip: number } | undefined; kinds: RigKinds; consent?: Record<string, unknown> | undefined }
+
+export type RecordPhase = 'starting' | 'recording' | 'stopping' | 'saved' | 'lost' | 'refused';
+
+/** A batch leaves when it is this old, microseconds. */
+const patience = 250000;
+/** Hands are kept at 36 Hz at most, devices at 90. Microseconds between samples. */
+const least = { hand: 27000, pose: 11000 } as const;
+
+const kindNumber = { pose: 0, hand: 1, voice: 2 } as const;
+
+/** `u8 kind`, seven bytes 0, `u64` time, the batch. */
+export function envelope(kind: keyof typeof kindNumber, time: number, batch: Uint8Array): Uint8Array {
+  const out = new Uint8Array(16 + batch.length);
+  const view = new DataView(out.buffer);
+  view.setUint8(0, kindNumber[kind]);
+  view.setUint32(8, time % 2 ** 32, true);
+  view.setUint32(12, Math.floor(time / 2 ** 32), true);
+  out.set(batch, 16);
+  return out;
+}
+
+const deviceMetadata = (kinds: RigKinds): Record<string, string> => ({ ...(kinds.left && { left: kinds.left }), ...(kinds.right && { right: kinds.right }), space: kinds.space });
+
+/** A pose that is not finite or too far away is no pose. */
+function posed(pose: RigPose | undefined): Pose | undefined {
+  if (!pose) return undefined;
+  try {
+    return quantise(pose, pose.emulated ?? false);
+  } catch {
+    return undefined;
+  }
+}
+
+const byte = (share: number): number => Math.round(Math.max(0, Math.min(1, share)) * 255);
+const controlsOf = (device: RigDevice): number => (device.pressed & 255) + byte(device.trigger) * 256 + byte(device.squeeze) * 65536;
+
+function handed(joints: RigJoints | undefined): HandPose | undefined {
+  const wrist = posed(joints?.[0]);
+  if (!wrist || joints?.length !== 25) return undefined;
+  try {
+    return { wrist, joints: joints.slice(1).map((joint) => quantiseJoint(wrist, joint)) };
+  } catch {
+    return undefined;
+  }
+}
+
+export class Recorder {
+  phase: RecordPhase = 'starting';
+  /** What the server calls the lesson. */
+  name = '';
+  /** Microseconds that are on the server's disk. */
+  saved = 0;
+  /** Why it ended, or what was dropped. */
+  problem = '';
+  rows = 0;
+  private readonly began = performance.now();
+  private readonly ends: (() => void)[] = [];
+  private readonly sequence = new Map<number, number>();
+  private readonly poses: PoseSample[] = [];
+  private readonly hands: HandSample[] = [];
+  private readonly voice: VoiceBatches;
+  private last = { pose: -1e9, hand: -1e9, row: 0 };
+  private kinds: string;
+
+  /** `changed`: phase, saved or problem. The recording starts with the session's scene as it is. */
+  constructor(private readonly wire: Wire, session: Session, private readonly options: RecordOptions, private readonly changed: () => void) {
+    this.kinds = JSON.stringify(deviceMetadata(options.kinds));
+    this.voice = new VoiceBatches(({ time, packets }) => this.binary('voice', time, encodeVoice(packets)));
+    wire.listen((message) => this.onMessage(message), () => this.onClosed());
+    this.text(this.startMessage(session.rows.length > 0 ? session.state : null));
+    if (options.consent) this.attach('consent.json', 'application/json', new TextEncoder().encode(JSON.stringify(options.consent)));
+    this.ends.push(session.listen((_state, row) => this.row(row)));
+  }
+
+  private startMessage(state: State | null): object {
+    const channels: object[] = [{ kind: 'pose', metadata: deviceMetadata(this.options.kinds) }, { kind: 'hand', metadata: {} }];
+    if (this.options.voice) {
+      const metadata = { codec: 'opus', sample_rate: '48000', channels: '1', pre_skip: String(this.options.voice.preSkip), frame_us: String(limits.packetUs) };
+      channels.push({ kind: 'voice', metadata });
+    }
+    const { title, language, software } = this.options;
+    return { type: 'record.start', title, language, software, state, channels };
+  }
+
+  get going(): boolean { return this.phase === 'starting' || this.phase === 'recording'; }
+
+  /** Microseconds of the lesson at a time of performance.now(). */
+  timeOf(now: number): number { return Math.max(0, (now - this.began) * 1000); }
+
+  get time(): number { return this.timeOf(performance.now()); }
+
+  private text(message: object): void { if (this.phase !== 'lost' && this.phase !== 'refused') this.wire.send(JSON.stringify(message)); }
+
+  private binary(kind: keyof typeof kindNumber, time: number, batch: Uint8Array): void {
+    if (this.phase !== 'lost' && this.phase !== 'refused') this.wire.send(envelope(kind, time, batch));
+  }
+
+  private row(row: Row): void {
+    if (!this.going) return;
+    const seq = ++this.rows;
+    this.sequence.set(row.seq, seq);
+    const undone = row.undoes === undefined ? undefined : this.sequence.get(row.undoes);
+    const t = Math.max(this.last.row, Math.round(this.time));
+    this.last.row = t;
+    const { op, args, by } = row;
+    this.text({ type: 'row', row: { op, args, seq, by, t, ...(undone === undefined ? {} : { undoes: undone }) } });
+  }
+
+  /** Something that is no row; `event` names it. */
+  meta(event: string, more: Record<string, unknown> = {}): void {
+    this.text({ type: 'meta', t: Math.round(this.time), object: { event, ...more } });
+  }
+
+  private attach(name: string, mediaType: string, data: Uint8Array): void {
+    this.text({ type: 'record.attach', name, media_type: mediaType, data: btoa(Array.from(data, (b) => String.fromCharCode(b)).join('')) });
+  }
+
+  /** A frame's rig. Samples that come too soon after one another are left out. */
+  rig(rig: Rig, kinds: RigKinds): void {
+    if (!this.going) return;
+    this.devices(kinds);
+    const time = Math.round(this.timeOf(rig.time) / limits.tick) * limits.tick;
+    if (time - this.last.pose >= least.pose) this.pose(rig, time);
+    if (rig.hands && time - this.last.hand >= least.hand) this.hand(rig.hands, time);
+    this.flushOld(time);
+  }
+
+  private devices(kinds: RigKinds): void {
+    const now = JSON.stringify(deviceMetadata(kinds));
+    if (now === this.kinds) return;
+    this.kinds = now;
+    this.meta('devices', deviceMetadata(kinds) as Record<string, DeviceKind>);
+  }
+
+  private pose(rig: Rig, time: number): void {
+    const sample: PoseSample = { time, pose: {}, controls: {} };
+    for (const device of ['head', 'left', 'right'] as const) {
+      const pose = posed(rig[device]);
+      if (!pose) continue;
+      sample.pose[device] = pose;
+      sample.controls[device] = device === 'head' ? 0 : controlsOf(rig[device] as RigDevice);
+    }
+    if (Object.keys(sample.pose).length === 0) return;
+    this.last.pose = time;
+    this.poses.push(sample);
+  }
+
+  private hand(hands: NonNullable<Rig['hands']>, time: number): void {
+    const left = handed(hands.left);
+    const right = handed(hands.right);
+    if (!left && !right) return;
+    this.last.hand = time;
+    this.hands.push({ time, ...(left && { left }), ...(right && { right }) });
+  }
+
+  /** A packet of the microphone; `packet.time`: ms of performance.now(). */
+  packet(packet: VoicePacket): void {
+    if (!this.going || !this.options.voice) return;
+    this.voice.add({ ...packet, time: this.timeOf(packet.time) });
+  }
+
+  private flushOld(now: number): void {
+    if (this.poses[0] && now - this.poses[0].time >= patience) this.flushPoses();
+    if (this.hands[0] && now - this.hands[0].time >= patience) this.flushHands();
+  }
+
+  private flushPoses(): void {
+    const samples = this.poses.splice(0);
+    if (samples[0]) this.binary('pose', samples[0].time, encodePoses(samples));
+  }
+
+  private flushHands(): void {
+    const samples = this.hands.splice(0);
+    if (samples[0]) this.binary('hand', samples[0].time, encodeHands(samples));
+  }
+
+  /** Ends the lesson. `phase` becomes `saved` when the server has finished the file. */
+  stop(): void {
+    if (!this.going) return;
+    this.flushPoses();
+    this.flushHands();
+    this.voice.flush();
+    this.text({ type: 'record.stop' });
+    this.become('stopping');
+    this.end();
+  }
+
+  private become(phase: RecordPhase, problem = this.problem): void {
+    this.phase = phase;
+    this.problem = problem;
+    this.changed();
+  }
+
+  private end(): void { for (const end of this.ends.splice(0)) end(); }
+
+  private onMessage(message: Record<string, unknown>): void {
+    const text = (key: string): string => (typeof message[key] === 'string' ? (message[key] as string) : '');
+    if (message['type'] === 'record.started') {
+      this.name = text('name');
+      this.become(this.phase === 'starting' ? 'recording' : this.phase);
+    } else if (message['type'] === 'record.saved' && typeof message['t'] === 'number') {
+      this.saved = Math.max(this.saved, message['t']);
+      this.changed();
+    } else if (message['type'] === 'record.stopped') {
+      this.name = text('name') || this.name;
+      this.saved = Number(message['duration_us'] ?? this.saved);
+      this.become(this.phase === 'stopping' ? 'saved' : 'refused', this.phase === 'stopping' ? '' : this.problem || 'the server ended the recording');
+      this.end();
+      this.wire.close();
+    } else if (message['type'] === 'error') this.onError(text('code'), text('message'));
+  }
+
+  private onError(code: string, words: string): void {
+    this.problem = words || code;
+    if (this.phase === 'starting') {
+      this.become('refused');
+      this.end();
+      this.wire.close();
+    } else this.changed();
+  }
+
+  private onClosed(): void {
+    if (this.phase === 'saved' || this.phase === 'refused') return;
+    this.become('lost', this.problem || 'the connection to the server was lost');
+    this.end();
+  }
+}
