@@ -2,7 +2,8 @@
 import '../styles/main.css';
 import '../styles/lesson.css';
 import { hash, Session } from '@fabrica/contract';
-import { Labels, sceneOfMm, Volume } from '@fabrica/scene';
+import { Labels, sceneOfMm, tenthsOf, Volume } from '@fabrica/scene';
+import type { Probe } from '@fabrica/xr';
 import type { Rgb } from '@fabrica/contract';
 import { ApiError, filePath, getBytes, getJson, getSession, pair } from './api';
 import type { CaseView, VolumeLevel } from './api';
@@ -91,10 +92,11 @@ async function openTwin(): Promise<void> {
   const app = await makeApp(view, manifest, data, shell);
   const lessons = new Lessons(app, shell.stageBox);
   expose(app, lessons);
-  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...await headset(app), lessons.button()], below: lessons.below });
+  const enter = await headset(app);
+  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...enter, lessons.button()], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
-  requestAnimationFrame(() => { void loadVolume(app).then(() => performance.mark('fabrica-ct'), (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
+  requestAnimationFrame(() => { void loadVolume(app).then(() => { performance.mark('fabrica-ct'); if (enter.length > 0) void app.stage.lighten(idle); }, (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
 }
 
 async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, shell: Shell): Promise<App> {
@@ -112,17 +114,26 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   return app;
 }
 
-/** The button that enters the headset, where there is one. Its code is fetched then. */
+/** How somebody in the headset is looked at; undefined while nobody is. */
+let inside: (() => Probe) | undefined;
+
+const modes = [['immersive-vr', 'Enter headset'], ['immersive-ar', 'In this room']] as const;
+
+/** Buttons that enter the headset, where there is one. Its code is fetched then. */
 async function headset(app: App): Promise<HTMLElement[]> {
-  const able = await navigator.xr?.isSessionSupported('immersive-vr').catch(() => false);
-  if (!able) return [];
-  const button = h('button', { type: 'button', class: 'button headset' }, icon('headset'), 'Enter headset');
-  button.addEventListener('click', () => {
-    import('@fabrica/xr').then(({ enter }) => enter(app), (error: unknown) => app.toast((error as Error).message))
-      .catch((error: unknown) => app.toast(`The headset said: ${(error as Error).message}`));
+  const able = await Promise.all(modes.map(([mode]) => navigator.xr?.isSessionSupported(mode).catch(() => false)));
+  return modes.filter((_, i) => able[i]).map(([mode, text]) => {
+    const button = h('button', { type: 'button', class: 'button headset' }, icon('headset'), text);
+    button.addEventListener('click', () => {
+      import('@fabrica/xr').then(({ enter }) => enter(app, mode, (look) => { inside = look; }), (error: unknown) => app.toast((error as Error).message))
+        .catch((error: unknown) => app.toast(`The headset said: ${(error as Error).message}`));
+    });
+    return button;
   });
-  return [button];
 }
+
+/** Coarser structures for the headset, made while the page is idle. */
+const idle = (): Promise<void> => new Promise((done) => { if ('requestIdleCallback' in window) requestIdleCallback(() => done(), { timeout: 500 }); else setTimeout(done, 50); });
 
 /** For tests and the curious: what the scene is. Reads only, but for `dispatch`, which is checked as any row. */
 function expose(app: App, lessons: Lessons): void {
@@ -139,8 +150,11 @@ function expose(app: App, lessons: Lessons): void {
     pick: (x: number, y: number) => app.stage.pick(x, y)?.part.name,
     look: (preset: never, ids?: number[]) => app.stage.look(preset, ids, true),
     frames: () => app.stage.frames, triangles: () => app.stage.model.triangles, volume: () => app.stage.volume?.info,
+    selected: () => app.selected?.name, tool: () => app.ui.tool, gl: () => app.stage.renderer.getContext(), draws: () => ({ ...app.stage.renderer.info.render }),
+    inside: () => inside?.(), rigs: app.rigs.listen.bind(app.rigs),
+    /** World metres of a point in mm LPS of a structure. */
+    world: (mm: number[], id?: number) => app.stage.worldOf(tenthsOf(sceneOfMm(mm)), id).toArray(),
     lesson: Object.freeze(lessons.hook()),
-    selected: () => app.selected?.name, gl: () => app.stage.renderer.getContext(),
   };
   Object.defineProperty(window, 'fabrica', { value: Object.freeze(hook) });
 }

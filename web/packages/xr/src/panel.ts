@@ -138,6 +138,12 @@ export class Panel {
     out.inside = out.x >= 0 && out.y >= 0 && out.x <= metrics.width && out.y <= metrics.height;
   }
 
+  /** World metres of the middle of a command's button, or of a page's tab; undefined where it is not on this screen. */
+  placeOf(name: string): Vector3 | undefined {
+    const item = this.layout.items.find((i) => i.command?.id === name || (i.kind === 'tab' && i.lines[0] === name) || (name === 'bar' && i.kind === 'bar'));
+    return item && this.pointAt(item.x + item.w / 2, item.y + item.h / 2, new Vector3());
+  }
+
   /** World metres of a place on the panel. */
   pointAt(x: number, y: number, out: Vector3): Vector3 {
     return out.set(x * metrics.pixel - panelSize.width / 2, panelSize.height / 2 - y * metrics.pixel, 0).applyMatrix4(this.mesh.matrixWorld);
@@ -194,7 +200,7 @@ export class Panel {
   }
 
   private pageOf(tab: Item): string {
-    const place = this.layout.items.filter((i) => i.kind === 'tab').indexOf(tab);
+    const place = this.layout.items.filter((i) => i.kind === 'tab').findIndex((i) => i.x === tab.x); // laid out anew since it was pressed
     return pagesOf(this.commands.list)[place] ?? '';
   }
 
