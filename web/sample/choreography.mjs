@@ -9,8 +9,8 @@ import { add, distance, mean } from './anatomy.mjs';
 const eyes = [0.03, 1.56, 0.12];
 const rest = { left: [-0.26, 1.02, -0.12], right: [0.26, 1.02, -0.12] };
 const shoulders = { left: [-0.19, 1.36, 0.1], right: [0.19, 1.36, 0.1] };
-/** From the wrist to the tip of the forefinger, metres. */
-const finger = 0.17;
+/** The forefinger of the emulated pointing hand in the frame of its ray: where its tip is, metres, and where it points. */
+const forefinger = { right: { tip: [-0.031, 0.0628, -0.0407], way: [-0.3854, 0.2338, -0.8926] }, left: { tip: [0.031, 0.0628, -0.0407], way: [0.3854, 0.2338, -0.8926] } };
 const yellow = [255, 196, 61];
 const cyan = [72, 209, 224];
 const red = [240, 96, 80];
@@ -42,6 +42,23 @@ export function looking(way) {
   }
   const s = 2 * Math.sqrt(1 + z[2] - x[0] - y[1]);
   return [(z[0] + x[2]) / s, (z[1] + y[2]) / s, s / 4, (x[1] - y[0]) / s];
+}
+
+const times = ([ax, ay, az, aw], [bx, by, bz, bw]) => [
+  aw * bx + ax * bw + ay * bz - az * by, aw * by - ax * bz + ay * bw + az * bx, aw * bz + ax * by - ay * bx + az * bw, aw * bw - ax * bx - ay * by - az * bz,
+];
+export const turned = (q, [x, y, z]) => times(times(q, [x, y, z, 0]), [-q[0], -q[1], -q[2], q[3]]).slice(0, 3);
+
+/** The shortest turn from one direction to another. */
+function between(from, to) {
+  const q = [...cross(from, to), 1 + from.reduce((s, v, i) => s + v * to[i], 0)];
+  return scaled(q, 1 / Math.hypot(...q));
+}
+
+/** Where the hand's ray is when its forefinger touches `target` along `way`. */
+export function pointing(side, target, way) {
+  const rotation = times(looking(way), between(norm(forefinger[side].way), [0, 0, -1]));
+  return { position: minus(target, turned(rotation, forefinger[side].tip)), rotation };
 }
 
 /** The model's place: turned so that its back faces the teacher, `focus` (LPS mm) at `at` (room), `scale` of life size. */
@@ -81,7 +98,7 @@ class Plan {
   point(t, side, mm) {
     const target = this.place.room(mm);
     const way = norm(minus(target, shoulders[side]));
-    this.keys[side].push({ t, position: minus(target, scaled(way, finger)), rotation: looking(way), pointing: true });
+    this.keys[side].push({ t, ...pointing(side, minus(target, scaled(way, 0.008)), way), pointing: true });
     if (side === 'right') this.look(t, mm);
   }
 
@@ -190,8 +207,7 @@ function windowScene(plan, a, f, { from, to }) {
   plan.row(from, 'chapter', { title: 'Interlaminar windows' });
   for (const name of ['curve', 'cobb', 'crests', 'axis', 'turn']) plan.row(from + 0.05, 'annotation.remove', { name });
   plan.row(from + 0.1, 'structure.fade', { ids: a.ids((n) => /^(vertebrae|disc)_/.test(n)), opacity: 1000 });
-  plan.row(from + 0.15, 'structure.only', { ids: [...near, ...discs, a.id('spinal_canal')] });
-  plan.row(from + 0.2, 'structure.paint', { ids: [a.id('spinal_canal')], rgb: [250, 214, 120] });
+  plan.row(from + 0.15, 'structure.only', { ids: [...near, ...discs] });
   plan.move(from + 0.3, placing(f.window, [0, 1.36, -0.42], 2.6), 1.2);
   plan.point(from + 2.2, 'right', mean(...f.sides[1]));
   plan.point(from + 2.2, 'left', mean(...f.sides[0]));
@@ -230,7 +246,7 @@ function questionScene(plan, a, f, { from, to }) {
 }
 
 function endScene(plan, a, f, { from, to }) {
-  plan.row(from, 'structure.only', { ids: a.ids((n) => /^(vertebrae|disc)_|^sacrum$|^hip_|^spinal_canal$/.test(n)) });
+  plan.row(from, 'structure.only', { ids: a.ids((n) => /^(vertebrae|disc)_|^sacrum$|^hip_/.test(n)) });
   plan.move(from + 0.3, placing(a.centre(f.curve.apex), [0, 1.36, -0.5], 1), 1.2);
   plan.point(from + 2, 'left', a.spinousTip('L2'));
   plan.rest(to, 'left');

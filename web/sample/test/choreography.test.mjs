@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { apply, start, validate } from '@fabrica/contract';
-import { choreograph, linesOf, looking } from '../choreography.mjs';
+import { choreograph, linesOf, looking, pointing, turned } from '../choreography.mjs';
 import { captionsOf } from '../speech.mjs';
 
 const levels = ['T9', 'T10', 'T11', 'T12', 'L1', 'L2', 'L3', 'L4', 'L5'];
@@ -70,13 +70,20 @@ test('head and hands have unit turns and times that ascend', () => {
 });
 
 test('looking: -z goes along the way, whichever it is', () => {
-  const turned = ([x, y, z, w], [a, b, c]) => {
-    const t = [2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)];
-    return [a + w * t[0] + y * t[2] - z * t[1], b + w * t[1] + z * t[0] - x * t[2], c + w * t[2] + x * t[1] - y * t[0]];
-  };
   for (const way of [[0, 0, -1], [0.3, -0.2, -1], [1, 0.1, 0.2], [-0.4, 0.3, 1], [-1, 0.5, 0.01]]) {
     const length = Math.hypot(...way);
     turned(looking(way), [0, 0, -1]).forEach((v, i) => assert.ok(Math.abs(v - way[i] / length) < 1e-6, `${way}: ${v}`));
+  }
+});
+
+test('a hand that points: the tip of its forefinger is on the target, along the way', () => {
+  const way = [0.2, -0.1, -0.97];
+  const length = Math.hypot(...way);
+  const tips = { right: [-0.031, 0.0628, -0.0407], left: [0.031, 0.0628, -0.0407] };
+  for (const side of ['left', 'right']) {
+    const { position, rotation } = pointing(side, [0.1, 1.2, -0.5], way.map((v) => v / length));
+    turned(rotation, tips[side]).forEach((v, i) => assert.ok(Math.abs(position[i] + v - [0.1, 1.2, -0.5][i]) < 1e-9));
+    turned(rotation, [side === 'left' ? 0.3854 : -0.3854, 0.2338, -0.8926]).forEach((v, i) => assert.ok(Math.abs(v - way[i] / length) < 1e-3, `${side} ${i}`));
   }
 });
 

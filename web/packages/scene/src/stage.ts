@@ -236,6 +236,15 @@ export class Stage {
     this.invalidate();
   }
 
+  /** Takes the camera along when the model went: its middle from `from` to `to`, `share` times as large. */
+  carry(from: Vector3, to: Vector3, share: number): void {
+    const { flight } = this;
+    for (const point of [this.camera.position, this.controls.target, ...(flight ? [flight.from, flight.to, flight.targetFrom, flight.targetTo] : [])]) {
+      point.sub(from).multiplyScalar(share).add(to);
+    }
+    this.invalidate();
+  }
+
   /** How far away a box just fills the 3D pane, with room for the bars, seen along `from`. */
   private distanceFor(box: Box3, from: Vector3): number {
     const pane = this.panes.view3d;
