@@ -2,7 +2,8 @@
 import type { Command } from '@fabrica/scene';
 import type { App } from './app';
 import { iconButton } from './dom';
-import { lessonPath } from './lessonapi';
+import { listLessons } from './lessonapi';
+import type { LessonInfo } from './lessonapi';
 import { captionLine, clockText, lessonBar, questionCard } from './lessonbar';
 import { lessonsDialog } from './lessonlist';
 import type { RecordWish } from './lessonlist';
@@ -32,16 +33,22 @@ export class Lessons {
 
   list(): void {
     if (this.recording) return;
-    lessonsDialog({ play: (name) => void this.play(name), record: this.mayRecord ? (wish) => void this.record(wish) : undefined });
+    lessonsDialog({ play: (info) => void this.play(info), record: this.mayRecord ? (wish) => void this.record(wish) : undefined });
   }
 
   private get mayRecord(): boolean { return this.app.view.role !== 'view' && this.playing === undefined; }
 
-  /** Opens a lesson by its name; plays at once where the browser lets it. */
-  async play(name: string): Promise<void> {
+  /** Opens a lesson by its name, from an address or a test. */
+  async playNamed(name: string): Promise<void> {
+    const info = (await listLessons().catch(() => [])).find((l) => l.name === name);
+    await this.play(info ?? { name, bytes: 0 });
+  }
+
+  /** Opens a lesson; plays at once where the browser lets it. */
+  async play(info: LessonInfo): Promise<void> {
     this.leave();
     try {
-      const playing = await Playing.open(this.app, name, lessonPath(name), () => this.changed());
+      const playing = await Playing.open(this.app, info, () => this.changed());
       this.playing = playing;
       const bar = lessonBar(playing, () => this.leave());
       const caption = captionLine(playing);
@@ -156,7 +163,7 @@ export class Lessons {
   /** For tests: what plays or records, in numbers. */
   hook(): object {
     return {
-      play: (name: string) => this.play(name), leave: () => this.leave(), list: () => this.list(),
+      play: (name: string) => this.playNamed(name), leave: () => this.leave(), list: () => this.list(),
       record: (wish: RecordWish) => this.record(wish), stop: () => this.recording?.stop(),
       chapter: (title: string) => this.recording?.chapter(title), ask: (text: string, ids: number[], seconds: number) => this.recording?.question(text, ids, seconds),
       recording: () => this.recording && this.recording.told(),
