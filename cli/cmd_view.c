@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"host", 0, CLI_TEXT, "ADDR", "address for the network; 127.0.0.1: this machine only"},
     {"tls", 0, CLI_CHOICE, "on|off", "off: this machine only, as the network gets TLS or nothing"},
     {"minutes", 0, CLI_REAL, "N", "stop after so many minutes", 0.0, 100000.0},
+    {"lesson", 0, CLI_PATH, "FILE", "a lesson, wherever it lies: the links open it"},
     {"web", 0, CLI_PATH, "DIR", "the built web client"},
     {"verbose", 'v', CLI_FLAG, NULL, "a line for each request, on standard error"},
     {0}};
@@ -66,7 +67,8 @@ static int run(const cli_call *call)
     signal(SIGPIPE, SIG_IGN); /* a browser that went away is no reason to end */
     signal(SIGXFSZ, SIG_IGN); /* nor is a lesson that is too large */
     fab_server_options o = {
-        .case_path = call->arguments[0], .web_folder = cli_web_folder(call), .host = host,
+        .case_path = call->arguments[0], .lesson = cli_text(call, "lesson", NULL),
+        .web_folder = cli_web_folder(call), .host = host,
         .port = (int)cli_int(call, "port", 8042), .network = !off && !local,
         .tls_folder = cli_own_folder("tls"),
         .log = cli_has(call, "verbose") ? on_log : NULL, .new_code = on_new_code,

@@ -6,16 +6,24 @@
 
 /* ---- GET /api/v1/case ------------------------------------------------------------------- */
 
-static fab_json *files_json(const fab_file_table *t)
+static bool is_manifest(const fab_file *f) { return strcmp(f->path, "manifest.json") == 0; }
+
+/* What this role gets; a viewer's manifest is another one. */
+static fab_json *files_json(const fab_server *s, fab_role role)
 {
+    const fab_file_table *t = &s->files;
     fab_json *array = fab_json_array();
     for (size_t i = 0; i < t->count; i++) {
         const fab_file *f = &t->items[i];
+        bool shown = role < FAB_ROLE_OWNER && is_manifest(f);
+        if (role < FAB_ROLE_OWNER && !shown && !fab_privacy_file(f->path)) continue;
+        const char *sha256 = shown ? s->shown.sha256 : f->sha256;
+        int64_t bytes = shown ? (int64_t)s->shown.raw->size : (int64_t)f->bytes;
         fab_json *row = fab_json_object();
         bool good =
             fab_json_set(row, "path", fab_json_string(f->path), NULL) == FAB_OK &&
-            fab_json_set(row, "bytes", fab_json_int((int64_t)f->bytes), NULL) == FAB_OK &&
-            fab_json_set(row, "sha256", fab_json_string(f->sha256), NULL) == FAB_OK &&
+            fab_json_set(row, "bytes", fab_json_int(bytes), NULL) == FAB_OK &&
+            fab_json_set(row, "sha256", fab_json_string(sha256), NULL) == FAB_OK &&
             fab_json_set(row, "type", fab_json_string(fab_files_type(f->path, false)),
                          NULL) == FAB_OK;
         if (fab_json_append(array, row, NULL) < 0 || !good) return fab_json_free(array);
@@ -47,8 +55,10 @@ static fab_json *level_json(int index, const fab_level *l)
                 fab_json_set(o, "world_from_voxel",
                              numbers(&g->world_from_voxel.m[0][0], 12, false), NULL) == FAB_OK &&
                 fab_json_set(o, "bytes", fab_json_int(bytes), NULL) == FAB_OK &&
-                fab_json_set(o, "low", fab_json_int((int64_t)l->low), NULL) == FAB_OK &&
-                fab_json_set(o, "high", fab_json_int((int64_t)l->high), NULL) == FAB_OK;
+                fab_json_set(o, "low", l->measured ? fab_json_int((int64_t)l->low)
+                                                   : fab_json_null(), NULL) == FAB_OK &&
+                fab_json_set(o, "high", l->measured ? fab_json_int((int64_t)l->high)
+                                                    : fab_json_null(), NULL) == FAB_OK;
     return good ? o : fab_json_free(o);
 }
 
@@ -83,13 +93,25 @@ static fab_status case_json(fab_server *s, const fab_request *q, fab_json *o, fa
     if (status != FAB_OK) return status;
     FAB_TRY(fab_json_set(o, "format", fab_json_string("fabrica-case-view"), err));
     FAB_TRY(fab_json_set(o, "format_version", fab_json_int(1), err));
-    FAB_TRY(fab_json_set(o, "name", fab_json_string(fab_path_name(s->twin.path)), err));
+    /* a folder's name is often a person's */
+    const char *name = q->role == FAB_ROLE_OWNER ? fab_path_name(s->twin.path) : "Twin";
+    FAB_TRY(fab_json_set(o, "name", fab_json_string(name), err));
     FAB_TRY(fab_json_set(o, "manifest", fab_json_string("/api/v1/case/files/manifest.json"), err));
-    FAB_TRY(fab_json_set(o, "files", files_json(&s->files), err));
+    FAB_TRY(fab_json_set(o, "manifest_sha256", fab_json_string(s->studio.manifest_sha256), err));
+    FAB_TRY(fab_json_set(o, "files", files_json(s, q->role), err));
     FAB_TRY(fab_json_set(o, "volume", fab_json_retain(volume), err));
     FAB_TRY(fab_json_set(o, "labels", fab_json_retain(labels), err));
     FAB_TRY(fab_json_set(o, "role", fab_json_string(fab_role_name(q->role)), err));
     return fab_json_set(o, "read_only", fab_json_bool(true), err);
+}
+
+/* Why names the case's folder: that is the owner's to see. */
+static void cannot_read(const fab_request *q, fab_status status, const fab_error *err,
+                        fab_answer *a)
+{
+    fab_answer_error(a, 500, fab_status_name(status), "%s",
+                     q->role == FAB_ROLE_OWNER ? err->message
+                                               : "the case cannot be read; its owner sees why");
 }
 
 void fab_case_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a)
@@ -99,7 +121,7 @@ void fab_case_get(fab_server *s, const fab_request *q, const char *rest, fab_ans
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     fab_status status = case_json(s, q, o, &err);
     if (status > 0) a->wait = true;
-    else if (status < 0) fab_answer_error(a, 500, fab_status_name(status), "%s", err.message);
+    else if (status < 0) cannot_read(q, status, &err, a);
     else fab_answer_json(a, 200, fab_json_retain(o));
 }
 
@@ -113,7 +135,12 @@ void fab_case_file(fab_server *s, const fab_request *q, const char *rest, fab_an
         fab_answer_error(a, 404, "not-found", "the manifest lists no such file");
         return;
     }
-    fab_files_answer(&s->files, f, q, fab_files_type(f->path, false), a);
+    if (q->role < FAB_ROLE_OWNER && is_manifest(f)) fab_privacy_answer(&s->shown, q, a);
+    else if (q->role < FAB_ROLE_OWNER && !fab_privacy_file(f->path)) {
+        fab_answer_error(a, 403, "role", "this file may name the patient: it is the owner's");
+        a->sandbox = true;
+        return;
+    } else fab_files_answer(&s->files, f, q, fab_files_type(f->path, false), a);
     a->sandbox = true;
     fab_answer_header(a, "cache-control:", "private, no-cache");
 }
@@ -145,7 +172,7 @@ static void answer_level(fab_server *s, fab_level_kind kind, const char *file_ta
               : fab_error_set(&err, FAB_ERR_NOTFOUND, "levels are 0, 1 and 2");
     if (status > 0) a->wait = true;
     else if (status == FAB_ERR_NOTFOUND) fab_answer_error(a, 404, "not-found", "%s", err.message);
-    else if (status < 0) fab_answer_error(a, 500, fab_status_name(status), "%s", err.message);
+    else if (status < 0) cannot_read(q, status, &err, a);
     else send_level(&l, file_tag, rest[0] - '0', q, a);
     fab_bytes_unref(l.raw);
     fab_bytes_unref(l.gzip);

@@ -163,7 +163,7 @@ static bool compressible(const char *type)
 
 /* ---- answers ---------------------------------------------------------------------------- */
 
-static int open_beneath(int folder, const char *path)
+int fab_files_open_beneath(int folder, const char *path)
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
@@ -192,7 +192,7 @@ void fab_files_answer(const fab_file_table *t, const fab_file *f, const fab_requ
                       const char *type, fab_answer *a)
 {
     struct stat st;
-    int fd = open_beneath(t->folder, f->path);
+    int fd = fab_files_open_beneath(t->folder, f->path);
     bool same = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
                 (uint64_t)st.st_size == f->bytes;
     if (!same) {

@@ -19,6 +19,7 @@ struct fab_levels {
     pthread_cond_t work;
     bool quit;                      /* below: under lock */
     bool present[FAB_LEVEL_KINDS], wanted[FAB_LEVEL_KINDS];
+    bool wide_labels;               /* set at the start: announced as U16 */
     double used_s[FAB_LEVEL_KINDS]; /* when level 0 was asked for */
     fab_level level[FAB_LEVEL_KINDS][FAB_LEVELS];
     fab_error failed[FAB_LEVEL_KINDS];
@@ -41,7 +42,7 @@ static fab_status read_native(const fab_levels *l, fab_level_kind kind, fab_volu
         fab_volume_minmax(v, &low, &high);
         if (low < 0 || high > FAB_MAX_LABELS)
             FAB_FAIL(err, FAB_ERR_FORMAT, "%s is not a label map", l->path[kind]);
-        type = high > 255 ? FAB_U16 : FAB_U8;
+        type = high > 255 || l->wide_labels ? FAB_U16 : FAB_U8;
     }
     if (fab_volume_dtype(v) != type) return fab_volume_convert(v, type, out, err);
     *out = v;
@@ -63,7 +64,8 @@ static void publish(fab_levels *l, fab_level_kind kind, int index, const fab_lev
 /* What is known of v as a level; with its bytes if asked. */
 static fab_status describe(fab_volume *v, bool bytes, bool packed, fab_level *out, fab_error *err)
 {
-    fab_level l = {.known = true, .grid = *fab_volume_grid(v), .type = fab_volume_dtype(v)};
+    fab_level l = {.known = true, .measured = true, .grid = *fab_volume_grid(v),
+                   .type = fab_volume_dtype(v)};
     fab_volume_minmax(v, &l.low, &l.high);
     if (bytes) l.raw = fab_bytes_of_volume(v);
     if (packed) l.gzip = fab_bytes_gzip(fab_volume_data(v), fab_volume_bytes(v), GZIP_LEVEL);
@@ -72,9 +74,10 @@ static fab_status describe(fab_volume *v, bool bytes, bool packed, fab_level *ou
     return FAB_OK;
 }
 
+static const int sides[FAB_LEVELS] = {0, FAB_LEVEL1_SIDE, FAB_LEVEL2_SIDE};
+
 static fab_status make_levels(fab_levels *l, fab_level_kind kind, fab_error *err)
 {
-    static const int sides[FAB_LEVELS] = {0, FAB_LEVEL1_SIDE, FAB_LEVEL2_SIDE};
     FAB_AUTO(fab_volume_unref) fab_volume *native = NULL;
     fab_level made;
     FAB_TRY(read_native(l, kind, &native, err));
@@ -159,18 +162,39 @@ static void *thread_main(void *arg)
 
 /* ---- from the event loop ---------------------------------------------------------------- */
 
-fab_status fab_levels_open(const char *const path[FAB_LEVEL_KINDS], void (*wake)(void *ctx),
-                           void *ctx, fab_levels **out, fab_error *err)
+/* Before a voxel is read: the grids, by the file's header. */
+static void announce(fab_levels *l, fab_level_kind kind, bool wide_labels)
+{
+    fab_error err = {0};
+    fab_grid native;
+    bool bytes = false;
+    fab_status status = fab_nifti_read_grid(l->path[kind], &native, &bytes, &err);
+    keep_failure(l, kind, status, &err);
+    if (status < 0) return;
+    if (kind == FAB_LEVEL_LABELS) l->wide_labels = wide_labels && !bytes;
+    for (int i = 0; i < FAB_LEVELS; i++)
+        l->level[kind][i] =
+            (fab_level){.known = true,
+                        .grid = i ? fab_levels_grid(&native, sides[i]) : native,
+                        .type = kind == FAB_LEVEL_VOLUME ? FAB_I16
+                                : l->wide_labels         ? FAB_U16
+                                                         : FAB_U8};
+}
+
+fab_status fab_levels_open(const char *const path[FAB_LEVEL_KINDS], bool wide_labels,
+                           void (*wake)(void *ctx), void *ctx, fab_levels **out, fab_error *err)
 {
     fab_levels *l = fab_calloc(1, sizeof *l);
     if (!l) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     l->wake = wake;
     l->ctx = ctx;
+    pthread_mutex_init(&l->lock, NULL);
     for (int kind = 0; kind < FAB_LEVEL_KINDS; kind++) {
         l->present[kind] = path[kind] != NULL && strlen(path[kind]) < FAB_MAX_PATH_BYTES;
-        if (l->present[kind]) memcpy(l->path[kind], path[kind], strlen(path[kind]) + 1);
+        if (!l->present[kind]) continue;
+        memcpy(l->path[kind], path[kind], strlen(path[kind]) + 1);
+        announce(l, (fab_level_kind)kind, wide_labels);
     }
-    pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     sigset_t all, before; /* signals belong to the thread that runs the server */
     sigfillset(&all);
@@ -207,7 +231,7 @@ static fab_status get(fab_levels *l, fab_level_kind kind, int level, bool voxels
                       fab_level *out, fab_error *err)
 {
     const fab_level *at = &l->level[kind][level];
-    bool ready = at->known && (at->raw || !voxels);
+    bool ready = voxels ? at->raw != NULL : at->known;
     if (!l->present[kind]) FAB_FAIL(err, FAB_ERR_NOTFOUND, "the case has none");
     if (!ready && l->failed[kind].status < 0)
         FAB_FAIL(err, l->failed[kind].status, "%s", l->failed[kind].message);

@@ -38,6 +38,7 @@ fab_recording *fab_recording_free(fab_recording *r)
 {
     if (!r) return NULL;
     fab_lesson_writer_free(r->writer);
+    if (r->tape && r->studio->shelf) fab_shelf_hold(r->studio->shelf, r->name, false);
     fab_tape_close(r->tape);
     if (r->folder >= 0) close(r->folder);
     r->studio->running--;
@@ -97,9 +98,13 @@ static fab_status open_tape(fab_recording *r, const char *title, fab_mcap_sink *
     for (int n = 1; n < MOST_NAMES; n++) {
         if (n == 1) snprintf(r->name, sizeof r->name, "%s", slug);
         else snprintf(r->name, sizeof r->name, "%.*s-%d", FAB_LESSON_SLUG_BYTES - 6, slug, n);
-        if (strcmp(r->name, s->taken) == 0) continue;
         snprintf(file, sizeof file, "%s.mcap", r->name);
+        if (faccessat(r->folder, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0) continue;
+        if (s->shelf && strcmp(r->name, fab_shelf_given(s->shelf)) == 0) continue;
+        if (s->shelf) fab_shelf_hold(s->shelf, r->name, true);
         fab_status status = fab_tape_open(r->folder, file, s->wake, s->ctx, &r->tape, sink, err);
+        if (status == FAB_OK) return FAB_OK;
+        if (s->shelf) fab_shelf_hold(s->shelf, r->name, false);
         if (status != FAB_ERR_ARG) return status;
     }
     FAB_FAIL(err, FAB_ERR_LIMIT, "there are %d lessons of this title: take another", MOST_NAMES);

@@ -7,6 +7,7 @@
 static const fab_route routes[] = {
     {"/", FAB_GET, FAB_ROLE_NONE, fab_static_index},
     {"/assets/{path}", FAB_GET, FAB_ROLE_NONE, fab_static_asset},
+    {"/ca.pem", FAB_GET, FAB_ROLE_NONE, fab_ca_get},
     {"/api/v1/health", FAB_GET, FAB_ROLE_NONE, fab_health_get},
     {"/api/v1/session", FAB_GET, FAB_ROLE_NONE, fab_session_get},
     {"/api/v1/session", FAB_POST, FAB_ROLE_NONE, fab_session_post},
@@ -16,6 +17,9 @@ static const fab_route routes[] = {
     {"/api/v1/case/files/{path}", FAB_GET, FAB_ROLE_VIEW, fab_case_file},
     {"/api/v1/case/volume/{level}", FAB_GET, FAB_ROLE_VIEW, fab_case_volume},
     {"/api/v1/case/labels/{level}", FAB_GET, FAB_ROLE_VIEW, fab_case_labels},
+    {"/api/v1/lessons", FAB_GET, FAB_ROLE_VIEW, fab_lessons_get},
+    {"/api/v1/lessons/{name}", FAB_GET, FAB_ROLE_VIEW, fab_lesson_get},
+    {"/api/v1/lessons/{name}", FAB_DELETE, FAB_ROLE_OWNER, fab_lesson_delete},
     {"/api/v1/live", FAB_GET, FAB_ROLE_VIEW, fab_live_get},
 };
 
@@ -39,8 +43,10 @@ static const char *rest_of(const fab_route *r, const char *path)
 static void find_session(fab_server *s, fab_request *q)
 {
     q->role = FAB_ROLE_NONE;
+    char name[FAB_COOKIE_BYTES];
     q->token[0] = '\0';
-    if (!fab_parse_cookie(q->cookie, "fabrica_session", q->token, sizeof q->token)) return;
+    fab_session_cookie(s, q, name);
+    if (!fab_parse_cookie(q->cookie, name, q->token, sizeof q->token)) return;
     const fab_session *session = fab_pairing_find(&s->pairing, q->token, q->now_s);
     if (session) q->role = session->role;
     else q->token[0] = '\0';

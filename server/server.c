@@ -50,6 +50,8 @@ static fab_status open_web(fab_server *s, fab_error *err)
 
 static fab_status open_ports(fab_server *s, fab_error *err)
 {
+    const char *lesson = fab_shelf_given(s->shelf);
+    if (lesson[0]) snprintf(s->query, sizeof s->query, "?lesson=%s", lesson);
     const fab_server_options *o = &s->options;
     bool network = o->network && !is_loopback(o->host);
     const char *address = o->host ? o->host : "0.0.0.0";
@@ -61,8 +63,8 @@ static fab_status open_ports(fab_server *s, fab_error *err)
     s->network_port = o->port ? o->port + 1 : 0;
     FAB_TRY(fab_net_try_port(address, &s->network_port, err));
     const char *shown = o->host ? o->host : s->net.list[0] ? s->net.list[0] : "127.0.0.1";
-    snprintf(s->info.network_url, sizeof s->info.network_url, "https://%s:%d/", shown,
-             s->network_port);
+    snprintf(s->info.network_url, sizeof s->info.network_url, "https://%s:%d/%s", shown,
+             s->network_port, s->query);
     FAB_TRY(fab_tls_open(o->tls_folder, s->net.list, s->net.host_name, &s->tls, err));
     snprintf(s->info.ca_path, sizeof s->info.ca_path, "%s", s->tls.ca_path);
     snprintf(s->info.ca_fingerprint, sizeof s->info.ca_fingerprint, "%s", s->tls.fingerprint);
@@ -98,8 +100,8 @@ static void open_pairing(fab_server *s)
     fab_pairing_start(&s->pairing);
     fab_pairing_add_link(&s->pairing, FAB_ROLE_OWNER, owner_link_s, true, fab_time_wall_s(),
                          token);
-    snprintf(s->info.owner_link, sizeof s->info.owner_link, "%s#link=%s", s->info.local_url,
-             token);
+    snprintf(s->info.owner_link, sizeof s->info.owner_link, "%s%s#link=%s", s->info.local_url,
+             s->query, token);
     snprintf(s->info.code, sizeof s->info.code, "%s", s->pairing.code);
 }
 
@@ -116,7 +118,9 @@ static fab_status open_levels(fab_server *s, fab_error *err)
         snprintf(tags[kind], sizeof s->volume_tag, "%.16s", f->sha256);
         list[kind] = paths[kind];
     }
-    return fab_levels_open(list, wake, s, &s->levels, err);
+    bool wide = false;
+    for (size_t i = 0; i < s->studio.structure_count; i++) wide |= s->structures[i] > 255;
+    return fab_levels_open(list, wide, wake, s, &s->levels, err);
 }
 
 fab_status fab_server_open(const fab_server_options *options, fab_server **out, fab_error *err)
@@ -128,11 +132,16 @@ fab_status fab_server_open(const fab_server_options *options, fab_server **out, 
     s->files.folder = s->web.folder = -1;
     FAB_TRY(open_case(s, err));
     FAB_TRY(open_studio(s, err));
+    FAB_TRY(fab_privacy_open(s->twin.manifest, &s->shown, err));
+    FAB_TRY(fab_shelf_open(s->studio.folder, options->lesson, s->studio.manifest_sha256, wake, s,
+                           &s->shelf, err));
+    s->studio.shelf = s->shelf;
     FAB_TRY(open_web(s, err));
     FAB_TRY(open_ports(s, err));
     open_pairing(s);
     FAB_TRY(fab_http_open(s, &s->http, err));
     FAB_TRY(open_levels(s, err));
+    FAB_TRY(fab_shelf_start(s->shelf, err));
     *out = s;
     s = NULL;
     return FAB_OK;
@@ -154,8 +163,11 @@ void fab_server_stop(fab_server *s)
 fab_server *fab_server_close(fab_server *s)
 {
     if (!s) return NULL;
-    fab_levels_close(s->levels); /* before http: its thread wakes the loop */
+    fab_levels_close(s->levels); /* before http: their threads wake the loop */
+    fab_shelf_stop(s->shelf);
     fab_http_close(s->http);
+    fab_shelf_close(s->shelf); /* after it: recordings end there */
+    fab_privacy_close(&s->shown);
     fab_case_close(&s->twin);
     fab_files_close(&s->files);
     fab_files_close(&s->web);

@@ -7,7 +7,7 @@
  *        |
  *     static.c case.c session.c lessons.c live.c   a route family each; they see no socket
  *        |
- *     parse.c pairing.c files.c levels.c shelf.c record.c tape.c
+ *     parse.c pairing.c files.c privacy.c levels.c shelf.c record.c tape.c
  *                                          what they are made of: testable without a network
  *
  * All of it runs on the thread of fab_server_run, but for what takes time: levels.c (volumes),
@@ -198,6 +198,8 @@ fab_status fab_files_open(const char *folder, const fab_json *rows, fab_file_tab
 fab_status fab_files_add(fab_file_table *t, const char *path, uint64_t bytes, const char *sha256,
                          fab_error *err);
 void fab_files_sort(fab_file_table *t);
+/* A descriptor of folder/path, through no link and not out of it; -1 with errno. */
+int fab_files_open_beneath(int folder, const char *path);
 void fab_files_close(fab_file_table *t);
 const fab_file *fab_files_find(const fab_file_table *t, const char *path);
 /* Media type by the ending; `own`: types that a browser runs are among them. */
@@ -206,23 +208,38 @@ const char *fab_files_type(const char *path, bool own);
 void fab_files_answer(const fab_file_table *t, const fab_file *f, const fab_request *q,
                       const char *type, fab_answer *a);
 
+/* ---- privacy.c: what a viewer is not shown ------------------------------------------------ */
+
+typedef struct fab_private {
+    fab_bytes *raw, *gzip; /* the manifest as a viewer gets it */
+    char sha256[65];
+} fab_private;
+/* May a viewer have this file of a case? By kinds that hold no name; all others are the owner's. */
+bool fab_privacy_file(const char *path);
+/* A copy without the patient's and the study's identity, and without the files above. */
+fab_status fab_privacy_manifest(const fab_json *manifest, fab_json **out, fab_error *err);
+fab_status fab_privacy_open(const fab_json *manifest, fab_private *out, fab_error *err);
+void fab_privacy_close(fab_private *p);
+void fab_privacy_answer(const fab_private *p, const fab_request *q, fab_answer *a);
+
 /* ---- levels.c: the volume and the labels at three resolutions ---------------------------- */
 
 enum { FAB_LEVELS = 3, FAB_LEVEL1_SIDE = 256, FAB_LEVEL2_SIDE = 96, FAB_NATIVE_KEEP_S = 60 };
 typedef enum fab_level_kind { FAB_LEVEL_VOLUME, FAB_LEVEL_LABELS, FAB_LEVEL_KINDS } fab_level_kind;
 
 typedef struct fab_level {
-    bool known;       /* grid, type, low and high are */
+    bool known, measured; /* grid and type are; low and high are too */
     fab_grid grid;
     fab_dtype type;
-    double low, high; /* of the values */
+    double low, high;     /* of the values */
     fab_bytes *raw, *gzip;
 } fab_level;
 
 typedef struct fab_levels fab_levels;
-/* path of a kind may be NULL: there is none. wake(ctx) is called from the thread. */
-fab_status fab_levels_open(const char *const path[FAB_LEVEL_KINDS], void (*wake)(void *ctx),
-                           void *ctx, fab_levels **out, fab_error *err);
+/* path of a kind may be NULL: there is none. Grids and types are known at once, from the files'
+ * headers; wide_labels: labels above 255 are expected. wake(ctx) is called from the thread. */
+fab_status fab_levels_open(const char *const path[FAB_LEVEL_KINDS], bool wide_labels,
+                           void (*wake)(void *ctx), void *ctx, fab_levels **out, fab_error *err);
 fab_levels *fab_levels_close(fab_levels *l);
 /* FAB_OK and a copy with references in raw and gzip (or NULL), 1: later, or the failure of
  * reading. With `voxels` the bytes are wanted too, else only what is known of them. */
@@ -241,6 +258,35 @@ fab_status fab_levels_average(const fab_volume *v, const fab_grid *to, fab_volum
 /* ---- shelf.c: the lessons of a case ------------------------------------------------------ */
 
 enum { FAB_LESSON_NAME_BYTES = 208, FAB_LESSON_SLUG_BYTES = 64 };
+
+typedef struct fab_shelf fab_shelf;
+
+typedef struct fab_shelf_lesson {
+    int fd; /* the caller's */
+    uint64_t bytes;
+    char sha256[65];
+} fab_shelf_lesson;
+
+/* folder: CASE/lessons, which need not be there. given (may be NULL): a lesson anywhere, listed
+ * first; it is checked from end to end, the error names it. wake(ctx) is called from the thread
+ * that fab_shelf_start starts. */
+fab_status fab_shelf_open(const char *folder, const char *given, const char *manifest_sha256,
+                          void (*wake)(void *ctx), void *ctx, fab_shelf **out, fab_error *err);
+fab_status fab_shelf_start(fab_shelf *s, fab_error *err);
+void fab_shelf_stop(fab_shelf *s); /* its thread; s may be NULL */
+fab_shelf *fab_shelf_close(fab_shelf *s);
+FAB_DEFINE_AUTO(fab_shelf, fab_shelf_close)
+const char *fab_shelf_given(const fab_shelf *s); /* name of the given one, or empty */
+/* Appends {"lessons": [...]}. 1: later. */
+fab_status fab_shelf_list(fab_shelf *s, double now_s, fab_buf *out, fab_error *err);
+/* 1: later; FAB_ERR_NOTFOUND; FAB_ERR_FORMAT: it is broken, and why. */
+fab_status fab_shelf_find(fab_shelf *s, const char *name, double now_s, fab_shelf_lesson *out,
+                          fab_error *err);
+/* 1: later; FAB_ERR_NOTFOUND; FAB_ERR_ARG: it is given, or being recorded; FAB_ERR_IO. */
+fab_status fab_shelf_remove(fab_shelf *s, const char *name, double now_s, fab_error *err);
+void fab_shelf_changed(fab_shelf *s);
+/* While it is recorded a lesson is not listed. */
+void fab_shelf_hold(fab_shelf *s, const char *name, bool held);
 
 /* "Where the portal vein divides" to "where-the-portal-vein-divides": letters, digits, hyphens. */
 void fab_shelf_slug(const char *title, char slug[FAB_LESSON_SLUG_BYTES]);
@@ -267,7 +313,7 @@ fab_tape *fab_tape_close(fab_tape *t);
 /* What a recording needs of the server. */
 typedef struct fab_studio {
     char folder[FAB_MAX_PATH_BYTES]; /* CASE/lessons, made when the first recording starts */
-    char taken[FAB_LESSON_SLUG_BYTES]; /* a name that is not to be used, or empty */
+    fab_shelf *shelf;                /* told of what is recorded; NULL: none */
     char manifest_sha256[65], labels_sha256[65];
     const uint16_t *structures;
     size_t structure_count;
@@ -324,6 +370,7 @@ fab_status fab_live_poll(fab_live *l, fab_buf *out, fab_error *err);
 
 typedef struct fab_tls {
     uint8_t *certificate, *key; /* DER */
+    char *ca_pem;               /* the authority's certificate */
     size_t certificate_bytes, key_bytes;
     char ca_path[FAB_MAX_PATH_BYTES];
     char fingerprint[96];
@@ -363,7 +410,10 @@ struct fab_server {
     fab_tls tls;
     fab_net net;
     fab_http *http;
+    char query[FAB_LESSON_SLUG_BYTES + 16]; /* "?lesson=NAME" of the given one, or empty */
     char volume_tag[20], labels_tag[20]; /* of the files, for the levels' */
+    fab_private shown; /* the manifest for viewers */
+    fab_shelf *shelf;
     fab_studio studio;
     uint16_t *structures;                /* label values of the model */
 };
@@ -393,6 +443,10 @@ void fab_routes_answer(fab_server *s, fab_request *q, fab_answer *a);
 /* May this upgrade to the live channel go on? If not *a says why. */
 bool fab_routes_allow_live(fab_server *s, fab_request *q, fab_answer *a);
 
+enum { FAB_COOKIE_BYTES = 32 };
+/* The session's cookie is named by the port: cookies of all ports of a host are one jar. */
+const char *fab_session_cookie(const fab_server *s, const fab_request *q, char *name);
+
 void fab_static_index(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
 void fab_static_asset(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
 void fab_health_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
@@ -404,6 +458,10 @@ void fab_case_get(fab_server *s, const fab_request *q, const char *rest, fab_ans
 void fab_case_file(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
 void fab_case_volume(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
 void fab_case_labels(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_ca_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_lessons_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_lesson_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
+void fab_lesson_delete(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
 void fab_live_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a);
 
 #endif

@@ -1,4 +1,4 @@
-/* session.c - health, pairing, links. */
+/* session.c - health, pairing, links, the authority's certificate. */
 #include "server_internal.h"
 
 #include <stdio.h>
@@ -29,6 +29,13 @@ void fab_session_get(fab_server *s, const fab_request *q, const char *rest, fab_
     fab_answer_json(a, 200, good ? fab_json_retain(o) : NULL);
 }
 
+const char *fab_session_cookie(const fab_server *s, const fab_request *q, char *name)
+{
+    snprintf(name, FAB_COOKIE_BYTES, "fabrica_session_%d",
+             q->loopback ? s->local_port : s->network_port);
+    return name;
+}
+
 static fab_pair try_code(fab_server *s, const fab_request *q, const fab_login *login, char *token,
                          fab_answer *a)
 {
@@ -49,7 +56,7 @@ static fab_pair try_code(fab_server *s, const fab_request *q, const fab_login *l
 void fab_session_post(fab_server *s, const fab_request *q, const char *rest, fab_answer *a)
 {
     (void)rest;
-    char token[FAB_TOKEN_BYTES] = "";
+    char token[FAB_TOKEN_BYTES] = "", name[FAB_COOKIE_BYTES];
     fab_error err = {0};
     fab_login login;
     if (fab_parse_login(q->body, q->body_bytes, &login, &err) < 0) {
@@ -68,27 +75,29 @@ void fab_session_post(fab_server *s, const fab_request *q, const char *rest, fab
     if (q->token[0]) fab_pairing_end(&s->pairing, q->token); /* one session a browser */
     a->status = 204;
     fab_answer_header(a, "set-cookie:",
-                      "fabrica_session=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d%s", token,
-                      FAB_SESSION_S, q->secure ? "; Secure" : "");
+                      "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d%s",
+                      fab_session_cookie(s, q, name), token, FAB_SESSION_S,
+                      q->secure ? "; Secure" : "");
     fab_answer_header(a, "cache-control:", "no-store");
 }
 
 void fab_session_delete(fab_server *s, const fab_request *q, const char *rest, fab_answer *a)
 {
     (void)rest;
+    char name[FAB_COOKIE_BYTES];
     fab_pairing_end(&s->pairing, q->token);
     fab_http_check_live(s->http);
     a->status = 204;
     fab_answer_header(a, "set-cookie:",
-                      "fabrica_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0%s",
-                      q->secure ? "; Secure" : "");
+                      "%s=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0%s",
+                      fab_session_cookie(s, q, name), q->secure ? "; Secure" : "");
     fab_answer_header(a, "cache-control:", "no-store");
 }
 
 void fab_links_post(fab_server *s, const fab_request *q, const char *rest, fab_answer *a)
 {
     (void)rest;
-    char token[FAB_TOKEN_BYTES], url[240];
+    char token[FAB_TOKEN_BYTES], url[400];
     fab_error err = {0};
     fab_link_request link;
     if (fab_parse_link(q->body, q->body_bytes, &link, &err) < 0) {
@@ -97,11 +106,27 @@ void fab_links_post(fab_server *s, const fab_request *q, const char *rest, fab_a
     }
     int seconds = link.minutes * 60;
     fab_pairing_add_link(&s->pairing, link.role, seconds, false, q->now_s, token);
-    snprintf(url, sizeof url, "%s#link=%s",
-             s->info.network_url[0] ? s->info.network_url : s->info.local_url, token);
+    snprintf(url, sizeof url, "%s%s#link=%s",
+             s->info.network_url[0] ? s->info.network_url : s->info.local_url,
+             s->info.network_url[0] ? "" : s->query, token);
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     bool good = o && fab_json_set(o, "url", fab_json_string(url), NULL) == FAB_OK &&
                 fab_json_set(o, "token", fab_json_string(token), NULL) == FAB_OK &&
                 fab_json_set(o, "expires_s", fab_json_int(seconds), NULL) == FAB_OK;
     fab_answer_json(a, 201, good ? fab_json_retain(o) : NULL);
+}
+
+/* The authority's certificate, for a headset that shall trust it: public, as every connection
+ * shows it anyway. */
+void fab_ca_get(fab_server *s, const fab_request *q, const char *rest, fab_answer *a)
+{
+    (void)q;
+    (void)rest;
+    if (!s->tls.ca_pem) {
+        fab_answer_error(a, 404, "not-found", "this server is for its own machine only");
+        return;
+    }
+    fab_answer_text(a, 200, "application/x-x509-ca-cert", s->tls.ca_pem);
+    fab_answer_header(a, "content-disposition:", "attachment; filename=\"fabrica-ca.pem\"");
+    fab_answer_header(a, "cache-control:", "no-cache");
 }

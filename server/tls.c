@@ -226,6 +226,23 @@ static fab_status encode(EVP_PKEY *key, X509 *cert, fab_tls *t, fab_error *err)
     return FAB_OK;
 }
 
+/* The certificate alone, whatever else its file may hold. */
+static fab_status keep_authority(X509 *ca, fab_tls *t, fab_error *err)
+{
+    size_t bytes = 0;
+    FAB_AUTO_FREE uint8_t *text = NULL;
+    BIO *bio = BIO_new(BIO_s_mem());
+    fab_status status = bio && PEM_write_bio_X509(bio, ca) == 1
+                            ? take_text(bio, &text, &bytes, err)
+                            : ssl_fail(err, "write a certificate");
+    BIO_free(bio);
+    FAB_TRY(status);
+    t->ca_pem = fab_calloc(1, bytes + 1);
+    if (!t->ca_pem) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    memcpy(t->ca_pem, text, bytes);
+    return FAB_OK;
+}
+
 static void fingerprint(X509 *cert, char into[96])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -253,6 +270,7 @@ fab_status fab_tls_open(const char *folder, const char *const *addresses, const 
     key = EVP_EC_gen("P-256");
     cert = key ? new_server(key, ca, ca_key, addresses, host_name) : NULL;
     fab_status status = cert ? encode(key, cert, &t, err) : ssl_fail(err, "make a certificate");
+    if (status == FAB_OK) status = keep_authority(ca, &t, err);
     EVP_PKEY_free(ca_key);
     EVP_PKEY_free(key);
     X509_free(ca);
@@ -267,5 +285,6 @@ void fab_tls_close(fab_tls *t)
     if (t->key) OPENSSL_cleanse(t->key, t->key_bytes);
     fab_free(t->key);
     fab_free(t->certificate);
+    fab_free(t->ca_pem);
     *t = (fab_tls){0};
 }

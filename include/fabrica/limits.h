@@ -108,6 +108,8 @@
 #define FAB_SERVER_MAX_RECORDINGS 4                  /* at once */
 #define FAB_SERVER_MAX_RECORDED_US ((int64_t)8 * 3600 * 1000000)
 #define FAB_SERVER_MAX_RECORDED_BYTES ((uint64_t)2 << 30) /* of one lesson */
+#define FAB_SERVER_MAX_LESSONS 1000                  /* of a case, listed */
+#define FAB_SERVER_MAX_LESSON_BYTES ((uint64_t)4 << 30) /* of one that is listed */
 #define FAB_SERVER_SPARE_BYTES ((uint64_t)64 << 20)  /* left free on the disk */
 #define FAB_SERVER_MAX_QUEUE 16                      /* messages a slow client has waiting */
 #define FAB_SERVER_MAX_FILES 20000                   /* of a case or a web client */

@@ -20,6 +20,8 @@ extern "C" {
  * files, Analyze), FAB_ERR_GEOMETRY, FAB_ERR_LIMIT (gzip bombs too). Source: nifti1.h, nifti2.h. */
 fab_status fab_nifti_read(const char *path, fab_volume **out, char *notes, size_t capacity,
                           fab_error *err);
+/* The grid alone, from the header, in a moment. *bytes (may be NULL): stored as unscaled uint8. */
+fab_status fab_nifti_read_grid(const char *path, fab_grid *out, bool *bytes, fab_error *err);
 /* NIfTI-1 with sform and qform agreeing, RAS+, mm; gzip if the path ends in ".gz"; deterministic
  * bytes (no time stamp). A sheared grid, which a qform cannot hold, gets the sform only
  * (qform_code 0). description (may be NULL) is cut at 79 bytes. Atomic. */

@@ -19,6 +19,7 @@ typedef struct fab_server fab_server;
 
 typedef struct fab_server_options {
     const char *case_path;  /* a case folder; only lessons/ in it is written to */
+    const char *lesson;     /* a lesson's file, listed first and opened by the links; NULL: none */
     const char *web_folder; /* the built web client; NULL: a page says that there is none */
     const char *host;       /* IPv4 address for the network; NULL: all; "127.0.0.1": none */
     int port;               /* of this machine, 0: a free one; the network's is the next */
@@ -36,8 +37,8 @@ typedef struct fab_server_options {
 /* What a person needs to get in. Empty texts where there is none. */
 typedef struct fab_server_info {
     char local_url[64];                /* http://localhost:PORT/ */
-    char owner_link[160];              /* the same with the one-time link, for this machine */
-    char network_url[160];             /* https://ADDRESS:PORT/ */
+    char owner_link[240];              /* the same with the one-time link, for this machine */
+    char network_url[240];             /* https://ADDRESS:PORT/, ?lesson=NAME behind it */
     char code[8];                      /* six digits */
     char ca_path[FAB_MAX_PATH_BYTES];  /* the authority's certificate, to be trusted by a headset */
     char ca_fingerprint[96];           /* SHA-256 of it, pairs of hexadecimal digits with colons */
@@ -46,8 +47,9 @@ typedef struct fab_server_info {
 
 /* Reads the case's manifest, opens the ports and starts to prepare the volume on a thread of its
  * own. Nothing is answered before fab_server_run. *out is the caller's: fab_server_close.
- * FAB_ERR_NOTFOUND, FAB_ERR_FORMAT: not a case, the message names the file; FAB_ERR_ARG: host is
- * no IPv4 address of this machine; FAB_ERR_IO: a port is taken, the authority cannot be written. */
+ * FAB_ERR_NOTFOUND, FAB_ERR_FORMAT: not a case, or no lesson; the message names the file.
+ * FAB_ERR_ARG: host is no IPv4 address of this machine; FAB_ERR_IO: a port is taken, the authority
+ * cannot be written. */
 fab_status fab_server_open(const fab_server_options *options, fab_server **out, fab_error *err);
 void fab_server_info_get(const fab_server *s, fab_server_info *out);
 /* Answers until fab_server_stop, options.stopped or for so many seconds (0: no limit). */

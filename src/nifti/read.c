@@ -68,24 +68,45 @@ static fab_status read_header(const fab_reader *r, bool gzip, fab_nifti_header *
     return fab_nifti_header_parse(bytes, got, r->name, h, err);
 }
 
-fab_status fab_nifti_read_from(const fab_reader *r, fab_volume **out, char *notes, size_t capacity,
-                               fab_error *err)
+/* All that the header says. */
+static fab_status read_head(const fab_reader *r, fab_nifti_payload *p, fab_grid *g, char *notes,
+                            size_t capacity, fab_error *err)
 {
     uint8_t magic[2] = {0};
     fab_nifti_header h;
-    fab_grid g;
-    fab_nifti_payload p = {.r = r};
     if (notes && capacity) notes[0] = 0;
     if (!r->size) FAB_FAIL(err, FAB_ERR_FORMAT, "%s: empty file", r->name);
     if (r->size >= 2) FAB_TRY(fab_reader_read(r, 0, magic, 2, err));
-    p.gzip = magic[0] == 0x1f && magic[1] == 0x8b;
-    FAB_TRY(read_header(r, p.gzip, &h, err));
-    p.swap = h.swap;
-    FAB_TRY(set_datatype(&h, r->name, &p, err));
-    FAB_TRY(set_offset(&h, r->name, &p, err));
-    set_scaling(&h, &p);
-    FAB_TRY(fab_nifti_header_grid(&h, r->name, &g, notes, capacity, err));
+    *p = (fab_nifti_payload){.r = r, .gzip = magic[0] == 0x1f && magic[1] == 0x8b};
+    FAB_TRY(read_header(r, p->gzip, &h, err));
+    p->swap = h.swap;
+    FAB_TRY(set_datatype(&h, r->name, p, err));
+    FAB_TRY(set_offset(&h, r->name, p, err));
+    set_scaling(&h, p);
+    return fab_nifti_header_grid(&h, r->name, g, notes, capacity, err);
+}
+
+fab_status fab_nifti_read_from(const fab_reader *r, fab_volume **out, char *notes, size_t capacity,
+                               fab_error *err)
+{
+    fab_nifti_payload p;
+    fab_grid g;
+    FAB_TRY(read_head(r, &p, &g, notes, capacity, err));
     return fab_nifti_read_voxels(&p, &g, out, notes, capacity, err);
+}
+
+fab_status fab_nifti_read_grid(const char *path, fab_grid *out, bool *bytes, fab_error *err)
+{
+    fab_reader r;
+    fab_nifti_payload p;
+    fab_grid g;
+    FAB_TRY(fab_reader_open_file(path, &r, err));
+    fab_status status = read_head(&r, &p, &g, NULL, 0, err);
+    fab_reader_close(&r);
+    FAB_TRY(status);
+    if (bytes) *bytes = p.raw == FAB_RAW_U8 && p.slope == 1 && p.inter == 0;
+    *out = g;
+    return FAB_OK;
 }
 
 fab_status fab_nifti_read(const char *path, fab_volume **out, char *notes, size_t capacity,

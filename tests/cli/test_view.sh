@@ -25,6 +25,7 @@ tag=$(sed -n 's/^etag: *\(.*\)\r$/\1/p' head)
 status "unchanged" 304 -H "If-None-Match: $tag" -H "Accept-Encoding: gzip" "$URL/assets/app.js"
 status "no such asset" 404 "$URL/assets/none.js"
 status "health" 200 "$URL/api/v1/health"
+status "no authority without a network" 404 "$URL/ca.pem"
 
 status "nobody sees the case" 401 "$URL/api/v1/case"
 status "nobody sees a file" 401 "$URL/api/v1/case/files/manifest.json"
@@ -52,12 +53,12 @@ status "who comes by it" 204 -c guest.jar -d "{\"link\":\"$token\"}" "$URL/api/v
 status "leaves again" 204 -b guest.jar -X DELETE "$URL/api/v1/session"
 status "and is out" 401 -b guest.jar "$URL/api/v1/case"
 
-status "the case" 200 -b view.jar "$URL/api/v1/case"
+status "the case, at once" 200 -b owner.jar "$URL/api/v1/case"
 cp body case.json
 file=$URL/api/v1/case/files
-status "the manifest" 200 -b view.jar "$file/manifest.json"
+status "the manifest" 200 -b owner.jar "$file/manifest.json"
 cmp -s body case/manifest.json && ok "its bytes" || bad "its bytes"
-status "compressed" 200 -b view.jar --compressed "$file/manifest.json"
+status "compressed" 200 -b owner.jar --compressed "$file/manifest.json"
 cmp -s body case/manifest.json && ok "its bytes again" || bad "its bytes again"
 status "a model" 200 -b view.jar "$file/export/twin.glb"
 cmp -s body case/export/twin.glb && ok "the model's bytes" || bad "the model's bytes"
@@ -83,7 +84,7 @@ for path in "../../../../../outside.txt" "..%2f..%2foutside.txt" "%2e%2e/%2e%2e/
     grep -qE "secret|root:" body && bad "traversal $path" "content"
 done
 ok "nothing outside the case"
-holds "volumes, labels, contract" /usr/bin/env python3 "$SOURCE/tests/cli/view_client.py" case "$SOURCE/contract/openapi.json" "$URL" view.jar case.json
+holds "volumes, labels, contract" /usr/bin/env python3 "$SOURCE/tests/cli/view_client.py" case "$SOURCE/contract/openapi.json" "$URL" owner.jar case.json
 holds "live channel" /usr/bin/env python3 "$SOURCE/tests/cli/view_live.py" "$URL" view.jar
 for n in 1 2 3 4 5 6 7 8; do curl -s -m 0.0$n -b owner.jar -o body "$URL/api/v1/case/volume/0"; done
 got=$(curl -s -m 20 -b owner.jar -w '%{http_code} %{num_connects} ' -o body "$URL/api/v1/session" -o body2 "$URL/api/v1/health" -o body3 "$file/manifest.json")
@@ -113,6 +114,17 @@ curl -s -m 20 -o body "https://localhost:$port/" && bad "without the authority" 
 status "the code over TLS" 204 --cacert $ca -c tls.jar -d "{\"code\":\"$CODE\"}" "https://localhost:$port/api/v1/session"
 says "a cookie for TLS only" "; Secure"
 status "the case over TLS" 200 --cacert $ca -b tls.jar "https://localhost:$port/api/v1/case"
+for from in "$URL" "https://localhost:$port"; do
+    status "the authority's certificate" 200 --cacert $ca "$from/ca.pem"
+    cmp -s body $ca && ok "its bytes" || bad "its bytes"
+    says "its type" "content-type: application/x-x509-ca-cert"
+done
+grep -q PRIVATE body && bad "and no key" || ok "and no key"
+status "the owner beside it" 204 -b tls.jar -c tls.jar -d "{\"link\":\"$LINK\"}" "$URL/api/v1/session"
+status "one jar, two ports: here" 200 -b tls.jar "$URL/api/v1/session"
+says "the owner's" '"role":"owner"'
+status "one jar, two ports: there" 200 --cacert $ca -b tls.jar "https://localhost:$port/api/v1/session"
+says "the viewer's" '"role":"view"'
 fingerprint=$(sed -n 's/^ *SHA-256 //p' network.out)
 stop "stopped" TERM
 start again

@@ -11,10 +11,10 @@ start() {
     PID=$!
     n=0
     until grep -q "Ctrl-C stops" "$out" 2>/dev/null || [ $n -ge 400 ]; do sleep 0.05; n=$((n + 1)); done
-    URL=$(sed -n 's/^here *\(.*\)\/#link=.*/\1/p' "$out")
+    URL=$(sed -n 's/^here *\(.*\)\/[?#].*/\1/p' "$out")
     LINK=$(sed -n 's/.*#link=//p' "$out")
     CODE=$(sed -n 's/^code *//p' "$out")
-    NETWORK=$(sed -n 's/^network *\(.*\)\/$/\1/p' "$out")
+    NETWORK=$(sed -n 's/^network *\(https:..[^/]*\)\/.*/\1/p' "$out")
 }
 stop() { # NAME SIGNAL
     kill -s "$2" $PID

@@ -1,7 +1,7 @@
 /* Every allocation of the server's parts fails once: an error or a refusal, no leak. */
 #include <sodium.h>
 
-#include "harness.h"
+#include "lesson_build.h"
 #include "server_internal.h"
 
 static fab_error err;
@@ -66,6 +66,50 @@ static void recording(void)
     snprintf(studio.folder, sizeof studio.folder, "%s/lessons", folder);
     fab_test_torture(record_once, &studio);
     CHECK(rmdir(folder) == 0);
+}
+
+static fab_status manifest_once(void *ctx)
+{
+    fab_private p = {0};
+    FAB_TRY(fab_privacy_open(ctx, &p, &err));
+    fab_privacy_close(&p);
+    return FAB_OK;
+}
+
+/* Its thread meets failures too: then fewer lessons are listed, and later all. */
+static fab_status shelf_once(void *ctx)
+{
+    FAB_AUTO(fab_shelf_close) fab_shelf *s = NULL;
+    FAB_AUTO_BUF fab_buf out = {0};
+    fab_status status = 1;
+    FAB_TRY(fab_shelf_open("/nonexistent", ctx, "", wake, NULL, &s, &err));
+    FAB_TRY(fab_shelf_start(s, &err));
+    while (status > 0) {
+        status = fab_shelf_list(s, fab_time_wall_s(), &out, &err);
+        if (status > 0) usleep(100);
+    }
+    return status;
+}
+
+static void private_manifest(void)
+{
+    static const char text[] = "{\"patient_identifiers\":{\"patient_name\":\"x\"},\"options\":"
+                               "{\"series\":\"1\"},\"files\":[{\"path\":\"a.glb\"}]}";
+    FAB_AUTO(fab_json_free) fab_json *m = NULL;
+    CHECK_OK(fab_json_parse(text, sizeof text - 1, "m", &m, &err));
+    fab_test_torture(manifest_once, m);
+}
+
+static void shelf(void)
+{
+    char path[] = "/tmp/fab-torture-XXXXXX";
+    FAB_AUTO_BUF fab_buf lesson = {0};
+    int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    CHECK_OK(lesson_build(&lesson, 1, false, &err));
+    CHECK(write(fd, lesson.data, lesson.size) == (ssize_t)lesson.size && close(fd) == 0);
+    fab_test_torture(shelf_once, path);
+    CHECK(unlink(path) == 0);
 }
 
 static fab_status table_once(void *ctx)
@@ -137,5 +181,6 @@ static void answers(void)
 int main(void)
 {
     if (sodium_init() < 0) return 1;
-    return FAB_RUN(TEST(parsing), TEST(recording), TEST(tables), TEST(averages), TEST(answers));
+    return FAB_RUN(TEST(parsing), TEST(recording), TEST(private_manifest), TEST(shelf),
+                   TEST(tables), TEST(averages), TEST(answers));
 }

@@ -107,7 +107,7 @@ void levels_of_files(void)
     CHECK_OK(fab_path_join(path, sizeof path, folder, "v.nii.gz", &err));
     CHECK_OK(fab_nifti_write(v, path, NULL, &err));
     const char *const paths[] = {path, NULL};
-    CHECK_OK(fab_levels_open(paths, on_wake, NULL, &l, &err));
+    CHECK_OK(fab_levels_open(paths, false, on_wake, NULL, &l, &err));
     for (int again = 0; again < 2; again++) {
         CHECK_OK(wait_for(l, FAB_LEVEL_VOLUME, 0, &got, &err));
         CHECK(got.type == FAB_I16 && got.low == -580 && got.high == 960);
@@ -124,9 +124,46 @@ void levels_of_files(void)
     l = fab_levels_close(l);
     CHECK(atomic_load(&woken) > 0);
     CHECK_OK(fab_file_write_atomic(path, "no volume", 9, &err));
-    CHECK_OK(fab_levels_open(paths, on_wake, NULL, &l, &err));
+    CHECK_OK(fab_levels_open(paths, false, on_wake, NULL, &l, &err));
     CHECK(wait_for(l, FAB_LEVEL_VOLUME, 1, &got, &err) < 0 && strstr(err.message, "v.nii.gz"));
     fab_levels_close(l);
     fab_volume_unref(v);
+    CHECK(fab_path_remove_tree(folder, NULL) == FAB_OK);
+}
+
+/* Grids and types are known from the header, before a voxel was read. */
+void announced_levels(void)
+{
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES];
+    fab_error err;
+    fab_grid g = grid_of(140, 30, 20, 1, 1, 2);
+    fab_volume *v = ramp(&g), *labels = NULL;
+    CHECK(fab_test_folder(folder));
+    CHECK_OK(fab_path_join(path, sizeof path, folder, "v.nii.gz", &err));
+    CHECK_OK(fab_volume_create(&g, FAB_U8, &labels, &err));
+    for (int i = 0; i < 4; i++) { /* a volume; labels: bytes, wide and not so wide numbers */
+        const char *const paths[] = {i ? NULL : path, i ? path : NULL};
+        fab_level_kind kind = i ? FAB_LEVEL_LABELS : FAB_LEVEL_VOLUME;
+        fab_levels *l = NULL;
+        fab_level now = {0}, then = {0};
+        fab_volume *stored = i < 2 ? NULL : labels;
+        if (i >= 2) CHECK_OK(fab_volume_convert(labels, FAB_U16, &stored, &err));
+        CHECK_OK(fab_nifti_write(i == 0 ? v : i == 1 ? labels : stored, path, NULL, &err));
+        CHECK_OK(fab_levels_open(paths, i == 1 || i == 2, on_wake, NULL, &l, &err));
+        for (int level = 0; level < FAB_LEVELS; level++) {
+            CHECK_OK(fab_levels_get(l, kind, level, false, 5, &now, &err));
+            CHECK(now.type == (i == 0 ? FAB_I16 : i == 2 ? FAB_U16 : FAB_U8));
+            CHECK_OK(wait_for(l, kind, level, &then, &err));
+            CHECK(fab_grid_equal(&now.grid, &then.grid, 1e-4) && now.type == then.type);
+            CHECK(then.measured && then.raw->size == (size_t)fab_grid_voxels(&now.grid) *
+                                                         fab_dtype_bytes(now.type));
+            fab_bytes_unref(then.raw);
+            fab_bytes_unref(then.gzip);
+        }
+        fab_levels_close(l);
+        if (i >= 2) fab_volume_unref(stored);
+    }
+    fab_volume_unref(v);
+    fab_volume_unref(labels);
     CHECK(fab_path_remove_tree(folder, NULL) == FAB_OK);
 }

@@ -36,5 +36,8 @@ void disk_that_fills(void);
 void disk_that_is_full(void);
 void saved_is_on_the_disk(void);
 void names_of_lessons(void);
+void lessons_on_the_shelf(void);
+void manifest_without_the_person(void);
+void announced_levels(void);
 
 #endif

@@ -10,12 +10,15 @@ export class ApiError extends Error {
 
 export interface SessionInfo { paired: boolean; role?: string; expires_s?: number }
 export interface CaseFile { path: string; bytes: number; sha256: string; type?: string }
-export interface VolumeLevel extends LevelInfo { bytes: number; low?: number; high?: number }
+/** low, high: null until the level was read. */
+export interface VolumeLevel extends LevelInfo { bytes: number; low?: number | null; high?: number | null }
 export interface CaseView {
   format: string;
   format_version: number;
   name: string;
   manifest: string;
+  /** SHA-256 of the manifest on the disk: what lessons name. A viewer is sent another one, without the patient. */
+  manifest_sha256?: string;
   files: CaseFile[];
   volume?: { levels: VolumeLevel[] } | null;
   labels?: { levels?: VolumeLevel[] } | null;
