@@ -99,6 +99,7 @@ export class Playing {
     const { stage } = this.app;
     const ray = new Ray();
     this.avatar.meets = (origin, direction) => stage.picker.along(ray.set(origin, direction), stage.planes)?.world;
+    this.avatar.points = this.lesson.metadata('pose')?.get('space') !== 'grip';
     stage.scene.add(this.avatar.group);
     const before = stage.scene.onBeforeRender.bind(stage.scene);
     stage.scene.onBeforeRender = () => { if (stage.renderer.xr.isPresenting) this.tick(); }; // in the headset the page has no frames

@@ -64,6 +64,9 @@ export class Recording {
     };
     pane.addEventListener('pointerup', click, { capture: true });
     this.ends.push(() => pane.removeEventListener('pointerup', click, { capture: true }));
+    const stay = (event: BeforeUnloadEvent): void => event.preventDefault(); // the browser asks before it closes the page
+    addEventListener('beforeunload', stay);
+    this.ends.push(() => removeEventListener('beforeunload', stay));
     const timer = window.setInterval(this.changed, 500);
     this.ends.push(() => clearInterval(timer));
   }

@@ -82,6 +82,8 @@ export class Avatar {
   readonly group = new Group();
   /** Points along a world ray to where it meets what is shown; undefined: nothing. */
   meets: (origin: Vector3, direction: Vector3) => Vector3 | undefined = () => undefined;
+  /** Are devices' poses target rays? A grip's pose does not say where it points. */
+  points = true;
   private readonly head = glasses();
   private readonly sides: Record<'left' | 'right', Side>;
   private hasHead = false;
@@ -129,11 +131,12 @@ export class Avatar {
     const pointing = device !== undefined;
     side.joints.visible = side.bones.visible = joints !== undefined;
     side.wand.visible = pointing && !joints;
-    side.ray.visible = pointing;
+    side.ray.visible = pointing && this.points;
     side.dot.visible = false;
     if (joints) this.showHand(side, joints);
     if (!device) return;
     put(side.wand, device);
+    if (!this.points) return;
     put(side.ray, device);
     const to = new Matrix4().compose(new Vector3(...device.position), new Quaternion(...device.rotation), new Vector3(1, 1, 1)).premultiply(this.group.matrix);
     const origin = new Vector3().setFromMatrixPosition(to);
