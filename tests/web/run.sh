@@ -24,7 +24,10 @@ fi
 FAB_FABRICA="$fabrica"
 export FAB_FABRICA
 case "$what" in
-lesson) exec node e2e/lesson.mjs "$case_dir" ;;
+lesson) # its lessons go into a copy of the case
+    rm -rf "$work/lesson-twin"
+    cp -r "$case_dir" "$work/lesson-twin"
+    exec node e2e/lesson.mjs "$work/lesson-twin" ;;
 xr) exec node e2e/xr.mjs "$case_dir" "$work/phantom/truth/truth.json" ;;
 esac
 exec node e2e/run.mjs "$case_dir"

@@ -1,5 +1,5 @@
-/* contract/fixtures/lessons: poses and their integers, lessons and what is in them. TypeScript reads
- * the same files (web/packages/lesson/test). */
+/* contract/fixtures/lessons: poses and their integers, lessons and what is in them. TypeScript
+ * reads the same files (web/packages/lesson/test). */
 #include <stdlib.h>
 
 #include "lesson_build.h"
