@@ -285,6 +285,9 @@ fab_status fab_shelf_find(fab_shelf *s, const char *name, double now_s, fab_shel
 /* 1: later; FAB_ERR_NOTFOUND; FAB_ERR_ARG: it is given, or being recorded; FAB_ERR_IO. */
 fab_status fab_shelf_remove(fab_shelf *s, const char *name, double now_s, fab_error *err);
 void fab_shelf_changed(fab_shelf *s);
+/* The row of one lesson anywhere, checked as fab_shelf_open checks the given one. */
+fab_status fab_shelf_describe(const char *path, const char *manifest_sha256,
+                              char name[FAB_LESSON_SLUG_BYTES], fab_json **row, fab_error *err);
 /* While it is recorded a lesson is not listed. */
 void fab_shelf_hold(fab_shelf *s, const char *name, bool held);
 
@@ -442,6 +445,10 @@ const fab_route *fab_routes(size_t *count);
 void fab_routes_answer(fab_server *s, fab_request *q, fab_answer *a);
 /* May this upgrade to the live channel go on? If not *a says why. */
 bool fab_routes_allow_live(fab_server *s, fab_request *q, fab_answer *a);
+
+/* Rows of the case's description; NULL when out of memory. */
+fab_json *fab_case_file_json(const fab_file *f);
+fab_json *fab_case_level_json(int index, const fab_level *l);
 
 enum { FAB_COOKIE_BYTES = 32 };
 /* The session's cookie is named by the port: cookies of all ports of a host are one jar. */
