@@ -85,7 +85,7 @@ static fab_status take(fab_live *l, const uint8_t *at, size_t size, uint8_t how,
         return fab_live_text(l, text, strlen(text), *now_s, out, NULL);
     }
     *now_s += size ? at[0] : 1;
-    return fab_live_poll(l, out, NULL);
+    return fab_live_poll(l, *now_s, out, NULL);
 }
 
 /* Whatever came, what was finished is a whole lesson. */
