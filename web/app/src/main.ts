@@ -97,6 +97,8 @@ async function openTwin(): Promise<void> {
   showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...enter, lessons.button()], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
+  const wanted = new URLSearchParams(location.search).get('lesson');
+  if (wanted !== null) void lessons.playNamed(wanted);
   requestAnimationFrame(() => { void loadVolume(app).then(() => { performance.mark('fabrica-ct'); if (enter.length > 0) void app.stage.lighten(idle); }, (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
 }
 
