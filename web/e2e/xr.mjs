@@ -82,7 +82,7 @@ test('rigs: head, two controllers, told each frame', async () => {
   await page.evaluate(() => { window.got = undefined; window.fabrica.rigs((rig, kinds) => { window.got ??= JSON.parse(JSON.stringify({ rig, kinds })); }); });
   await me.until(() => window.got);
   const { rig, kinds } = await page.evaluate(() => window.got);
-  assert.deepEqual(kinds, { left: 'controller', right: 'controller', space: 'grip' });
+  assert.deepEqual(kinds, { left: 'controller', right: 'controller', space: 'target-ray' });
   assert.ok(Math.abs(rig.head.position[1] - 1.6) < 0.01 && Math.abs(Math.hypot(...rig.left.rotation) - 1) < 1e-3);
   assert.equal(rig.hands, undefined);
 });

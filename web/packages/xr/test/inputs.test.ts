@@ -99,9 +99,9 @@ test('an eye that only looks is no device', () => {
   assert.equal(inputs.right.kind, undefined);
 });
 
-test('rigs: grips, buttons, joints in order, one object again and again', () => {
+test('rigs: rays, buttons, joints in order, one object again and again', () => {
   const pad = { buttons: [{ pressed: true, value: 0.5 }, { pressed: false, value: 0.25 }, { pressed: true, value: 1 }], axes: [0, 0, 0.5, -1] } as unknown as Gamepad;
-  const left = source({ handedness: 'left', grip: at(0, 1, 2), gamepad: pad });
+  const left = source({ handedness: 'left', ray: at(0, 1, 3), grip: at(0, 1, 2), gamepad: pad });
   const right = source({ handedness: 'right', hand: true, grip: at(1, 1, 2) });
   const { inputs } = setUp([left, right]);
   inputs.read(frame);
@@ -117,8 +117,8 @@ test('rigs: grips, buttons, joints in order, one object again and again', () => 
   const [{ rig, kinds } = { rig: undefined, kinds: undefined }] = seen;
   assert.equal(rig, seen[1]?.rig);
   assert.equal(rig?.time, 6);
-  assert.deepEqual(kinds, { left: 'controller', right: 'hand', space: 'grip' });
-  assert.deepEqual(rig?.left?.position, [0, 1, 2]);
+  assert.deepEqual(kinds, { left: 'controller', right: 'hand', space: 'target-ray' });
+  assert.deepEqual(rig?.left?.position, [0, 1, 3]);
   assert.deepEqual([rig?.left?.pressed, rig?.left?.trigger, rig?.left?.squeeze], [5, 0.5, 0.25]);
   assert.equal(rig?.hands?.left, undefined);
   assert.ok(Math.abs((rig?.hands?.right?.[24]?.position[0] ?? 0) - 0.24) < 1e-6);
