@@ -31,7 +31,7 @@ export class Person {
 
   /** Waits until `test`, run in the page, holds. */
   async until(test, argument) {
-    await this.page.waitForFunction(test, argument, { timeout: 12000 });
+    await this.page.waitForFunction(test, argument, { timeout: 30000 });
   }
 
   /** Puts a hand at a place of the room, pointing along `way`; returns when the page has seen it. */
@@ -101,8 +101,14 @@ export class Person {
     await this.trigger(side, 0);
   }
 
+  /** Of a button or tab of the panel, once the panel, which may be on its way, stands still. */
   async placeOf(name) {
-    await this.until((n) => window.fabrica.inside()?.place(n) !== undefined, name);
+    await this.until((n) => {
+      const place = window.fabrica.inside()?.place(n);
+      const still = place && window.lastPlace && Math.hypot(...place.map((v, i) => v - window.lastPlace[i])) < 5e-4;
+      window.lastPlace = place;
+      return still;
+    }, name);
     return this.page.evaluate((n) => window.fabrica.inside().place(n), name);
   }
 

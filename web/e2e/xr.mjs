@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
 import { Person, emulate } from './person.mjs';
+import { allocatedBy, plainClient } from './plain.mjs';
 import { serve } from './serve.mjs';
 import { view } from './view.mjs';
 
@@ -81,7 +82,7 @@ test('rigs: head, two controllers, told each frame', async () => {
   await page.evaluate(() => { window.got = undefined; window.fabrica.rigs((rig, kinds) => { window.got ??= JSON.parse(JSON.stringify({ rig, kinds })); }); });
   await me.until(() => window.got);
   const { rig, kinds } = await page.evaluate(() => window.got);
-  assert.deepEqual(kinds, { left: 'controller', right: 'controller', space: 'grip' });
+  assert.deepEqual(kinds, { left: 'controller', right: 'controller', space: 'target-ray' });
   assert.ok(Math.abs(rig.head.position[1] - 1.6) < 0.01 && Math.abs(Math.hypot(...rig.left.rotation) - 1) < 1e-3);
   assert.equal(rig.hands, undefined);
 });
@@ -187,6 +188,11 @@ test('a cut carried and turned by hand, a slice slid along its axis', async () =
   await me.press('Cut');
   await me.press('clip.toggle');
   await me.until(() => window.fabrica.state().clips[0]?.on);
+  await me.press('clip.plane1');
+  await me.until(() => window.fabrica.state().clips[1]?.on);
+  await me.press('clip.toggle');
+  await me.until(() => !window.fabrica.state().clips[1].on);
+  await me.press('clip.plane0');
   const clip = (await state(page)).clips[0];
   const knob = await page.evaluate(() => window.fabrica.inside().knobs()[0]);
   await me.touch('right', knob);
@@ -294,5 +300,53 @@ test('leaving by the panel: the page, the tool and the model are as they were', 
   assert.deepEqual((await state(page)).model, { position: [0, 0, 0], rotation: [0, 0, 0, 32767], scale: 1000 });
   await page.waitForFunction(() => window.fabrica.frames() > 0);
   await undoAll(start);
-  assert.deepEqual(seen.errors, []);
+});
+
+test('passthrough: no room is drawn; the graphics lost inside: out, with words, and back', async () => {
+  await alone('vertebrae_L3');
+  await page.getByRole('button', { name: 'In this room' }).click();
+  await me.until(() => window.fabrica.inside()?.place('tool.hold'));
+  const { walls, notice } = await me.probe();
+  assert.equal(walls, false);
+  assert.match(notice, /Not for diagnostic use/);
+  await page.evaluate(() => { window.lose = window.fabrica.gl().getExtension('WEBGL_lose_context'); window.lose.loseContext(); });
+  await me.until(() => window.fabrica.inside() === undefined);
+  await page.getByText('The graphics were interrupted').waitFor();
+  await page.evaluate(() => window.lose.restoreContext());
+  await page.getByText('The graphics were interrupted').waitFor({ state: 'hidden' });
+  assert.deepEqual((await state(page)).model.position, [0, 0, 0]);
+  await undoAll(start);
+  // iwer 2.5.0 reads the lost context's clear colour once
+  assert.deepEqual(seen.errors.filter((text) => !/CONTEXT_LOST|Context Lost|properties of null \(reading '0'\)/i.test(text)), []);
+});
+
+test('frames in steady state: what our own files allocate, by Chromium\'s profiler', { skip: !process.env.FAB_FABRICA && 'no program given (FAB_FABRICA)' }, async () => {
+  await page.context().close();
+  const client = await plainClient();
+  const plain = await view(process.env.FAB_FABRICA, caseDir, client.folder);
+  try {
+    const { page: other, context } = await openPage(browser, { viewport: { width: 200, height: 140 } });
+    await emulate(context);
+    await other.goto(plain.link);
+    await ready(other);
+    await other.evaluate(() => window.fabrica.dispatch({ op: 'structure.only', args: { ids: [window.fabrica.structures().find((s) => s.name === 'vertebrae_L3').id] } }));
+    await other.getByRole('button', { name: 'Enter headset' }).click();
+    await new Person(other).until(() => window.fabrica.inside()?.place('tool.hold'));
+    const frames = async (n) => {
+      const from = await other.evaluate(() => window.fabrica.draws().frame);
+      await other.waitForFunction((to) => window.fabrica.draws().frame >= to, from + n, { timeout: 60000 });
+    };
+    await frames(50);
+    const bytes = await allocatedBy(await context.newCDPSession(other), client.sourceOf, () => frames(120));
+    const all = [...bytes];
+    const ours = all.filter(([file]) => /^packages\/(xr|scene)\/src\//.test(file));
+    const sum = ours.reduce((n, [, size]) => n + size, 0) / 120;
+    console.log(`${sum.toFixed(0)} bytes a frame in our files: ${ours.sort((a, b) => b[1] - a[1]).slice(0, 4).map(([file, size]) => `${file} ${(size / 120).toFixed(0)}`).join(', ')}`);
+    assert.ok(all.some(([file]) => /three/.test(file)), 'the profiler sees what three allocates');
+    assert.ok(sum < 4096, `${sum.toFixed(0)} bytes a frame: more than the numbers that code not yet compiled boxes`);
+    await context.close();
+  } finally {
+    plain.close();
+    client.remove();
+  }
 });

@@ -2,7 +2,8 @@
 import '../styles/main.css';
 import '../styles/lesson.css';
 import { hash, Session } from '@fabrica/contract';
-import { Labels, sceneOfMm, tenthsOf, Volume } from '@fabrica/scene';
+import { Labels, levelWithin, sceneOfMm, tenthsOf, Volume } from '@fabrica/scene';
+import type { Stage } from '@fabrica/scene';
 import type { Probe } from '@fabrica/xr';
 import type { Rgb } from '@fabrica/contract';
 import { ApiError, filePath, getBytes, getJson, getSession, pair } from './api';
@@ -89,7 +90,7 @@ async function openTwin(): Promise<void> {
   const data = await getBytes(filePath(model), file.bytes, (got, of) => say(`Structures, ${megabytes(got)} of ${megabytes(of)}`, got / of));
   say('Building the model');
   const shell = makeShell();
-  const app = await makeApp(view, manifest, data, shell);
+  const app = await makeApp(view, manifest, data, shell, say);
   const lessons = new Lessons(app, shell.stageBox);
   expose(app, lessons);
   const enter = await headset(app);
@@ -101,7 +102,20 @@ async function openTwin(): Promise<void> {
   requestAnimationFrame(() => { void loadVolume(app).then(() => { performance.mark('fabrica-ct'); if (enter.length > 0) void app.stage.lighten(idle); }, (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
 }
 
-async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, shell: Shell): Promise<App> {
+/** More triangles than this are drawn coarser on a page too. */
+const pageBudget = 1_500_000;
+
+/** A very large model is made lighter before its first picture, with words. Picking keeps the full surfaces. */
+async function fit(stage: Stage, say: (text: string, share?: number) => void): Promise<void> {
+  const { body, triangles } = stage.model;
+  if (!body || triangles <= pageBudget) return;
+  const text = `${(triangles / 1e6).toFixed(1)} million triangles: making it lighter to show`;
+  say(text, 0);
+  await stage.lighten((share) => { say(text, share); return new Promise((done) => { setTimeout(done, 0); }); });
+  stage.detail = levelWithin(pageBudget, (level) => body.trianglesAt(level));
+}
+
+async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, shell: Shell, say: (text: string, share?: number) => void): Promise<App> {
   let stage;
   try {
     stage = makeStage(shell);
@@ -109,6 +123,7 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
     throw new ApiError(0, 'no-webgl', 'This browser shows no WebGL 2. Turn on hardware acceleration, or open the address in a recent Chrome, Edge, Firefox or Safari.');
   }
   await stage.model.load(data, new Map(manifest.structures.map((s) => [s.value, s.rgb as Rgb])));
+  await fit(stage, say);
   const session = new Session(manifest.structures.map((s) => s.value));
   const app = new App(session, stage, manifest, view);
   stage.apply(session.state);

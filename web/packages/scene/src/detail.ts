@@ -27,14 +27,14 @@ export function coarser(simplifier: Simplifier, fine: Indices, positions: Float3
   return out;
 }
 
-/** Gives every part its coarser lists; `pause` is awaited after each, so that the page stays alive. */
-export async function lighten(parts: Iterable<Part>, pause: () => Promise<void>): Promise<void> {
+/** Gives every part its coarser lists; `pause` is awaited after each, with the share that is done, so that the page stays alive. */
+export async function lighten(parts: readonly Part[], pause: (share: number) => Promise<void>): Promise<void> {
   await MeshoptSimplifier.ready;
-  for (const part of parts) {
+  for (const [i, part] of parts.entries()) {
     if (part.levels.length > 1) continue;
     const fine = part.levels[0] as Indices;
     part.levels.push(...coarser(MeshoptSimplifier, fine, part.geometry.getAttribute('position').array as Float32Array));
-    await pause();
+    await pause((i + 1) / parts.length);
   }
 }
 

@@ -101,6 +101,8 @@ export class Stage {
   }
 
   /** How fine structures are drawn: 0 is the finest (detail.ts). */
+  get detail(): number { return this.model.body?.level ?? 0; }
+
   set detail(level: number) {
     const { body } = this.model;
     if (!body || body.level === level) return;
@@ -115,7 +117,7 @@ export class Stage {
   }
 
   /** Coarser structures, made in pauses (detail.ts). */
-  async lighten(pause: () => Promise<void>): Promise<void> { await lighten(this.model.parts.values(), pause); }
+  async lighten(pause: (share: number) => Promise<void>): Promise<void> { await lighten([...this.model.parts.values()], pause); }
 
   /** What marks say of structures: volumes and names. */
   describe(facts: Facts): void { this.facts = facts; }

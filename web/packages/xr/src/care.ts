@@ -10,10 +10,13 @@ export class Care {
   readonly guard: Guard;
   private scale = 1;
   private last = 0;
+  /** What the page had. */
+  private readonly before: number;
 
   /** `due`: ms a frame may take. */
   constructor(private readonly stage: Stage, due: number, private readonly told: () => void) {
     this.guard = new Guard(due);
+    this.before = stage.detail;
     this.show(levels[0] as Level);
   }
 
@@ -35,7 +38,7 @@ export class Care {
     const { stage } = this;
     const { body } = stage.model;
     stage.renderer.xr.setFoveation(foveation);
-    stage.detail = Math.max(detail, body ? levelWithin(eyeBudget, (level) => body.trianglesAt(level)) : 0);
+    stage.detail = Math.max(detail, this.before, body ? levelWithin(eyeBudget, (level) => body.trianglesAt(level)) : 0);
     stage.image = image;
   }
 
@@ -50,7 +53,7 @@ export class Care {
 
   /** The page gets its own detail back. */
   end(): void {
-    this.stage.detail = 0;
+    this.stage.detail = this.before;
     this.stage.image = true;
   }
 }

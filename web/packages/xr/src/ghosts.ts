@@ -76,8 +76,8 @@ export class Ghosts {
   /** A controller: a handle and a pointed end. */
   private wand(device: Device): void {
     this.a.copy(device.origin).addScaledVector(device.direction, -0.02);
-    this.lines.add(device.grip.position, this.a, 0.017, 0.02, ink.tool);
-    this.lines.add(this.a, device.tip, 0.014, 0.002, ink.skin);
+    this.lines.add(device.grip.position, this.a, 0.013, 0.0155, ink.tool);
+    this.lines.add(this.a, device.tip, 0.011, 0.0015, ink.skin);
   }
 
   private ray(device: Device, length: number, met: boolean): void {

@@ -26,9 +26,12 @@ import { ToolHand } from './toolhand';
 import { Walk } from './walk';
 
 /** The model's middle: this far in front of the person, and this far under the eyes; metres. */
-const table = { ahead: 0.75, standing: 0.42, seated: 0.22, low: 0.6, high: 1.7 };
+const table = { ahead: 0.75, standing: 0.34, seated: 0.2, low: 0.6, high: 1.7 };
 /** A frame where the device does not say its rate, ms. */
 const usual = 1000 / 72;
+
+/** Bit of button 4: A or X. */
+const summoning = 1 << 4;
 
 interface Doing { deed: Deed; device: Device; squeeze: boolean }
 
@@ -56,11 +59,12 @@ export class Headset {
   private readonly ends: (() => void)[] = [];
   private readonly before;
   private seated = false;
+  private summoned = false;
   private last = 0;
   private begun = false;
 
   /** `floor`: the reference space the session began with; `walls`: draw a room, as the person sees no other. */
-  constructor(private readonly viewer: Viewer, private readonly session: XRSession, floor: XRReferenceSpace, walls: boolean) {
+  constructor(private readonly viewer: Viewer, private readonly session: XRSession, floor: XRReferenceSpace, readonly walls: boolean) {
     const { stage } = viewer;
     const { xr } = stage.renderer;
     this.before = viewer.session.state.model;
@@ -190,6 +194,7 @@ export class Headset {
     }
     for (let i = 0; i < devices.length; i++) this.aimer.step(devices[i] as Device, this.panelHands.busy[(devices[i] as Device).side] || this.holds(devices[i] as Device), time);
     this.walk.step(devices, time);
+    this.summon();
     this.panel.step(time);
     this.ghosts.step(devices);
     this.notice.follow(this.head, seconds);
@@ -197,6 +202,13 @@ export class Headset {
     this.viewer.stage.model.sort(this.eye);
     this.rigs.emit(time, this.head, this.inputs);
     this.care.step(time, frame);
+  }
+
+  /** A or X, pressed anew, bring the panel. */
+  private summon(): void {
+    const now = ((this.inputs.left.buttons | this.inputs.right.buttons) & summoning) !== 0;
+    if (now && !this.summoned) this.panelHands.bring(this.eye, this.ahead);
+    this.summoned = now;
   }
 
   /** Something is in this hand: what its ray meets does not matter. The pen is not held but used. */

@@ -7,7 +7,7 @@ import { font } from './panel-paint';
 
 /** Pixels; metres at its distance; letters of 40 px are 26 mm at 1.1 m: capitals of 1 degree. */
 const sheet = { width: 720, line: 54, font: 40 };
-const away = { down: -0.47, ahead: -1.1 };
+const away = { down: -0.6, ahead: -1.02 };
 const pixel = 0.00068;
 
 export class Notice {

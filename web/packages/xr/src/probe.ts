@@ -12,6 +12,8 @@ export interface Probe {
   eye: number[];
   ahead: number[];
   notice: string;
+  /** A room is drawn; not where the person sees their own. */
+  walls: boolean;
   /** The guard's level: 0 is the finest. */
   level: number;
   kinds: Both<DeviceKind | undefined>;
@@ -38,7 +40,7 @@ export function probe(headset: Headset, viewer: Viewer): Probe {
   const both = <T>(read: (device: Device) => T): Both<T> => ({ left: read(left), right: read(right) });
   const { mesh } = headset.panel;
   return {
-    eye: headset.eye.toArray(), ahead: headset.ahead.toArray(), notice: headset.notice.text, level: headset.care.guard.level,
+    eye: headset.eye.toArray(), ahead: headset.ahead.toArray(), notice: headset.notice.text, walls: headset.walls, level: headset.care.guard.level,
     kinds: both((d) => (d.tracked ? d.kind : undefined)), tips: both((d) => d.tip.toArray()), rays: both((d) => ({ origin: d.origin.toArray(), direction: d.direction.toArray() })),
     pressed: both((d) => ({ press: d.pressing, squeeze: d.squeezing })), sticks: both((d) => [d.stickX, d.stickY]), aims: both((d) => what(headset.aimer.aims[d.side])),
     standing: { yaw: headset.standing.yaw, shift: headset.standing.shift.toArray() },

@@ -11,8 +11,8 @@ out vec4 colour;
 ${toScreen}
 void main() {
   float h = normalize(way).y;
-  vec3 c = mix(vec3(0.052, 0.070, 0.088), vec3(0.012, 0.018, 0.026), smoothstep(0.0, 0.75, h));
-  c = mix(c, vec3(0.030, 0.040, 0.050), smoothstep(0.0, -0.25, h));
+  vec3 c = mix(vec3(0.026, 0.037, 0.048), vec3(0.006, 0.009, 0.014), smoothstep(0.0, 0.75, h));
+  c = mix(c, vec3(0.014, 0.019, 0.025), smoothstep(0.0, -0.25, h));
   float grain = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453) - 0.5;
   colour = vec4(screen(c) + grain / 255.0, 1.0);
 }`;
@@ -31,8 +31,8 @@ float grid(vec2 p, float step_, float wide) {
 }
 void main() {
   float r = length(place.xz);
-  vec3 c = mix(vec3(0.040, 0.053, 0.066), vec3(0.030, 0.040, 0.050), smoothstep(0.0, 5.0, r));
-  c += vec3(0.022, 0.034, 0.040) * (grid(place.xz, 1.0, 0.004) + 0.4 * grid(place.xz, 0.25, 0.002)) * smoothstep(5.0, 1.0, r);
+  vec3 c = mix(vec3(0.030, 0.040, 0.050), vec3(0.014, 0.019, 0.025), smoothstep(0.0, 4.5, r));
+  c += vec3(0.014, 0.024, 0.028) * (grid(place.xz, 1.0, 0.004) + 0.4 * grid(place.xz, 0.25, 0.002)) * smoothstep(5.0, 1.0, r);
   float d = length(place.xz - shadow.xy) / shadow.z;
   c *= 1.0 - shadow.w * exp(-1.6 * d * d);
   float grain = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453) - 0.5;

@@ -46,7 +46,9 @@ export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr', inside:
   renderer.autoClear = true;
   await new Promise<void>((resolve) => {
     session.addEventListener('end', () => resolve(), { once: true });
+    stage.canvas.addEventListener('webglcontextlost', () => void session.end().catch(() => undefined), { once: true }); // nothing can be shown: back to the page, which says so
     renderer.setAnimationLoop((time, frame?: XRFrame) => {
+      if (renderer.getContext().isContextLost()) return;
       if (frame) headset.frame(time, frame);
       renderer.render(stage.scene, stage.camera);
     });
