@@ -20,7 +20,8 @@ typedef struct rewrite {
     uint32_t sequence;
     size_t chapter;    /* next one to set */
     size_t packet;     /* of the new voice, the next */
-    int voice_stream;
+    int voice_stream;  /* -1: none yet */
+    uint32_t voice_next, voice_shift;
     int64_t voice_from_us, voice_to_us;
     fab_error *err;
 } rewrite;
@@ -106,18 +107,20 @@ static fab_status put_chapters(rewrite *r, int64_t until_us)
     return FAB_OK;
 }
 
-/* The new voice is a channel of its own: it has its own start-up samples to drop, and who spoke
- * before may speak on after it. */
-static fab_status add_voice(rewrite *r)
+/* Packets of the new voice go where the old one was, so that players which follow one voice hear
+ * it; a lesson without voice gets a channel. */
+static fab_status find_voice(rewrite *r)
 {
-    FAB_AUTO(fab_json_free) fab_json *about = fab_json_object();
+    FAB_AUTO(fab_json_free) fab_json *about = NULL;
     const fab_mcap *m = fab_lesson_container(r->from);
-    char topic[32] = "voice/voiced", number[16];
-    for (size_t i = 0, n = 2; i < fab_mcap_channel_count(m);) {
-        bool taken = strcmp(fab_mcap_channel_at(m, i)->topic, topic) == 0;
-        if (taken) snprintf(topic, sizeof topic, "voice/voiced-%zu", n++);
-        i = taken ? 0 : i + 1;
+    char number[16];
+    for (size_t i = 0; i < fab_mcap_channel_count(m); i++) {
+        const fab_mcap_channel *c = fab_mcap_channel_at(m, i);
+        if (fab_lesson_kind_of(c) != FAB_LESSON_VOICE) continue;
+        const fab_lesson_event e = {.kind = FAB_LESSON_VOICE, .channel = c->id};
+        return stream_of(r, &e, &r->voice_stream);
     }
+    about = fab_json_object();
     FAB_TRY(fab_json_set(about, "codec", fab_json_string("opus"), r->err));
     FAB_TRY(fab_json_set(about, "sample_rate", fab_json_string("48000"), r->err));
     FAB_TRY(fab_json_set(about, "frame_us", fab_json_string("20000"), r->err));
@@ -125,8 +128,20 @@ static fab_status add_voice(rewrite *r)
     FAB_TRY(fab_json_set(about, "channels", fab_json_string(number), r->err));
     snprintf(number, sizeof number, "%d", r->edit->voice->pre_skip);
     FAB_TRY(fab_json_set(about, "pre_skip", fab_json_string(number), r->err));
-    return fab_lesson_add_stream(r->to, FAB_LESSON_VOICE, topic + strlen("voice/"), about,
-                                 &r->voice_stream, r->err);
+    return fab_lesson_add_stream(r->to, FAB_LESSON_VOICE, "", about, &r->voice_stream, r->err);
+}
+
+/* Numbers of one stream's packets only grow: what follows a new voice of more packets than the old
+ * one is numbered on. */
+static uint32_t next_packet(rewrite *r, uint32_t wanted)
+{
+    wanted += r->voice_shift;
+    if (wanted < r->voice_next) {
+        r->voice_shift += r->voice_next - wanted;
+        wanted = r->voice_next;
+    }
+    r->voice_next = wanted + 1;
+    return wanted;
 }
 
 static fab_status put_voice(rewrite *r, int64_t until_us)
@@ -138,9 +153,8 @@ static fab_status put_voice(rewrite *r, int64_t until_us)
         const int64_t time_us = r->voice_from_us + (int64_t)r->packet * LESSON_PACKET_US;
         if (time_us > until_us) return FAB_OK;
         if (time_us < r->from_us) continue;
-        if (r->voice_stream < 0) FAB_TRY(add_voice(r));
         FAB_TRY(fab_lesson_write_voice(r->to, r->voice_stream, time_us - r->from_us,
-                                       (uint32_t)r->packet, voice->data.data + first,
+                                       r->voice_next++, voice->data.data + first,
                                        fab_peek_uint(ends, 4) - first, r->err));
     }
     return FAB_OK;
@@ -161,8 +175,10 @@ static fab_status copy_event(rewrite *r, const fab_lesson_event *e)
     if (e->kind == FAB_LESSON_META) return fab_lesson_write_meta(r->to, time_us, e->json, r->err);
     FAB_TRY(stream_of(r, e, &stream));
     if (e->kind == FAB_LESSON_VOICE)
-        return fab_lesson_write_voice(r->to, stream, time_us, e->sequence, e->packet,
-                                      e->packet_bytes, r->err);
+        return fab_lesson_write_voice(
+            r->to, stream, time_us,
+            stream == r->voice_stream ? next_packet(r, e->sequence) : e->sequence, e->packet,
+            e->packet_bytes, r->err);
     if (e->kind == FAB_LESSON_HAND) {
         fab_hand_sample hand = *e->hand;
         hand.time_us = time_us;
@@ -224,6 +240,7 @@ static fab_status copy_all(rewrite *r)
     fab_lesson_event e;
     fab_status status = FAB_OK;
     FAB_TRY(begin(r));
+    if (r->edit->set_voice && r->edit->voice) FAB_TRY(find_voice(r));
     while ((status = fab_lesson_next(r->from, &e, r->err)) == FAB_OK) {
         if (e.time_us < r->from_us || e.time_us > r->to_us) continue;
         FAB_TRY(put_chapters(r, e.time_us));
@@ -255,7 +272,6 @@ static fab_status check_voice(rewrite *r, const char *name, int64_t end_us)
 {
     const fab_lesson_edit *edit = r->edit;
     if (!edit->set_voice) return FAB_OK;
-    r->voice_stream = -1;
     r->voice_from_us = edit->voice_from_us - edit->voice_from_us % TRACK_TICK_US;
     r->voice_to_us = edit->voice_to_us < 0 ? end_us + 1 : edit->voice_to_us;
     int64_t room_us = (edit->voice_to_us < 0 ? end_us : edit->voice_to_us) - r->voice_from_us;
@@ -294,7 +310,7 @@ static fab_status prepare(rewrite *r, const fab_reader *source, const fab_mcap_s
 fab_status fab_lesson_rewrite(const fab_reader *source, const fab_lesson_edit *edit,
                               const fab_mcap_sink *sink, fab_error *err)
 {
-    rewrite r = {.edit = edit, .err = err};
+    rewrite r = {.edit = edit, .voice_stream = -1, .err = err};
     for (size_t i = 1; edit->set_chapters && i < edit->chapter_count; i++)
         if (edit->chapters[i].time_us < edit->chapters[i - 1].time_us)
             FAB_FAIL(err, FAB_ERR_ARG, "chapter %zu is before the one above it", i + 1);

@@ -25,7 +25,13 @@ opus="$SOURCE/tests/fuzz/corpus/fuzz_opus/spoken.opus"
 expect "no voice" 0 "silent.mcap" "$FABRICA" lesson voice "$lesson" -o silent.mcap
 holds "nothing is heard" sh -c '! "$0" lesson info silent.mcap | grep -q voice' "$FABRICA"
 expect "another voice" 0 "voiced.mcap" "$FABRICA" lesson voice "$lesson" --chapter 1 --with "$opus" -o voiced.mcap
-expect "is there" 0 "voice/voiced" "$FABRICA" lesson info voiced.mcap
+expect "is where the old one was" 0 "voice/teacher" "$FABRICA" lesson info voiced.mcap
+"$FABRICA" lesson export voiced.mcap -q -o voiced.jsonl
+holds "and is another" sh -c '[ "$(grep -c \"topic\":\"voice voiced.jsonl)" = 44 ]'
+expect "between others" 0 "second.mcap" "$FABRICA" lesson voice set.mcap --chapter 2 --with "$opus" -o second.mcap
+expect "numbered on" 0 "as written" "$FABRICA" lesson verify second.mcap
+expect "a voice for the silent" 0 "spoken.mcap" "$FABRICA" lesson voice silent.mcap --with "$opus" -o spoken.mcap
+expect "verified" 0 "as written" "$FABRICA" lesson verify spoken.mcap
 expect "as written" 0 "as written" "$FABRICA" lesson verify voiced.mcap
 expect "no such chapter" 2 "has 1 chapters" "$FABRICA" lesson voice "$lesson" --chapter 2 -o y.mcap
 expect "a short one" 0 "short.mcap" "$FABRICA" lesson trim "$lesson" 1 1.3 -o short.mcap

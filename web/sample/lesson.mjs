@@ -123,6 +123,7 @@ async function record(link, wav, plan, seconds) {
     await page.waitForFunction(() => /saved|lost|refused/.test(window.fabrica.lesson.recording().phase), null, { timeout: 20000 });
     const told = await page.evaluate(() => window.fabrica.lesson.recording());
     if (told.phase !== 'saved' || told.silent || seen.errors.length > 0) throw new Error(`the recording: ${JSON.stringify(told)} ${seen.errors.join('; ')}`);
+    if (told.dropped > 0) console.error(`note: ${told.dropped} batches of voice or movement came too late and are left out: this machine is busy (${told.refused})`);
     return { name: told.name, soundAt: await page.evaluate(() => window.soundAt) };
   } finally {
     await browser.close();

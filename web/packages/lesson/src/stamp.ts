@@ -1,6 +1,7 @@
 /**
  * The microphone's clock against ours. A block is told late, never early, so the earliest of many says where
- * its clock stands; the estimate may rise by 200 millionths, as two crystals may differ.
+ * its clock stands; the estimate may rise by 200 millionths, as two crystals may differ. A device that was starved
+ * stands still and is behind for good: a second in which every block is late by more than 40 ms sets it anew.
  */
 import { limits } from './codec';
 import type { VoicePacket } from './codec';
@@ -9,9 +10,14 @@ const slew = 200e-6;
 /** A batch begins this much before the last one's end at most, microseconds: the server joins a second of them and takes no packet that is 20 ms early. */
 const back = 3500;
 
+/** Milliseconds a block may be late, and of how long a lateness is no accident. */
+const stall = { late: 40, lasts: 1000, blocks: 20 };
+
 export class CaptureClock {
   private offset: number | undefined;
   private seen = 0;
+  /** Since the last block that was in time: when that was, how many were late, the least of their offsets. */
+  private late = { since: 0, count: 0, least: Infinity };
 
   /** `rate`: frames a second, as the device says. */
   constructor(private readonly rate: number) {}
@@ -19,8 +25,18 @@ export class CaptureClock {
   /** A block that ended at `frame` was told at `now`, ms. */
   told(frame: number, now: number): void {
     const offset = now - (frame / this.rate) * 1000;
-    this.offset = this.offset === undefined ? offset : Math.min(offset, this.offset + (now - this.seen) * slew);
+    const risen = this.offset === undefined ? offset : this.offset + (now - this.seen) * slew;
     this.seen = now;
+    this.offset = Math.min(offset, risen);
+    if (offset <= risen + stall.late) {
+      this.late = { since: now, count: 0, least: Infinity };
+      return;
+    }
+    const late = { since: this.late.since, count: this.late.count + 1, least: Math.min(this.late.least, offset) };
+    this.late = late;
+    if (now - late.since < stall.lasts || late.count < stall.blocks) return;
+    this.offset = late.least;
+    this.late = { since: now, count: 0, least: Infinity };
   }
 
   /** Our time, ms, of a frame. */

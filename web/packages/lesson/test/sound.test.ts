@@ -32,6 +32,33 @@ function hour(ppm: number): { worst: number; jumps: number } {
   return { worst, jumps };
 }
 
+test('a device that is starved of two seconds in ten is at most a second and a half behind, and right soon after', () => {
+  const clock = new CaptureClock(48000);
+  let worst = 0;
+  let last = 0;
+  for (let n = 0; n < 3000; n++) {
+    const lost = 2000 * Math.floor(n / 500) + (n % 500 > 400 ? ((n % 500) - 400) * 20 : 0); // its clock stands still meanwhile
+    const now = n * 20 + lost;
+    clock.told((n + 1) * 960, now + 21);
+    last = Math.abs(clock.at(n * 960) - now);
+    worst = Math.max(worst, last);
+  }
+  assert.ok(worst < 1500, `${worst} ms`);
+  for (let n = 3000; n < 3100; n++) {
+    clock.told((n + 1) * 960, n * 20 + 12000 + 21);
+    last = Math.abs(clock.at(n * 960) - (n * 20 + 12000));
+  }
+  assert.ok(last < 5, `${last} ms`);
+});
+
+test('a page that was busy for two seconds is no starved device', () => {
+  const clock = new CaptureClock(48000);
+  for (let n = 0; n < 200; n++) clock.told((n + 1) * 960, n * 20 + 21);
+  for (let n = 200; n < 300; n++) clock.told((n + 1) * 960, 300 * 20 + 21); // their messages, all at once
+  for (let n = 300; n < 350; n++) clock.told((n + 1) * 960, n * 20 + 21);
+  assert.ok(Math.abs(clock.at(0) - 1) < 5, `${clock.at(0)}`);
+});
+
 for (const ppm of [0, 50, -100]) {
   test(`an hour of voice, crystals ${ppm} ppm apart: never 20 ms from the clock`, () => {
     const { worst, jumps } = hour(ppm);

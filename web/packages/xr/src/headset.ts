@@ -58,6 +58,8 @@ export class Headset {
   private readonly doing: Doing[] = [];
   private readonly ends: (() => void)[] = [];
   private readonly before;
+  /** A lesson made in a headset has given the model its place in the room: there it stays, and the person comes to it. */
+  private readonly placed: boolean;
   private seated = false;
   private summoned = false;
   private last = 0;
@@ -68,6 +70,7 @@ export class Headset {
     const { stage } = viewer;
     const { xr } = stage.renderer;
     this.before = viewer.session.state.model;
+    this.placed = this.before.position.some((v) => v !== 0);
     stage.inside = true;
     this.standing = new Standing(xr, floor);
     this.rigs = new Rigs(viewer.rigs);
@@ -184,7 +187,8 @@ export class Headset {
     this.inputs.read(frame);
     if (!this.begun) {
       this.begun = true;
-      this.recentre();
+      if (this.placed) this.panelHands.bring(this.eye, this.ahead);
+      else this.recentre();
     }
     const { devices } = this.inputs;
     this.panelHands.step(devices, this.eye, this.ahead, seconds);
@@ -230,6 +234,6 @@ export class Headset {
     this.care.end();
     this.viewer.stage.inside = false;
     if (this.viewer.ui.tool === 'hold') this.viewer.set({ tool: 'select' });
-    this.viewer.act({ op: 'model.place', args: this.before }, gestureName('headset-end'));
+    if (!this.placed) this.viewer.act({ op: 'model.place', args: this.before }, gestureName('headset-end'));
   }
 }
