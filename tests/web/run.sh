@@ -23,5 +23,9 @@ if [ ! -f "$case_dir/manifest.json" ] || [ "$fabrica" -nt "$case_dir/manifest.js
 fi
 FAB_FABRICA="$fabrica"
 export FAB_FABRICA
-[ "$what" = lesson ] && exec node e2e/lesson.mjs "$case_dir"
+if [ "$what" = lesson ]; then # its lessons go into a copy of the case
+    rm -rf "$work/lesson-twin"
+    cp -r "$case_dir" "$work/lesson-twin"
+    exec node e2e/lesson.mjs "$work/lesson-twin"
+fi
 exec node e2e/run.mjs "$case_dir"

@@ -1,30 +1,52 @@
 /**
- * Lessons in a real browser: played, scrubbed, left and come back to.
- * `node e2e/lesson.mjs CASE`; 77 where there is no Chromium.
+ * Lessons in a real browser on the real server: recorded, verified, replayed, answered, cut off.
+ * `node e2e/lesson.mjs CASE` with FAB_FABRICA the program; 77 where there is no Chromium. Lessons are
+ * written into the case's folder: give it a copy.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { executable, hash, launch, openPage, ready, state } from './browser.mjs';
-import { serve } from './serve.mjs';
+import { McapIndexedReader } from '@mcap/core';
+import { executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
 
 const caseDir = process.argv[2] ?? process.env.FAB_CASE;
+const program = process.env.FAB_FABRICA;
 if (!existsSync(executable)) {
   console.log(`skipped: no Chromium at ${executable}`);
   process.exit(77);
 }
+const require = createRequire(import.meta.url);
 const sound = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'];
+const lessonFile = (name) => path.join(caseDir, 'lessons', `${name}.mcap`);
 let server;
 let browser;
 let page;
 let seen;
 
+/** Starts `fabrica view` on a free port; resolves to the owner's link. */
+function view() {
+  const child = spawn(program, ['view', caseDir, '--host', '127.0.0.1', '--port', '0', '--web', fileURLToPath(new URL('../dist', import.meta.url))]);
+  return new Promise((resolve, reject) => {
+    let said = '';
+    child.stdout.on('data', (text) => {
+      said += text;
+      const link = /http:\S+#link=\S+/.exec(said);
+      if (link && /code +\d{6}/.test(said)) resolve({ url: new URL(link[0]).origin, link: link[0], close: () => child.kill() });
+    });
+    child.on('exit', (code) => reject(new Error(`fabrica view ended with ${code}: ${said}`)));
+  });
+}
+
 before(async () => {
-  server = await serve(caseDir, { open: true, lessons: fileURLToPath(new URL('../../contract/fixtures/lessons', import.meta.url)) });
+  rmSync(path.join(caseDir, 'lessons'), { recursive: true, force: true });
+  server = await view();
   browser = await launch(sound);
   ({ page, seen } = await openPage(browser, { colorScheme: 'dark' }));
-  await page.goto(server.url);
+  await page.goto(server.link);
   await ready(page);
 });
 after(async () => {
@@ -32,41 +54,165 @@ after(async () => {
   server?.close();
 });
 
-const playing = () => page.evaluate(() => window.fabrica.lesson.playing());
-const seek = (us) => page.evaluate((t) => window.fabrica.lesson.seek(t), us);
+const lesson = (call, ...args) => page.evaluate(([c, a]) => window.fabrica.lesson[c](...a), [call, args]);
+const playing = () => lesson('playing');
+const recording = () => lesson('recording');
+const act = (change) => page.evaluate((c) => { window.fabrica.dispatch(c); }, change);
+const button = (name) => page.getByRole('button', { name, exact: true });
+const moments = []; // of the recording: time and hash as they were live
+const moment = async (on = page) => moments.push(await on.evaluate(() => ({ t: window.fabrica.lesson.recording().time, hash: window.fabrica.hash() })));
+let vertebra;
 
-test('a lesson made by C plays to its end; its scene is the keyframe\'s', async () => {
-  const start = await hash(page);
-  await page.getByRole('button', { name: 'Lessons (J)' }).click();
-  await page.locator('[data-lesson="small"]').click();
-  await page.getByText('recorded in another twin').waitFor();
-  await page.waitForFunction(() => window.fabrica.lesson.playing()?.ended, null, { timeout: 15000 });
-  const end = await hash(page);
-  await seek(0);
-  assert.equal(await hash(page), start);
-  await seek(2e6);
-  assert.equal(await hash(page), end);
-  assert.notEqual(end, start);
-  const { chapters } = await playing();
-  assert.deepEqual(chapters, [{ time: 7, title: 'Part 1' }]);
+/** Does one thing, and notes the scene a little later. */
+async function step(doing) {
+  await doing();
+  await page.waitForTimeout(60);
+  await moment();
+}
+
+test('a lesson is recorded: who agrees, what is done, what is said', async () => {
+  vertebra = await idOf(page, 'vertebrae_L3');
+  await button('Lessons (J)').click();
+  await page.getByText('No lesson yet').waitFor();
+  await page.getByLabel('Title', { exact: true }).fill('The apex of the curve');
+  await button('Record').click();
+  assert.equal(await page.locator('dialog[open]').count(), 1, 'nothing is recorded before somebody agrees');
+  await page.getByLabel(/I agree that my movements/).check();
+  await button('Record').click();
+  await page.waitForFunction(() => window.fabrica.lesson.recording()?.phase === 'recording');
+  const box = await page.locator('.pane.model').boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  const l4 = await idOf(page, 'vertebrae_L4');
+  await step(() => act({ op: 'structure.show', args: { ids: [l4], visible: false } }));
+  await step(() => button('Cut').first().click());
+  await step(() => page.keyboard.press('s'));
+  await step(() => act({ op: 'measure.add', args: { name: 'm-1', kind: 'distance', points: [[0, 0, 0], [300, 0, 0]], ids: [] } }));
+  await step(() => lesson('chapter', 'The apex'));
+  await step(() => act({ op: 'annotation.add', args: { name: 's-1', kind: 'stroke', points: [[0, 0, 0], [50, 0, 9], [90, 5, 20]], rgb: [255, 0, 0], width: 16 } }));
+  await step(() => page.keyboard.press('Control+z'));
+  await step(() => act({ op: 'explode', args: { amount: 250 } }));
+  await step(() => lesson('ask', 'Where is L3?', [vertebra], 0));
+  await step(() => act({ op: 'structure.fade', args: { ids: [vertebra], opacity: 600 } }));
+  await page.waitForFunction(() => window.fabrica.lesson.recording().saved > 1e6);
+  assert.match(await page.locator('.record-bar').innerText(), /Recording \d+:\d\d, saved to \d+:\d\d/);
+  await page.locator('.record-bar').getByRole('button', { name: 'Stop' }).click();
+  await page.waitForFunction(() => window.fabrica.lesson.recording().phase === 'saved');
+  const told = await recording();
+  assert.deepEqual([told.name, told.dropped, told.refused, told.silent, told.problem], ['the-apex-of-the-curve', 0, '', '', '']);
+  await button('Close').click();
 });
 
-test('what the learner changes stays, the rest follows; return gives it back', async () => {
-  await seek(0);
-  const lesson = await hash(page);
-  await page.evaluate(() => window.fabrica.dispatch({ op: 'explode', args: { amount: 300 } }));
-  await seek(1.5e6);
+test('`fabrica lesson verify` calls it good, @mcap/core reads it', async () => {
+  const file = lessonFile('the-apex-of-the-curve');
+  execFileSync(program, ['lesson', 'verify', file]);
+  const info = JSON.parse(execFileSync(program, ['lesson', 'info', '--json', file]).toString());
+  assert.equal(info.chapters.length, 1);
+  const bytes = readFileSync(file);
+  const reader = await McapIndexedReader.Initialize({ readable: { size: async () => BigInt(bytes.length), read: async (offset, length) => new Uint8Array(bytes.subarray(Number(offset), Number(offset + length))) } });
+  const count = {};
+  for await (const m of reader.readMessages()) {
+    const { topic } = reader.channelsById.get(m.channelId);
+    count[topic] = (count[topic] ?? 0) + 1;
+  }
+  assert.ok(count.pose >= 1 && count.voice >= 1 && count.op >= 11, JSON.stringify(count));
+});
+
+test('replayed, the scene has the live hash at ten times, forwards and back', async () => {
+  await page.goto(server.url);
+  await ready(page);
+  await button('Lessons (J)').click();
+  await page.getByText('The apex of the curve').click();
+  await page.waitForFunction(() => window.fabrica.lesson.playing());
+  await lesson('toggle');
+  assert.equal(moments.length, 10);
+  for (const { t, hash: live } of moments) {
+    await lesson('seek', t);
+    assert.equal(await hash(page), live, `at ${t} us`);
+  }
+  for (const { t, hash: live } of [...moments].reverse()) {
+    await lesson('seek', t);
+    assert.equal(await hash(page), live, `back at ${t} us`);
+  }
+  const { instructor, chapters, notices } = await playing();
+  assert.ok(instructor.head && instructor.right, 'glasses and pointer are shown');
+  assert.deepEqual(chapters.map((c) => c.title), ['The apex']);
+  assert.deepEqual(notices, []);
+});
+
+test('what the learner touches stays, the rest follows; return gives it back', async () => {
+  await lesson('seek', moments[2].t);
+  await act({ op: 'explode', args: { amount: 700 } });
+  await lesson('seek', moments[8].t);
   const both = await state(page);
-  assert.equal(both.explode, 300);
-  assert.equal(both.chapter, 'Part 1');
-  await page.getByRole('button', { name: 'Return to instructor' }).click();
-  assert.equal((await state(page)).explode, 0);
-  await seek(0);
-  assert.equal(await hash(page), lesson);
+  assert.equal(both.explode, 700);
+  assert.ok(both.measures['m-1'], 'the lesson goes on below');
+  await button('Return to instructor').click();
+  assert.equal(await hash(page), moments[8].hash);
+  await act({ op: 'explode', args: { amount: 700 } });
+  await page.keyboard.press('Control+z');
+  assert.equal(await hash(page), moments[8].hash, 'undo gives it back too');
 });
 
-test('leaving brings the scene back as it was', async () => {
-  await page.getByRole('button', { name: 'Leave the lesson' }).click();
-  assert.equal(await playing(), undefined);
+test('played with voice on its own clock; the checkpoint stops it, a click answers', async () => {
+  await lesson('seek', 0);
+  await lesson('toggle');
+  const blocks = await page.waitForFunction(() => { const list = window.fabrica.lesson.planned(); return list.length >= 3 && list.slice(); }, null, { timeout: 10000 });
+  const planned = await blocks.jsonValue();
+  await page.waitForFunction(() => window.fabrica.lesson.playing().question, null, { timeout: 15000 });
+  await page.getByText('Where is L3?').waitFor();
+  const offsets = planned.map((b) => b.start - b.time / 1e6);
+  assert.ok(Math.max(...offsets) - Math.min(...offsets) < 0.02, 'words stay within 20 ms of the clock');
+  const manifest = JSON.parse(readFileSync(path.join(caseDir, 'manifest.json'), 'utf8'));
+  await act({ op: 'scene.reset', args: {} });
+  await act({ op: 'structure.only', args: { ids: [vertebra] } });
+  await page.evaluate((id) => window.fabrica.look('front', [id]), vertebra);
+  await page.waitForTimeout(100);
+  const at = await page.evaluate((mm) => window.fabrica.project(mm), manifest.structures.find((s) => s.value === vertebra).centroid_mm);
+  await page.mouse.click(at.x, at.y);
+  await page.locator('.question-card.right').waitFor();
+  const [answer] = (await playing()).answers;
+  assert.deepEqual([answer.id, answer.right], [vertebra, true]);
+  assert.equal((await page.evaluate(() => window.fabrica.rows().at(-1))).op, 'question.answer');
+  await button('Go on').click();
+  await page.getByText('1 of 1', { exact: true }).waitFor({ timeout: 15000 });
+  const statements = await lesson('statements');
+  assert.deepEqual(statements.map((s) => s.verb.id.split('/').pop()), ['answered', 'completed']);
+  await page.keyboard.press('Escape');
+});
+
+const serious = (found) => found.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.target).join('; ')}`);
+
+test('axe-core finds nothing serious: bar, list, dark and light', async () => {
+  await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+  assert.deepEqual(serious(await page.evaluate(() => window.axe.run())), [], 'bar, dark');
+  await page.keyboard.press('t');
+  assert.deepEqual(serious(await page.evaluate(() => window.axe.run())), [], 'bar, light');
+  await button('Leave the lesson').click();
+  await button('Lessons (J)').click();
+  await page.locator('.lesson-item').waitFor();
+  assert.deepEqual(serious(await page.evaluate(() => window.axe.run())), [], 'list');
+  await page.keyboard.press('Escape');
   assert.deepEqual(seen.errors, []);
+});
+
+test('no microphone: recorded without voice, and said; a tab that dies keeps all but a second', async () => {
+  const other = await openPage(browser);
+  await other.context.addInitScript(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')); });
+  const link = await page.evaluate(async () => (await (await fetch('/api/v1/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ role: 'owner' }) })).json()).url);
+  await other.page.goto(link);
+  await ready(other.page);
+  await other.page.evaluate(() => window.fabrica.lesson.record({ title: 'Cut off', voice: true }));
+  await other.page.waitForFunction(() => window.fabrica.lesson.recording().saved > 2e6, null, { timeout: 20000 });
+  assert.match(await other.page.locator('.record-bar').innerText(), /No voice: the microphone was not allowed/);
+  const cdp = await other.context.newCDPSession(other.page);
+  const { time } = await other.page.evaluate(() => window.fabrica.lesson.recording());
+  cdp.send('Page.crash').catch(() => undefined);
+  let info;
+  for (let i = 0; i < 40 && !info; i++) {
+    await new Promise((done) => setTimeout(done, 100));
+    info = (await page.evaluate(async () => (await (await fetch('/api/v1/lessons')).json()).lessons)).find((l) => l.name === 'cut-off');
+  }
+  assert.ok(info.duration_us > time - 1e6, `${info.duration_us} of ${time} us`);
+  execFileSync(program, ['lesson', 'verify', lessonFile('cut-off')]);
+  await other.context.close();
 });

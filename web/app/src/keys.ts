@@ -15,6 +15,7 @@ export const shortcuts: readonly { title: string; keys: readonly [string, string
   { title: 'Structures', keys: [['H', 'hide or show the selected'], ['I', 'isolate the selected'], ['A', 'show all'], ['G', 'fade the selected'], ['/', 'search'], ['Esc', 'leave a tool, clear the selection']] },
   { title: 'Scene', keys: [['C', 'cut on or off'], ['S', 'slices in the model on or off'], ['E', 'explode, more with each press'], ['Ctrl Z', 'undo'], ['Ctrl Y', 'redo'], ['R', 'reset the scene']] },
   { title: 'Tools', keys: [['V', 'select'], ['M', 'measure a distance'], ['N', 'measure an angle'], ['P', 'pen'], ['W', 'arrow'], ['L', 'label'], ['?', 'this sheet']] },
+  { title: 'Lessons', keys: [['J', 'lessons'], ['Space', 'play or pause'], [', .', 'chapter before, after'], ["; '", 'five seconds back, on'], ['B', 'see what the instructor sees'], ['U', 'captions'], ['Backspace', 'return to the instructor']] },
   { title: 'Mouse and touch', keys: [['Drag', 'turn the model'], ['Right drag', 'move it; in a slice: window and level'], ['Wheel', 'zoom; in a slice: next slice'], ['Ctrl Wheel', 'in a slice: zoom'], ['Double click', 'focus on a structure']] },
 ];
 

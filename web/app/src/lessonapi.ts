@@ -2,8 +2,11 @@
 import type { Wire } from '@fabrica/lesson';
 import { getJson } from './api';
 
-/** A row of GET /api/v1/lessons. */
-export interface LessonInfo { name: string; title: string; language?: string; created?: string; duration_us?: number; bytes?: number; cut?: boolean }
+/** A row of GET /api/v1/lessons. `model`: was it recorded on this twin; `error`: why it is not served. */
+export interface LessonInfo {
+  name: string; bytes: number; title?: string; language?: string; created?: string; duration_us?: number; cut?: boolean;
+  chapters?: { t: number; title: string }[]; model?: 'same' | 'other' | 'unknown'; sha256?: string; error?: string;
+}
 
 export const listLessons = async (): Promise<LessonInfo[]> => (await getJson<{ lessons: LessonInfo[] }>('/api/v1/lessons')).lessons;
 

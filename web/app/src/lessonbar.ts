@@ -60,7 +60,11 @@ function menu(label: string, content: () => { text: string; detail?: string; on:
     all[(all.indexOf(document.activeElement as HTMLElement) + way + all.length) % all.length]?.focus();
   });
   element.addEventListener('focusout', (event) => { if (!element.contains(event.relatedTarget as Node | null)) show(false); });
-  return { element, update: () => fill(button, face()) };
+  return { element, update: () => {
+    const shown = face();
+    fill(button, shown);
+    button.setAttribute('aria-label', [label, ...shown.filter((part) => typeof part === 'string')].join(' '));
+  } };
 }
 
 function notices(playing: Playing): Part {
@@ -76,6 +80,11 @@ function notices(playing: Playing): Part {
 }
 
 function seconds(us: number): string { return `${(us / 1000).toFixed(1)} s`; }
+
+function verdict(given: { right: boolean; id: number | undefined } | undefined): string {
+  if (!given) return 'Checkpoint';
+  return given.right ? 'Right' : given.id === undefined ? 'Shown' : 'Not this';
+}
 
 /** The question over the stage: asked, answered, and on. */
 export function questionCard(playing: Playing): Part {
@@ -93,11 +102,11 @@ export function questionCard(playing: Playing): Part {
     const names = question.ids.map((id) => playing.app.nameOf(id)).join(' or ');
     const on = h('button', { type: 'button', class: 'button primary', onclick: () => void playing.checkpoints.goOn() }, icon('play'), 'Go on');
     element.className = `question-card ${given ? (given.right ? 'right' : 'wrong') : ''}`;
-    fill(element, h('p', { class: 'question-kind' }, icon(given ? (given.right ? 'check' : 'close') : 'question'), given ? (given.right ? 'Right' : 'Not this') : 'Checkpoint'),
+    fill(element, h('p', { class: 'question-kind' }, icon(given ? (given.right ? 'check' : given.id === undefined ? 'info' : 'close') : 'question'), verdict(given)),
       h('h2', {}, question.text),
       given
-        ? h('p', { class: 'quiet', role: 'status' }, given.right ? `${names}, found in ${seconds(given.ms)}.` : `${given.id === undefined ? 'No answer.' : `That was ${playing.app.nameOf(given.id)}.`} It is ${names}: shown now.`)
-        : h('p', { class: 'quiet', role: 'status' }, question.seconds > 0 ? `Click it in the model. ${question.seconds} seconds.` : 'Click it in the model. You may turn, hide and cut.'),
+        ? h('p', { class: 'quiet', role: 'status' }, given.right ? `${names}, found in ${seconds(given.ms)}.` : `${given.id === undefined ? '' : question.ids.includes(given.id) ? 'The right structure, but not the place. ' : `That was ${playing.app.nameOf(given.id)}. `}It is ${names}: shown now.`)
+        : h('p', { class: 'quiet', role: 'status' }, question.seconds > 0 ? `Click or tap it in the model. ${question.seconds} seconds.` : 'Click or tap it in the model. You may turn, hide and cut.'),
       h('div', { class: 'question-end' }, answers.list.length > 0 && h('span', { class: 'quiet' }, `${answers.score.right} of ${answers.score.asked} right`),
         given ? on : h('button', { type: 'button', class: 'button', onclick: () => playing.checkpoints.answer(undefined) }, 'Show me')));
     if (given) on.focus();

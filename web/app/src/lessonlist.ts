@@ -6,7 +6,7 @@ import { listLessons } from './lessonapi';
 import type { LessonInfo } from './lessonapi';
 
 export interface ListActions {
-  play: (name: string) => void;
+  play: (info: LessonInfo) => void;
   /** Undefined where this person may not record. */
   record: ((wish: RecordWish) => void) | undefined;
 }
@@ -16,16 +16,19 @@ export interface RecordWish { title: string; microphone: string | undefined; voi
 const megabytes = (bytes: number): string => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 function row(info: LessonInfo, play: () => void): HTMLElement {
-  const details = [info.duration_us === undefined ? '' : clockText(info.duration_us), info.created ?? '', info.bytes === undefined ? '' : megabytes(info.bytes), info.cut ? 'ended suddenly' : ''];
-  return h('li', {}, h('button', { type: 'button', class: 'lesson-item', 'data-lesson': info.name, onclick: play }, h('span', { class: 'lesson-play' }, icon('play')),
-    h('span', {}, h('strong', {}, info.title || info.name), h('span', { class: 'quiet' }, details.filter(Boolean).join(' · ')))));
+  const chapters = info.chapters?.length ?? 0;
+  const details = [info.duration_us === undefined ? '' : clockText(info.duration_us), chapters > 1 ? `${chapters} chapters` : '', info.created ?? '', megabytes(info.bytes)].filter(Boolean).join(' · ');
+  const warning = info.error ?? [info.model === 'other' ? 'Recorded in another twin' : '', info.cut ? 'Ended suddenly' : ''].filter(Boolean).join(' · ');
+  return h('li', {}, h('button', { type: 'button', class: 'lesson-item', 'data-lesson': info.name, disabled: info.error !== undefined, onclick: play }, h('span', { class: 'lesson-play' }, icon(info.error ? 'warning' : 'play')),
+    h('span', {}, h('strong', {}, info.title || info.name), h('span', { class: 'quiet' }, details), warning && h('span', { class: 'lesson-warning' }, warning))));
 }
 
 /** Microphones, named once the person has allowed one. */
 async function microphones(select: HTMLSelectElement): Promise<void> {
+  fill(select, h('option', { value: 'default' }, 'Default microphone'), h('option', { value: '' }, 'No voice'));
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
   const found = devices.filter((d) => d.kind === 'audioinput' && d.deviceId !== 'default' && d.deviceId !== '');
-  fill(select, h('option', { value: 'default' }, 'Default microphone'), found.map((d, i) => h('option', { value: d.deviceId }, d.label || `Microphone ${i + 1}`)), h('option', { value: '' }, 'No voice'));
+  select.lastElementChild?.before(...found.map((d, i) => h('option', { value: d.deviceId }, d.label || `Microphone ${i + 1}`)));
 }
 
 function recordForm(start: (wish: RecordWish) => void): HTMLElement {
@@ -46,7 +49,7 @@ export function lessonsDialog(actions: ListActions): void {
   const { record } = actions;
   const dialog = open('Lessons', 'lessons', list, record && recordForm((wish) => record(wish)));
   listLessons().then((lessons) => {
-    const rows = lessons.map((info) => row(info, () => { dialog.close(); actions.play(info.name); }));
+    const rows = lessons.map((info) => row(info, () => { dialog.close(); actions.play(info); }));
     fill(list, rows.length > 0 ? rows : h('li', { class: 'quiet empty' }, record ? 'No lesson yet. Record the first.' : 'No lesson yet.'));
   }, (error: Error) => fill(list, h('li', { class: 'callout' }, icon('warning'), h('span', {}, error.message))));
 }

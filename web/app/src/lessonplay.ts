@@ -5,6 +5,8 @@ import type { State } from '@fabrica/contract';
 import { Ray, Vector3 } from 'three';
 import type { App } from './app';
 import { getBytes } from './api';
+import { lessonPath } from './lessonapi';
+import type { LessonInfo } from './lessonapi';
 import { Checkpoints } from './lessonquiz';
 
 export type Library = typeof import('@fabrica/lesson') & typeof import('@fabrica/lesson/src/browser');
@@ -20,8 +22,9 @@ async function sha256(data: ArrayBuffer): Promise<string | undefined> {
   return [...new Uint8Array(await crypto.subtle.digest('SHA-256', data))].map((b) => b.toString(16).padStart(2, '0')).join('');
 }
 
-/** Was the lesson made in another twin? By the label map, which all may see; else by the manifest. */
-async function isOfAnother(app: App, lesson: Lesson): Promise<boolean> {
+/** Was the lesson made in another twin? The server says; else by the label map, which all may see, or the manifest. */
+async function isOfAnother(app: App, lesson: Lesson, info: LessonInfo): Promise<boolean> {
+  if (info.model === 'same' || info.model === 'other') return info.model === 'other';
   const { labels, manifest } = lesson.about;
   const here = app.view.files.find((f) => f.path === 'labels.nii.gz')?.sha256;
   if (labels && here) return labels !== here;
@@ -46,24 +49,24 @@ export class Playing {
   private timer = 0;
   private readonly ends: (() => void)[] = [];
 
-  private constructor(readonly app: App, private readonly lib: Library, readonly lesson: Lesson, readonly name: string, private readonly changed: () => void) {
+  private constructor(readonly app: App, private readonly lib: Library, readonly lesson: Lesson, readonly info: LessonInfo, private readonly changed: () => void) {
     this.before = app.session.state;
     this.avatar = new lib.Avatar();
     this.checkpoints = new Checkpoints(app, this, () => this.changed());
   }
 
   /** Opens a lesson. Throws with words what cannot be read. */
-  static async open(app: App, name: string, url: string, changed: () => void): Promise<Playing> {
+  static async open(app: App, info: LessonInfo, changed: () => void): Promise<Playing> {
     const lib = await library();
-    const lesson = await lib.Lesson.open(await lib.fromUrl(url, name));
-    const playing = new Playing(app, lib, lesson, name, changed);
+    const lesson = await lib.Lesson.open(await lib.fromUrl(lessonPath(info.name), info.name));
+    const playing = new Playing(app, lib, lesson, info, changed);
     await playing.begin();
     return playing;
   }
 
   private async begin(): Promise<void> {
     const { app, lesson, lib } = this;
-    if (await isOfAnother(app, lesson)) this.notices.push('This lesson was recorded in another twin. What is pointed at may be something else here.');
+    if (await isOfAnother(app, lesson, this.info)) this.notices.push('This lesson was recorded in another twin. What is pointed at may be something else here.');
     if (lesson.cut) this.notices.push('The recording ended suddenly. It plays as far as it was saved.');
     await this.openVoice();
     this.player = new lib.Player(lesson, {
@@ -71,7 +74,7 @@ export class Playing {
       question: (question) => this.ask(question), error: (error) => { this.problem = error.message; this.changed(); },
     }, this.voice);
     this.showAvatar();
-    await this.player.begin();
+    await this.player.begin(this.info.chapters?.map(({ t, title }) => ({ time: t, title })));
     void this.readCaptions();
     this.loop();
   }
@@ -96,6 +99,7 @@ export class Playing {
     const { stage } = this.app;
     const ray = new Ray();
     this.avatar.meets = (origin, direction) => stage.picker.along(ray.set(origin, direction), stage.planes)?.world;
+    this.avatar.points = this.lesson.metadata('pose')?.get('space') !== 'grip';
     stage.scene.add(this.avatar.group);
     const before = stage.scene.onBeforeRender.bind(stage.scene);
     stage.scene.onBeforeRender = () => { if (stage.renderer.xr.isPresenting) this.tick(); }; // in the headset the page has no frames
@@ -127,13 +131,13 @@ export class Playing {
   /** Brings the figure and the ears to now. */
   place(): void {
     const { stage, session } = this.app;
-    this.avatar.show(this.player.instructor(), this.player.state.model, session.state.model);
+    const ear = stage.camera.getWorldPosition(new Vector3());
+    this.avatar.show(this.player.instructor(), this.player.state.model, session.state.model, ear);
     const head = this.avatar.headNow();
     if (this.follow && head && !stage.renderer.xr.isPresenting) this.lookAs(head);
     if (!this.voice || !head) return;
     const forward = stage.camera.getWorldDirection(new Vector3());
     const up = new Vector3(0, 1, 0).transformDirection(stage.camera.matrixWorld);
-    const ear = stage.camera.getWorldPosition(new Vector3());
     this.voice.place(head.position.toArray(), { position: ear.toArray(), forward: forward.toArray(), up: up.toArray() });
   }
 
@@ -143,7 +147,6 @@ export class Playing {
     const middle = model.middle.clone().applyMatrix4(model.root.matrixWorld);
     camera.position.copy(head.position);
     controls.target.copy(head.position).addScaledVector(ahead, Math.max(0.15, middle.sub(head.position).dot(ahead)));
-    this.avatar.group.visible = false; // we are the instructor now
   }
 
   setFollow(on: boolean): void {

@@ -1,6 +1,8 @@
 /** Recording in the viewer: who is heard and seen, the red bar, chapters and questions. */
 import type { Microphone } from '@fabrica/lesson/src/browser';
 import type { Recorder } from '@fabrica/lesson';
+import type { Point } from '@fabrica/contract';
+import { tenthsOf } from '@fabrica/scene';
 import type { Rig, RigKinds } from '@fabrica/scene';
 import type { App } from './app';
 import { open } from './dialogs';
@@ -18,6 +20,8 @@ export class Recording {
   microphone: Microphone | undefined;
   /** Why there is no voice; empty where there is, or none was wanted. */
   silent = '';
+  /** Where the teacher clicked last, as scanned. */
+  clicked: { id: number; point: Point } | undefined;
   private chapters = 0;
   private questions = 0;
   private readonly ends: (() => void)[] = [];
@@ -52,7 +56,17 @@ export class Recording {
       voice: microphone && { preSkip: microphone.preSkip },
     }, () => this.onPhase());
     microphone?.start((packet) => this.recorder.packet(packet));
-    this.ends.push(desktopRigs(app, (rig: Rig) => this.recorder.rig(rig, desktop)));
+    this.ends.push(desktopRigs(app, (rig: Rig) => this.recorder.rig(rig, desktop)), app.rigs.listen((rig, kinds) => this.recorder.rig(rig, kinds)));
+    const pane = app.stage.panes.view3d;
+    const click = (event: PointerEvent): void => {
+      const pick = app.stage.pick(event.clientX, event.clientY);
+      if (pick) this.clicked = { id: pick.part.id, point: tenthsOf(pick.patient) };
+    };
+    pane.addEventListener('pointerup', click, { capture: true });
+    this.ends.push(() => pane.removeEventListener('pointerup', click, { capture: true }));
+    const stay = (event: BeforeUnloadEvent): void => event.preventDefault(); // the browser asks before it closes the page
+    addEventListener('beforeunload', stay);
+    this.ends.push(() => removeEventListener('beforeunload', stay));
     const timer = window.setInterval(this.changed, 500);
     this.ends.push(() => clearInterval(timer));
   }
@@ -81,9 +95,10 @@ export class Recording {
     this.app.act({ op: 'chapter', args: { title: title || `Part ${this.chapters}` } });
   }
 
-  question(text: string, ids: number[], seconds: number): void {
+  /** `near`: the answer is a point within so many 0.1 mm of this one. */
+  question(text: string, ids: number[], seconds: number, near?: { point: Point; within: number }): void {
     this.questions++;
-    this.app.act({ op: 'question.ask', args: { name: `q-${this.questions}`, text, ids, seconds } });
+    this.app.act({ op: 'question.ask', args: { name: `q-${this.questions}`, text, ids, seconds, ...(near && { near: near.point, within: near.within }) } });
   }
 
   words(): string {
@@ -92,13 +107,13 @@ export class Recording {
     if (phase === 'recording') return `Recording ${clockText(time)}, saved to ${clockText(saved)}`;
     if (phase === 'stopping') return 'Saving';
     if (phase === 'saved') return `Saved as ${name}, ${clockText(saved)}`;
-    if (phase === 'lost') return `Stopped: ${problem}. Saved to ${clockText(saved)}${name ? ` as ${name}` : ''}.`;
+    if (phase === 'ended' || phase === 'lost') return `Stopped: ${problem}. Saved to ${clockText(saved)}${name ? ` as ${name}` : ''}.`;
     return `Not recorded: ${problem}`;
   }
 
   told(): object {
-    const { phase, name, saved, problem, rows, time } = this.recorder;
-    return { phase, name, saved, problem, rows, time, silent: this.silent, voice: this.microphone !== undefined };
+    const { phase, name, saved, problem, rows, time, dropped, refused } = this.recorder;
+    return { phase, name, saved, problem, rows, time, dropped, refused, silent: this.silent, voice: this.microphone !== undefined };
   }
 }
 
@@ -109,11 +124,19 @@ function questionDialog(recording: Recording): void {
   const text = h('input', { type: 'text', class: 'text', maxlength: 300, required: true, value: selected ? `Point at: ${app.nameOf(selected.value)}` : '', placeholder: 'Point at ...', 'aria-label': 'Question' });
   const pick = h('select', { class: 'text', multiple: true, size: 7, required: true, 'aria-label': 'Right answers' }, app.manifest.structures.map((s) => h('option', { value: String(s.value), selected: s.value === selected?.value }, app.nameOf(s.value))));
   const seconds = h('input', { type: 'number', class: 'text', min: 0, max: 3600, value: 0, 'aria-label': 'Seconds to answer' });
-  const ask = (): void => recording.question(text.value.trim(), [...pick.selectedOptions].map((o) => Number(o.value)), Math.max(0, Math.min(3600, Math.round(seconds.valueAsNumber || 0))));
+  const { clicked } = recording;
+  const near = h('input', { type: 'checkbox' });
+  const within = h('input', { type: 'number', class: 'text', min: 1, max: 1000, value: 15, 'aria-label': 'Millimetres' });
+  const ask = (): void => recording.question(text.value.trim(), [...pick.selectedOptions].map((o) => Number(o.value)), whole(seconds, 0, 3600),
+    clicked && near.checked ? { point: clicked.point, within: whole(within, 1, 1000) * 10 } : undefined);
   open('Ask a question', 'ask-question', h('form', { method: 'dialog', class: 'record-form', onsubmit: ask },
     h('label', { class: 'field' }, h('span', {}, 'Question'), text), h('label', { class: 'field' }, h('span', {}, 'Right answers'), pick),
+    clicked && h('div', { class: 'near' }, h('label', { class: 'check' }, near, h('span', {}, `Only near where I clicked last, on ${app.nameOf(clicked.id)}, within`)), within, h('span', { class: 'quiet' }, 'mm')),
     h('label', { class: 'field' }, h('span', {}, 'Seconds to answer, 0: no limit'), seconds), h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Ask'))));
 }
+
+/** What a field of numbers says, within its limits. */
+const whole = (input: HTMLInputElement, low: number, high: number): number => Math.max(low, Math.min(high, Math.round(input.valueAsNumber || 0)));
 
 function chapterDialog(recording: Recording): void {
   const title = h('input', { type: 'text', class: 'text', maxlength: 120, placeholder: 'What comes now', 'aria-label': 'Chapter' });

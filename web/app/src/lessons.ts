@@ -2,7 +2,8 @@
 import type { Command } from '@fabrica/scene';
 import type { App } from './app';
 import { iconButton } from './dom';
-import { lessonPath } from './lessonapi';
+import { listLessons } from './lessonapi';
+import type { LessonInfo } from './lessonapi';
 import { captionLine, clockText, lessonBar, questionCard } from './lessonbar';
 import { lessonsDialog } from './lessonlist';
 import type { RecordWish } from './lessonlist';
@@ -17,6 +18,9 @@ export class Lessons {
   recording: Recording | undefined;
   /** Where the bars go: below the stage; over the stage. */
   readonly below = document.createElement('div');
+  /** The headset's panel asks first. */
+  private asking = false;
+  private opening = 0;
   private over: HTMLElement[] = [];
   private update: () => void = () => undefined;
 
@@ -32,16 +36,25 @@ export class Lessons {
 
   list(): void {
     if (this.recording) return;
-    lessonsDialog({ play: (name) => void this.play(name), record: this.mayRecord ? (wish) => void this.record(wish) : undefined });
+    lessonsDialog({ play: (info) => void this.play(info), record: this.mayRecord ? (wish) => void this.record(wish) : undefined });
   }
 
   private get mayRecord(): boolean { return this.app.view.role !== 'view' && this.playing === undefined; }
 
-  /** Opens a lesson by its name; plays at once where the browser lets it. */
-  async play(name: string): Promise<void> {
+  /** Opens a lesson by its name, from an address or a test. */
+  async playNamed(name: string): Promise<void> {
+    const info = (await listLessons().catch(() => [])).find((l) => l.name === name);
+    await this.play(info ?? { name, bytes: 0 });
+  }
+
+  /** Opens a lesson; plays at once where the browser lets it. */
+  async play(info: LessonInfo): Promise<void> {
+    if (this.recording) return;
     this.leave();
+    const ticket = ++this.opening;
     try {
-      const playing = await Playing.open(this.app, name, lessonPath(name), () => this.changed());
+      const playing = await Playing.open(this.app, info, () => this.changed());
+      if (ticket !== this.opening) return playing.close();
       this.playing = playing;
       const bar = lessonBar(playing, () => this.leave());
       const caption = captionLine(playing);
@@ -138,12 +151,19 @@ export class Lessons {
       button('lesson.next', () => 'Next chapter', () => void player()?.step(1), off),
       button('lesson.return', () => 'Return to instructor', () => this.playing?.comeBack(), () => !this.playing || this.playing.own === 0),
       { kind: 'slider', id: 'lesson.time', page, label: () => 'Time', hidden: off, value: () => (player() ? (player()?.time ?? 0) / Math.max(1, player()?.lesson.duration ?? 1) : 0), text: () => clockText(player()?.time ?? 0), set: (value) => { void this.playing?.seek(value * (player()?.lesson.duration ?? 0)); } },
-      button('lesson.record', () => 'Record', () => void this.record({ title: `Lesson ${new Date().toISOString().slice(0, 10)}`, voice: true, microphone: undefined }), () => !this.mayRecord || this.recording !== undefined),
+      button('lesson.record', () => (this.asking ? 'Do not' : 'Record'), () => { this.asking = !this.asking; this.changed(); }, () => !this.mayRecord || this.recording !== undefined, () => this.asking),
+      { kind: 'text', id: 'lesson.consent', page, label: () => 'Your movements, deeds and voice will be recorded and shown to those who open this twin. Name no patient.', hidden: () => !this.asking },
+      button('lesson.agree', () => 'I agree: record', () => this.agreed(), () => !this.asking),
       { kind: 'text', id: 'lesson.recording', page, label: () => this.recording?.words() ?? '', hidden: () => !this.recording },
       button('lesson.chapter', () => 'New chapter', () => this.recording?.chapter(''), () => !this.recording?.going),
       button('lesson.stop', () => 'Stop recording', () => this.recording?.stop(), () => !this.recording?.going),
       button('lesson.leave', () => 'Leave the lesson', () => this.leave(), off),
     ];
+  }
+
+  private agreed(): void {
+    this.asking = false;
+    void this.record({ title: `Lesson ${new Date().toISOString().slice(0, 10)}`, voice: true, microphone: undefined });
   }
 
   private questionText(): string {
@@ -156,7 +176,7 @@ export class Lessons {
   /** For tests: what plays or records, in numbers. */
   hook(): object {
     return {
-      play: (name: string) => this.play(name), leave: () => this.leave(), list: () => this.list(),
+      play: (name: string) => this.playNamed(name), leave: () => this.leave(), list: () => this.list(),
       record: (wish: RecordWish) => this.record(wish), stop: () => this.recording?.stop(),
       chapter: (title: string) => this.recording?.chapter(title), ask: (text: string, ids: number[], seconds: number) => this.recording?.question(text, ids, seconds),
       recording: () => this.recording && this.recording.told(),

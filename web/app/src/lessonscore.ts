@@ -17,7 +17,7 @@ export function statementsOf(playing: Playing, learner: string): Record<string, 
   const { answers } = playing.checkpoints;
   const took = answers.list.reduce((sum, a) => sum + a.ms, 0);
   return statements({
-    learner, homePage: location.origin, lesson: `${location.origin}/lessons/${encodeURIComponent(playing.name)}`, title: about.title,
+    learner, homePage: location.origin, lesson: playing.info.sha256 ? `urn:sha256:${playing.info.sha256}` : `${location.origin}/lessons/${encodeURIComponent(playing.info.name)}`, title: about.title,
     language: about.language || 'en', nameOf: (id) => playing.app.byId.get(id)?.name ?? String(id),
   }, answers.list, took);
 }
@@ -31,5 +31,5 @@ export function scoreDialog(playing: Playing): void {
   open('Checkpoints', 'score', h('p', { class: 'score-big' }, h('strong', {}, `${right} of ${asked}`), ' right'), h('ul', { class: 'score-list' }, rows),
     h('h3', {}, 'Take it along'), h('p', { class: 'quiet' }, 'A file of xAPI statements for a learning record store. Nothing is sent: the answers are on this machine alone.'),
     h('label', { class: 'field' }, h('span', {}, 'Your name in the file'), name),
-    h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => download(`${playing.name}.xapi.json`, 'application/json', JSON.stringify(statementsOf(playing, name.value.trim() || 'learner'), null, 1)) }, icon('download'), 'Download')));
+    h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button primary', onclick: () => download(`${playing.info.name}.xapi.json`, 'application/json', JSON.stringify(statementsOf(playing, name.value.trim() || 'learner'), null, 1)) }, icon('download'), 'Download')));
 }

@@ -94,6 +94,8 @@ async function openTwin(): Promise<void> {
   showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...await headset(app), lessons.button()], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
+  const wanted = new URLSearchParams(location.search).get('lesson');
+  if (wanted !== null) void lessons.playNamed(wanted);
   requestAnimationFrame(() => { void loadVolume(app).then(() => performance.mark('fabrica-ct'), (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
 }
 

@@ -5,7 +5,7 @@
  *   shown = model as shown * inverse(model as recorded) * pose
  */
 import {
-  BufferGeometry, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Line, LineBasicMaterial, Matrix4, Mesh,
+  BufferGeometry, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
   MeshStandardMaterial, Object3D, Quaternion, SphereGeometry, TorusGeometry, Vector3,
 } from 'three';
 import { mergeGeometries } from 'three/examples/jsm/utils/BufferGeometryUtils.js';
@@ -17,6 +17,10 @@ type Placement = State['model'];
 
 /** Metres a ray is drawn where it meets nothing. */
 const reach = 1.6;
+/** A head nearer to the eye than this is not drawn: one looks out of it. Metres. */
+const personal = 0.3;
+/** Of no tissue, in light and dark. */
+const colour = { frame: '#7c6cff', glow: '#3a2bd0', point: '#9d8cff' } as const;
 /** Bones of a hand: each joint with the one before it on its finger (WebXR Hand Input). */
 const bones: readonly [number, number][] = [1, 5, 10, 15, 20].flatMap((first, finger): [number, number][] => {
   const last = finger === 0 ? 4 : first + 4;
@@ -41,7 +45,7 @@ function glasses(): Group {
     frame.push(new CapsuleGeometry(0.0026, 0.1, 4, 8).rotateX(Math.PI / 2).rotateY(side * -0.06).translate(side * 0.066, 0.006, 0.022));
   }
   frame.push(new TorusGeometry(0.009, 0.0028, 8, 16, Math.PI).translate(0, 0.002, -0.03));
-  const solid = new Mesh(mergeGeometries(frame), new MeshStandardMaterial({ color: '#f0a93a', roughness: 0.35, metalness: 0.25, emissive: new Color('#6b4208'), emissiveIntensity: 0.35 }));
+  const solid = new Mesh(mergeGeometries(frame), new MeshStandardMaterial({ color: colour.frame, roughness: 0.35, metalness: 0.2, emissive: new Color(colour.glow), emissiveIntensity: 0.45 }));
   const lens = [-1, 1].map((side) => new SphereGeometry(0.025, 24, 10).scale(1.1, 0.9, 0.12).translate(side * 0.034, 0, -0.03));
   const glass = new Mesh(mergeGeometries(lens), new MeshStandardMaterial({ color: '#bfe9ff', roughness: 0.05, metalness: 0.1, transparent: true, opacity: 0.28, depthWrite: false }));
   const group = new Group();
@@ -52,17 +56,37 @@ function glasses(): Group {
 /** A tapering wand along -z, its tip at the origin of the target ray. */
 function wand(): Mesh {
   const parts = [new CylinderGeometry(0.0045, 0.012, 0.11, 20).rotateX(-Math.PI / 2).translate(0, 0, 0.06), new SphereGeometry(0.0065, 16, 12), new SphereGeometry(0.012, 16, 12).translate(0, 0, 0.115)];
-  return new Mesh(mergeGeometries(parts), new MeshStandardMaterial({ color: '#f3ead9', roughness: 0.45, emissive: new Color('#f0a93a'), emissiveIntensity: 0.12 }));
+  return new Mesh(mergeGeometries(parts), new MeshStandardMaterial({ color: '#e8e6ff', roughness: 0.45, emissive: new Color(colour.frame), emissiveIntensity: 0.25 }));
 }
 
-interface Side { wand: Mesh; ray: Line; dot: Mesh; joints: InstancedMesh; bones: InstancedMesh }
+/** A thin beam along -z, one metre long, that fades. */
+function beam(): Mesh {
+  const geometry = new CylinderGeometry(0.0011, 0.0015, 1, 8, 1, true).rotateX(-Math.PI / 2).translate(0, 0, -0.5);
+  const place = geometry.getAttribute('position');
+  const tint = new Color(colour.point);
+  const colours = Array.from({ length: place.count }, (_, i) => [tint.r, tint.g, tint.b, place.getZ(i) > -0.5 ? 0.75 : 0.45]).flat();
+  geometry.setAttribute('color', new Float32BufferAttribute(colours, 4));
+  return new Mesh(geometry, new MeshBasicMaterial({ vertexColors: true, transparent: true, depthWrite: false }));
+}
+
+/** Where the ray meets something: in sight even inside a fold of the surface. */
+function spot(): Mesh {
+  const mesh = new Mesh(new SphereGeometry(0.0055, 20, 14), new MeshBasicMaterial({ color: colour.point, transparent: true, opacity: 0.95, depthTest: false }));
+  mesh.renderOrder = 10;
+  return mesh;
+}
+
+interface Side { wand: Mesh; ray: Mesh; dot: Mesh; joints: InstancedMesh; bones: InstancedMesh }
 
 export class Avatar {
   readonly group = new Group();
   /** Points along a world ray to where it meets what is shown; undefined: nothing. */
   meets: (origin: Vector3, direction: Vector3) => Vector3 | undefined = () => undefined;
+  /** Are devices' poses target rays? A grip's pose does not say where it points. */
+  points = true;
   private readonly head = glasses();
   private readonly sides: Record<'left' | 'right', Side>;
+  private hasHead = false;
   private readonly now = new Matrix4();
   private readonly then = new Matrix4();
 
@@ -74,13 +98,9 @@ export class Avatar {
   }
 
   private side(): Side {
-    const skin = new MeshStandardMaterial({ color: '#f0a93a', roughness: 0.5, emissive: new Color('#6b4208'), emissiveIntensity: 0.3 });
-    const geometry = new BufferGeometry();
-    geometry.setAttribute('position', new Float32BufferAttribute([0, 0, 0, 0, 0, -1], 3));
-    geometry.setAttribute('color', new Float32BufferAttribute([1, 0.72, 0.3, 0.9, 1, 0.72, 0.3, 0.15], 4));
+    const skin = new MeshStandardMaterial({ color: colour.frame, roughness: 0.5, emissive: new Color(colour.glow), emissiveIntensity: 0.35 });
     const side: Side = {
-      wand: wand(), ray: new Line(geometry, new LineBasicMaterial({ vertexColors: true, transparent: true, depthWrite: false })),
-      dot: new Mesh(new SphereGeometry(0.0042, 16, 12), new MeshStandardMaterial({ color: '#ffd27d', emissive: new Color('#ff9d1a'), emissiveIntensity: 0.9 })),
+      wand: wand(), ray: beam(), dot: spot(),
       joints: new InstancedMesh(new SphereGeometry(1, 12, 8), skin, 25), bones: new InstancedMesh(new CylinderGeometry(1, 1, 1, 8), skin, bones.length),
     };
     side.joints.frustumCulled = side.bones.frustumCulled = false;
@@ -90,28 +110,33 @@ export class Avatar {
 
   hide(): void { this.group.visible = false; }
 
-  /** Shows the instructor; `recorded` and `shown`: the model's places then and now. */
-  show(rig: Shown, recorded: Placement, shown: Placement): void {
+  /** Shows the instructor; `recorded` and `shown`: the model's places then and now; `eye`: the learner's, world metres. */
+  show(rig: Shown, recorded: Placement, shown: Placement, eye?: Vector3): void {
     placementMatrix(shown, this.now);
     placementMatrix(recorded, this.then).invert();
     this.group.matrix.copy(this.now).multiply(this.then);
     this.group.updateMatrixWorld(true);
     this.group.visible = true;
-    this.head.visible = rig.head !== undefined;
+    this.head.visible = this.hasHead = rig.head !== undefined;
     if (rig.head) put(this.head, rig.head);
     for (const side of ['left', 'right'] as const) this.showSide(this.sides[side], rig[side], rig.hands[side]);
     this.group.updateMatrixWorld(true);
+    if (eye && rig.head && eye.distanceTo(this.head.getWorldPosition(new Vector3())) < personal) {
+      this.head.visible = false;
+      for (const side of ['left', 'right'] as const) this.sides[side].wand.visible = false;
+    }
   }
 
   private showSide(side: Side, device: ShownDevice | undefined, joints: PoseReal[] | undefined): void {
     const pointing = device !== undefined;
     side.joints.visible = side.bones.visible = joints !== undefined;
     side.wand.visible = pointing && !joints;
-    side.ray.visible = pointing;
+    side.ray.visible = pointing && this.points;
     side.dot.visible = false;
     if (joints) this.showHand(side, joints);
     if (!device) return;
     put(side.wand, device);
+    if (!this.points) return;
     put(side.ray, device);
     const to = new Matrix4().compose(new Vector3(...device.position), new Quaternion(...device.rotation), new Vector3(1, 1, 1)).premultiply(this.group.matrix);
     const origin = new Vector3().setFromMatrixPosition(to);
@@ -141,7 +166,7 @@ export class Avatar {
 
   /** The instructor's head in the world as shown now; undefined where none is shown. */
   headNow(): { position: Vector3; rotation: Quaternion } | undefined {
-    if (!this.group.visible || !this.head.visible) return undefined;
+    if (!this.group.visible || !this.hasHead) return undefined;
     const out = { position: new Vector3(), rotation: new Quaternion() };
     this.head.matrixWorld.decompose(out.position, out.rotation, new Vector3());
     return out;
@@ -150,7 +175,7 @@ export class Avatar {
   dispose(): void {
     this.group.removeFromParent();
     this.group.traverse((object) => {
-      if (!(object instanceof Mesh || object instanceof Line)) return;
+      if (!(object instanceof Mesh)) return;
       (object.geometry as BufferGeometry).dispose();
       (object.material as MeshStandardMaterial).dispose();
       if (object instanceof InstancedMesh) object.dispose();

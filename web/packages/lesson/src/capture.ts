@@ -72,7 +72,8 @@ class Capture implements Microphone {
   }
 
   private block({ frame, samples }: { frame: number; samples: Float32Array }): void {
-    this.clock.told(frame + samples.length, performance.now());
+    // the audio clock itself, where the browser lets it be read at any moment: a message waits while the page is busy
+    this.clock.told(Math.max(frame + samples.length, this.context.currentTime * rate), performance.now());
     let peak = 0;
     for (const v of samples) peak = Math.max(peak, Math.abs(v));
     this.level = peak;
@@ -90,8 +91,9 @@ class Capture implements Microphone {
 
   stop(): void {
     this.on = undefined;
+    this.node.port.onmessage = null;
     for (const track of this.stream.getTracks()) track.stop();
     if (this.encoder.state !== 'closed') this.encoder.close();
-    void this.context.close();
+    if (this.context.state !== 'closed') void this.context.close();
   }
 }

@@ -68,9 +68,13 @@ export class Player {
 
   get chapter(): Chapter | undefined { return this.chapters.filter((c) => c.time <= this.time).at(-1); }
 
-  /** Shows the start and begins to find chapters. */
-  async begin(): Promise<void> {
+  /** Shows the start. Chapters nobody gave are looked for. */
+  async begin(chapters?: readonly Chapter[]): Promise<void> {
     await this.seek(0);
+    if (chapters) {
+      this.chapters = chapters;
+      return;
+    }
     this.lesson.chapters((list) => { this.chapters = [...list]; this.on.changed(); }, () => this.open).catch((error: Error) => this.on.error(error));
   }
 

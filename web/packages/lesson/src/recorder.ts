@@ -7,6 +7,7 @@ import type { DeviceKind, Rig, RigDevice, RigJoints, RigKinds, RigPose } from '@
 import { encodeHands, encodePoses, encodeVoice, limits, quantise, quantiseJoint } from './codec';
 import type { HandPose, HandSample, Pose, PoseSample, VoicePacket } from './codec';
 import { VoiceBatches } from './stamp';
+import type { VoiceBatch } from './stamp';
 
 /** What carries the messages: the live channel, or a test. */
 export interface Wire {
@@ -18,10 +19,16 @@ export interface Wire {
 
 export interface RecordOptions { title: string; language: string; software: string; voice?: { preSkip: number } | undefined; kinds: RigKinds; consent?: Record<string, unknown> | undefined }
 
-export type RecordPhase = 'starting' | 'recording' | 'stopping' | 'saved' | 'lost' | 'refused';
+/** `ended`: the server could not go on, and finished the file; `lost`: the connection went. */
+export type RecordPhase = 'starting' | 'recording' | 'stopping' | 'saved' | 'ended' | 'lost' | 'refused';
 
 /** A batch leaves when it is this old, microseconds. */
 const patience = 250000;
+/**
+ * The server takes nothing that is a second older than something before it. Voice comes late where the page
+ * was busy: what is newer waits until voice is this near, microseconds, or for three seconds.
+ */
+const together = { near: 600000, most: 3000000 } as const;
 /** Hands are kept at 36 Hz at most, devices at 90. Microseconds between samples. */
 const least = { hand: 27000, pose: 11000 } as const;
 
@@ -72,6 +79,10 @@ export class Recorder {
   /** Why it ended, or what was dropped. */
   problem = '';
   rows = 0;
+  /** Batches the server refused. */
+  dropped = 0;
+  /** Why the last of them. */
+  refused = '';
   private readonly began = performance.now();
   private readonly ends: (() => void)[] = [];
   private readonly sequence = new Map<number, number>();
@@ -79,12 +90,14 @@ export class Recorder {
   private readonly hands: HandSample[] = [];
   private readonly voice: VoiceBatches;
   private last = { pose: -1e9, hand: -1e9, row: 0 };
+  private readonly outbox: { end: number; data: string | Uint8Array }[] = [];
+  private heard = 0;
   private kinds: string;
 
   /** `changed`: phase, saved or problem. The recording starts with the session's scene as it is. */
   constructor(private readonly wire: Wire, session: Session, private readonly options: RecordOptions, private readonly changed: () => void) {
     this.kinds = JSON.stringify(deviceMetadata(options.kinds));
-    this.voice = new VoiceBatches(({ time, packets }) => this.binary('voice', time, encodeVoice(packets)));
+    this.voice = new VoiceBatches((batch) => this.speak(batch));
     wire.listen((message) => this.onMessage(message), () => this.onClosed());
     this.text(this.startMessage(session.rows.length > 0 ? session.state : null));
     if (options.consent) this.attach('consent.json', 'application/json', new TextEncoder().encode(JSON.stringify(options.consent)));
@@ -108,10 +121,27 @@ export class Recorder {
 
   get time(): number { return this.timeOf(performance.now()); }
 
-  private text(message: object): void { if (this.phase !== 'lost' && this.phase !== 'refused') this.wire.send(JSON.stringify(message)); }
+  private text(message: object): void { if (this.going) this.wire.send(JSON.stringify(message)); }
 
-  private binary(kind: keyof typeof kindNumber, time: number, batch: Uint8Array): void {
-    if (this.phase !== 'lost' && this.phase !== 'refused') this.wire.send(envelope(kind, time, batch));
+  /** Sends what ends at `end`, microseconds, when voice is near enough. */
+  private queue(end: number, data: string | Uint8Array): void {
+    this.outbox.push({ end, data });
+    this.pump();
+  }
+
+  private pump(all = false): void {
+    const free = (end: number): boolean => all || !this.options.voice || this.heard >= end - together.near || this.time - end > together.most;
+    while (this.outbox[0] && free(this.outbox[0].end)) {
+      const { data } = this.outbox.shift() as { data: string | Uint8Array };
+      if (this.going) this.wire.send(data);
+    }
+  }
+
+  private speak({ time, packets }: VoiceBatch): void {
+    if (!this.going) return;
+    this.wire.send(envelope('voice', time, encodeVoice(packets)));
+    this.heard = time + packets.length * limits.packetUs;
+    this.pump();
   }
 
   private row(row: Row): void {
@@ -122,12 +152,14 @@ export class Recorder {
     const t = Math.max(this.last.row, Math.round(this.time));
     this.last.row = t;
     const { op, args, by } = row;
-    this.text({ type: 'row', row: { op, args, seq, by, t, ...(undone === undefined ? {} : { undoes: undone }) } });
+    this.flushOld(t);
+    this.queue(t, JSON.stringify({ type: 'row', row: { op, args, seq, by, t, ...(undone === undefined ? {} : { undoes: undone }) } }));
   }
 
   /** Something that is no row; `event` names it. */
   meta(event: string, more: Record<string, unknown> = {}): void {
-    this.text({ type: 'meta', t: Math.round(this.time), object: { event, ...more } });
+    const t = Math.round(this.time);
+    this.queue(t, JSON.stringify({ type: 'meta', t, object: { event, ...more } }));
   }
 
   private attach(name: string, mediaType: string, data: Uint8Array): void {
@@ -139,9 +171,10 @@ export class Recorder {
     if (!this.going) return;
     this.devices(kinds);
     const time = Math.round(this.timeOf(rig.time) / limits.tick) * limits.tick;
+    this.flushOld(time);
     if (time - this.last.pose >= least.pose) this.pose(rig, time);
     if (rig.hands && time - this.last.hand >= least.hand) this.hand(rig.hands, time);
-    this.flushOld(time);
+    this.pump();
   }
 
   private devices(kinds: RigKinds): void {
@@ -175,7 +208,7 @@ export class Recorder {
   /** A packet of the microphone; `packet.time`: ms of performance.now(). */
   packet(packet: VoicePacket): void {
     if (!this.going || !this.options.voice) return;
-    this.voice.add({ ...packet, time: this.timeOf(packet.time) });
+    this.voice.add({ ...packet, time: (packet.time - this.began) * 1000 });
   }
 
   private flushOld(now: number): void {
@@ -185,12 +218,12 @@ export class Recorder {
 
   private flushPoses(): void {
     const samples = this.poses.splice(0);
-    if (samples[0]) this.binary('pose', samples[0].time, encodePoses(samples));
+    if (samples[0]) this.queue((samples.at(-1) as PoseSample).time, envelope('pose', samples[0].time, encodePoses(samples)));
   }
 
   private flushHands(): void {
     const samples = this.hands.splice(0);
-    if (samples[0]) this.binary('hand', samples[0].time, encodeHands(samples));
+    if (samples[0]) this.queue((samples.at(-1) as HandSample).time, envelope('hand', samples[0].time, encodeHands(samples)));
   }
 
   /** Ends the lesson. `phase` becomes `saved` when the server has finished the file. */
@@ -199,6 +232,7 @@ export class Recorder {
     this.flushPoses();
     this.flushHands();
     this.voice.flush();
+    this.pump(true);
     this.text({ type: 'record.stop' });
     this.become('stopping');
     this.end();
@@ -223,15 +257,25 @@ export class Recorder {
     } else if (message['type'] === 'record.stopped') {
       this.name = text('name') || this.name;
       this.saved = Number(message['duration_us'] ?? this.saved);
-      this.become(this.phase === 'stopping' ? 'saved' : 'refused', this.phase === 'stopping' ? '' : this.problem || 'the server ended the recording');
+      this.dropped = Number(message['dropped'] ?? 0);
+      if (this.phase === 'stopping' && !this.problem) this.become('saved');
+      else this.become('ended', this.problem || 'the server ended the recording');
       this.end();
       this.wire.close();
-    } else if (message['type'] === 'error') this.onError(text('code'), text('message'));
+    } else if (message['type'] === 'error') this.onError(text('code'), text('message'), message['ended'] === true);
   }
 
-  private onError(code: string, words: string): void {
+  /** A batch that was refused is counted by the server and told at the end; all else is told now. */
+  private onError(code: string, words: string, ended: boolean): void {
+    if (code === 'batch') {
+      this.refused = words;
+      return;
+    }
     this.problem = words || code;
-    if (this.phase === 'starting') {
+    if (ended) {
+      this.become('stopping', this.problem);
+      this.end();
+    } else if (this.phase === 'starting') {
       this.become('refused');
       this.end();
       this.wire.close();
@@ -239,7 +283,7 @@ export class Recorder {
   }
 
   private onClosed(): void {
-    if (this.phase === 'saved' || this.phase === 'refused') return;
+    if (this.phase === 'saved' || this.phase === 'refused' || this.phase === 'ended') return;
     this.become('lost', this.problem || 'the connection to the server was lost');
     this.end();
   }

@@ -6,6 +6,8 @@ import { limits } from './codec';
 import type { VoicePacket } from './codec';
 
 const slew = 200e-6;
+/** A batch begins this much before the last one's end at most, microseconds: the server joins a second of them and takes no packet that is 20 ms early. */
+const back = 3500;
 
 export class CaptureClock {
   private offset: number | undefined;
@@ -33,12 +35,14 @@ export interface VoiceBatch { time: number; packets: VoicePacket[] }
  */
 export class VoiceBatches {
   private packets: VoicePacket[] = [];
-  private last = -limits.packetUs;
+  /** Where the next packet would be heard. */
+  private next = 0;
 
   constructor(private readonly full: (batch: VoiceBatch) => void, private readonly most = 12) {}
 
-  /** `time`: microseconds of the lesson. Times that do not grow are made to. */
+  /** `time`: microseconds of the lesson; what was said before it began is left out. */
   add(packet: VoicePacket): void {
+    if (packet.time < 0) return;
     const [first] = this.packets;
     if (first && Math.abs(packet.time - first.time - (packet.sequence - first.sequence) * limits.packetUs) >= limits.packetUs) this.flush();
     this.packets.push(packet);
@@ -48,8 +52,8 @@ export class VoiceBatches {
   flush(): void {
     const [first] = this.packets;
     if (!first) return;
-    const time = Math.max(Math.round(first.time / limits.tick) * limits.tick, this.last + limits.tick, 0);
-    this.last = time + ((this.packets.at(-1) as VoicePacket).sequence - first.sequence) * limits.packetUs;
+    const time = Math.max(Math.round(first.time / limits.tick) * limits.tick, this.next - back, 0);
+    this.next = time + ((this.packets.at(-1) as VoicePacket).sequence - first.sequence + 1) * limits.packetUs;
     this.full({ time, packets: this.packets });
     this.packets = [];
   }

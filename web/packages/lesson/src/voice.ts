@@ -21,7 +21,7 @@ export async function voiceProblem(): Promise<string | undefined> {
 
 interface Place { position: readonly number[]; forward: readonly number[]; up: readonly number[] }
 
-/** Where a planned block was put, seconds of the audio clock; for tests. */
+/** Where a block was put since the last jump, seconds of the audio clock; for tests. */
 export interface Planned { time: number; start: number }
 
 export class Voice implements Speaker {
@@ -65,6 +65,7 @@ export class Voice implements Speaker {
     for (const node of this.playing) node.stop();
     this.playing.clear();
     this.pending = [];
+    this.planned.length = 0;
     this.stretch = undefined;
     this.chain.drop();
     if (this.decoder && this.decoder.state !== 'closed') this.decoder.close();

@@ -37,22 +37,20 @@ export class Rigs {
     rig.time = time;
     head.decompose(this.position, this.rotation, this.size);
     fill(rig.head, this.position, this.rotation);
-    const grip = (inputs.left.hasGrip || !inputs.left.tracked) && (inputs.right.hasGrip || !inputs.right.tracked);
-    kinds.space = grip ? 'grip' : 'target-ray';
+    kinds.space = 'target-ray'; // where somebody points matters more in a lesson than how they hold it
     kinds.left = inputs.left.tracked ? inputs.left.kind : undefined;
     kinds.right = inputs.right.tracked ? inputs.right.kind : undefined;
-    rig.left = this.device(inputs.left, this.two.left, grip);
-    rig.right = this.device(inputs.right, this.two.right, grip);
+    rig.left = this.device(inputs.left, this.two.left);
+    rig.right = this.device(inputs.right, this.two.right);
     this.hands.left = this.hand(inputs.left, this.joints.left);
     this.hands.right = this.hand(inputs.right, this.joints.right);
     rig.hands = this.hands.left || this.hands.right ? this.hands : undefined;
     this.hub.emit(rig, kinds);
   }
 
-  private device(from: Device, out: RigDevice, grip: boolean): RigDevice | undefined {
+  private device(from: Device, out: RigDevice): RigDevice | undefined {
     if (!from.tracked) return undefined;
-    if (grip) fill(out, from.grip.position, from.grip.rotation);
-    else fill(out, from.origin, from.ray);
+    fill(out, from.origin, from.ray);
     out.emulated = from.emulated;
     out.pressed = from.buttons;
     out.trigger = from.trigger;
