@@ -159,7 +159,7 @@ static fab_status put_level(bundle *b, fab_level_kind kind, fab_json **out, uint
     fab_level l = {0};
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     fab_json *levels = fab_json_array();
-    fab_status status = wait_level(b, kind, &l, err);
+    fab_status status = b->o->level < 0 ? FAB_ERR_NOTFOUND : wait_level(b, kind, &l, err);
     if (status == FAB_ERR_NOTFOUND) {
         fab_json_free(levels);
         *out = fab_json_null();
