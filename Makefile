@@ -3,10 +3,10 @@ BUILD ?= build
 PYTHON ?= /usr/bin/python3
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup web build demo check check-setup sanitize fuzz bench format clean install bench-setup
+.PHONY: help setup web build demo demo-setup check check-setup sanitize fuzz bench format clean install bench-setup
 
 help:
-	@echo "make demo      set up, build, make a scoliotic phantom and turn its DICOM files into a twin"
+	@echo "make demo      set up, build, make a scoliotic phantom and turn its DICOM files into a twin, record a lesson in it, show it"
 	@echo "make check     set up, build, run all tests"
 	@echo "make build     set up and build; leaves build/fabrica and web/dist"
 	@echo "make web       the viewer alone: npm ci and web/dist"
@@ -28,7 +28,10 @@ web: setup
 build: setup web $(BUILD)/build.ninja
 	ninja -C $(BUILD)
 
-demo: build
+demo-setup:
+	@tools/setup.sh run build demo
+
+demo: demo-setup build
 	@tools/demo.sh $(BUILD)
 
 check-setup:

@@ -11,6 +11,9 @@ static const cli_option options[] = {
      65534},
     {"host", 0, CLI_TEXT, "ADDR", "address for the network; 127.0.0.1: this machine only"},
     {"tls", 0, CLI_CHOICE, "on|off", "off: this machine only, as the network gets TLS or nothing"},
+    {"bundle", 0, CLI_PATH, "OUT", "write one HTML file that opens from the disk, and end"},
+    {"bundle-ct", 0, CLI_CHOICE, "0|1|2|none",
+     "its CT: as scanned, at most 256 voxels a side (1, the default), 96, or none"},
     {"minutes", 0, CLI_REAL, "N", "stop after so many minutes", 0.0, 100000.0},
     {"lesson", 0, CLI_PATH, "FILE", "a lesson, wherever it lies: the links open it"},
     {"web", 0, CLI_PATH, "DIR", "the built web client"},
@@ -19,7 +22,9 @@ static const cli_option options[] = {
 
 static const char *const examples[] = {
     "here and on the local network", "fabrica view case",
-    "on this machine only", "fabrica view case --host 127.0.0.1", NULL};
+    "on this machine only", "fabrica view case --host 127.0.0.1",
+    "one file, to be mailed or kept", "fabrica view case --bundle twin.html --lesson lecture.mcap",
+    NULL};
 
 static void on_log(void *ctx, const char *line)
 {
@@ -54,8 +59,39 @@ static void tell(const cli_call *call, const fab_server_info *i)
     fflush(stdout);
 }
 
+enum { BUNDLE_BYTES = 400 << 20 }; /* browsers hold half a gigabyte of text */
+
+static int bundle(const cli_call *call, const char *path)
+{
+    fab_error err = {0};
+    fab_bundle_info i;
+    const char *ct = cli_text(call, "bundle-ct", "1");
+    const fab_bundle_options o = {
+        .case_path = call->arguments[0], .web_folder = cli_web_folder(call),
+        .lesson = cli_text(call, "lesson", NULL), .level = ct[0] == 'n' ? -1 : ct[0] - '0',
+        .max_bytes = BUNDLE_BYTES};
+    (void)cli_begin(call);
+    fab_status status = fab_bundle_write(&o, path, &i, &err);
+    if (status < 0) return cli_end(call, status, &err);
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } rows[] = {{"viewer", i.page}, {"structures", i.structures}, {"CT", i.volume},
+                {"labels", i.labels}, {"lesson", i.lesson}, {"in all", i.total}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+        if (rows[k].bytes)
+            cli_say(call, "%-11s %8.2f MB\n", rows[k].name, (double)rows[k].bytes * 1e-6);
+    cli_say(call, "%s\n", path);
+    cli_say(call, "It names no patient, but a body can be recognised. Not for diagnostic use.\n");
+    return cli_end(call, status, &err);
+}
+
 static int run(const cli_call *call)
 {
+    const char *page = cli_text(call, "bundle", NULL);
+    if (page) return bundle(call, page);
+    if (cli_has(call, "bundle-ct"))
+        return cli_usage_error(call, "--bundle-ct is of --bundle OUT");
     fab_error err = {0};
     FAB_AUTO(fab_server_close) fab_server *server = NULL;
     const char *host = cli_text(call, "host", NULL), *tls = cli_text(call, "tls", "on");

@@ -8,6 +8,17 @@
 
 static bool is_manifest(const fab_file *f) { return strcmp(f->path, "manifest.json") == 0; }
 
+fab_json *fab_case_file_json(const fab_file *f)
+{
+    fab_json *row = fab_json_object();
+    bool good = fab_json_set(row, "path", fab_json_string(f->path), NULL) == FAB_OK &&
+                fab_json_set(row, "bytes", fab_json_int((int64_t)f->bytes), NULL) == FAB_OK &&
+                fab_json_set(row, "sha256", fab_json_string(f->sha256), NULL) == FAB_OK &&
+                fab_json_set(row, "type", fab_json_string(fab_files_type(f->path, false)),
+                             NULL) == FAB_OK;
+    return good ? row : fab_json_free(row);
+}
+
 /* What this role gets; a viewer's manifest is another one. */
 static fab_json *files_json(const fab_server *s, fab_role role)
 {
@@ -18,15 +29,11 @@ static fab_json *files_json(const fab_server *s, fab_role role)
         bool shown = role < FAB_ROLE_OWNER && is_manifest(f);
         if (role < FAB_ROLE_OWNER && !shown && !fab_privacy_file(f->path)) continue;
         const char *sha256 = shown ? s->shown.sha256 : f->sha256;
-        int64_t bytes = shown ? (int64_t)s->shown.raw->size : (int64_t)f->bytes;
-        fab_json *row = fab_json_object();
-        bool good =
-            fab_json_set(row, "path", fab_json_string(f->path), NULL) == FAB_OK &&
-            fab_json_set(row, "bytes", fab_json_int(bytes), NULL) == FAB_OK &&
-            fab_json_set(row, "sha256", fab_json_string(sha256), NULL) == FAB_OK &&
-            fab_json_set(row, "type", fab_json_string(fab_files_type(f->path, false)),
-                         NULL) == FAB_OK;
-        if (fab_json_append(array, row, NULL) < 0 || !good) return fab_json_free(array);
+        uint64_t bytes = shown ? s->shown.raw->size : f->bytes;
+        fab_file as = *f;
+        as.bytes = bytes;
+        memcpy(as.sha256, sha256, sizeof as.sha256);
+        if (fab_json_append(array, fab_case_file_json(&as), NULL) < 0) return fab_json_free(array);
     }
     return array;
 }
@@ -41,7 +48,7 @@ static fab_json *numbers(const double *values, size_t count, bool whole)
     return array;
 }
 
-static fab_json *level_json(int index, const fab_level *l)
+fab_json *fab_case_level_json(int index, const fab_level *l)
 {
     static const char *const types[] = {[FAB_U8] = "uint8", [FAB_I16] = "int16",
                                         [FAB_U16] = "uint16"};
@@ -75,7 +82,7 @@ static fab_status levels_json(fab_server *s, fab_level_kind kind, double now_s, 
             return FAB_OK;
         }
         if (status != FAB_OK) return status;
-        FAB_TRY(fab_json_append(array, level_json(i, &l), err));
+        FAB_TRY(fab_json_append(array, fab_case_level_json(i, &l), err));
     }
     o = fab_json_object();
     FAB_TRY(fab_json_set(o, "levels", fab_json_retain(array), err));

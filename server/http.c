@@ -17,7 +17,7 @@
 
 enum {
     PIECE_BYTES = 64 << 10, HEAD_BYTES = 4096, WAIT_S = 600, IDLE_S = 15, HEAD_S = 10,
-    TICK_US = 200000, TIDY_TICKS = 25, KEPT_BYTES = 64 << 10
+    TICK_US = 200000, TIDY_TICKS = 25, LIVE_TICKS = 5, KEPT_BYTES = 64 << 10
 };
 
 static const char policy[] =
@@ -388,14 +388,19 @@ static int on_upgrade(fab_http *h, struct lws *wsi)
     return good ? 0 : 1;
 }
 
-/* Something is ready: for those who wait, and for those who record. */
-static void on_woken(fab_http *h)
+void fab_http_check_live(fab_http *h)
 {
-    for (exchange *w = h ? h->waiting : NULL; w; w = w->next) lws_callback_on_writable(w->wsi);
     for (live *l = h ? h->lives : NULL; l; l = l->next) {
         l->woken = true;
         lws_callback_on_writable(l->wsi);
     }
+}
+
+/* Something is ready: for those who wait, and for those who record. */
+static void on_woken(fab_http *h)
+{
+    for (exchange *w = h ? h->waiting : NULL; w; w = w->next) lws_callback_on_writable(w->wsi);
+    fab_http_check_live(h);
 }
 
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -542,7 +547,8 @@ static int live_poll(live *l)
     FAB_AUTO_BUF fab_buf text = {0};
     if (l->first || !l->woken) return 0;
     l->woken = false;
-    return fab_live_poll(l->channel, &text, NULL) < 0 || queue(l, &text) < 0 ? -1 : 0;
+    if (fab_live_poll(l->channel, fab_time_wall_s(), &text, NULL) < 0) return -1;
+    return queue(l, &text);
 }
 
 static int live_send(fab_http *h, struct lws *wsi, live *l)
@@ -585,11 +591,6 @@ static const struct lws_protocols protocols[] = {
     {"fabrica.live.1", on_live, sizeof(live_slot), 16384, 0, NULL, 0},
     {NULL, NULL, 0, 0, 0, NULL, 0}};
 
-void fab_http_check_live(fab_http *h)
-{
-    if (h) lws_callback_on_writable_all_protocol(h->context, &protocols[1]);
-}
-
 /* ---- the loop --------------------------------------------------------------------------- */
 
 static void on_tick(lws_sorted_usec_list_t *sul)
@@ -600,10 +601,8 @@ static void on_tick(lws_sorted_usec_list_t *sul)
     double now_s = fab_time_wall_s();
     if (o->stopped && o->stopped(o->ctx)) atomic_store(&h->s->stop, true);
     if (h->until_s > 0 && now_s >= h->until_s) h->ended = true;
-    if (h->ticks++ % TIDY_TICKS == 0) {
-        if (h->s->levels) fab_levels_tidy(h->s->levels, now_s);
-        fab_http_check_live(h);
-    }
+    if (h->ticks % TIDY_TICKS == 0 && h->s->levels) fab_levels_tidy(h->s->levels, now_s);
+    if (h->ticks++ % LIVE_TICKS == 0) fab_http_check_live(h);
     lws_sul_schedule(h->context, 0, &h->tick.sul, on_tick, TICK_US);
 }
 

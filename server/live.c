@@ -282,8 +282,11 @@ fab_status fab_live_binary(fab_live *l, const void *data, size_t bytes, double n
     return look_after(l, out, err);
 }
 
-fab_status fab_live_poll(fab_live *l, fab_buf *out, fab_error *err)
+fab_status fab_live_poll(fab_live *l, double now_s, fab_buf *out, fab_error *err)
 {
+    fab_error why = {0};
+    fab_status status = l->recording ? fab_recording_rest(l->recording, now_s, &why) : FAB_OK;
+    if (status < 0) return end(l, code_of(status, "io"), why.message, out, err);
     return look_after(l, out, err);
 }
 

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+static const double rest_s = 1; /* without a message */
 enum { STREAMS = 3, MOST_NAMES = 1000, BATCH_HEAD = 16, ATTACHMENT_NAME = 64 };
 
 struct fab_recording {
@@ -29,6 +30,8 @@ struct fab_recording {
     size_t attached_count;
     int64_t newest_us, checked_us;
     uint64_t dropped;
+    double rested_s;             /* since when nothing came, 0: something did */
+    bool waiting;                /* something is not in the file yet */
     bool broken;                 /* its file can no longer be written */
 };
 
@@ -56,6 +59,8 @@ static fab_status written(fab_recording *r, fab_status status)
 
 static void reached(fab_recording *r, int64_t time_us)
 {
+    r->waiting = true;
+    r->rested_s = 0;
     if (time_us > r->newest_us) r->newest_us = time_us;
 }
 
@@ -308,6 +313,18 @@ fab_status fab_recording_batch(fab_recording *r, const void *bytes, size_t count
     fab_status status = batch(r, bytes, count, err);
     if (status < 0) r->dropped++;
     return status;
+}
+
+/* While samples come a chunk ends each second; a row before a silence must not wait for more. */
+fab_status fab_recording_rest(fab_recording *r, double now_s, fab_error *err)
+{
+    if (!r->waiting || r->broken) return FAB_OK;
+    if (r->rested_s == 0) r->rested_s = now_s;
+    if (now_s - r->rested_s < rest_s) return FAB_OK;
+    r->waiting = false;
+    mark(r, r->newest_us);
+    FAB_TRY(written(r, fab_lesson_flush(r->writer, err)));
+    return written(r, fab_tape_sync(r->tape, err));
 }
 
 fab_status fab_recording_check(fab_recording *r, int64_t *saved_us, fab_error *err)

@@ -285,6 +285,9 @@ fab_status fab_shelf_find(fab_shelf *s, const char *name, double now_s, fab_shel
 /* 1: later; FAB_ERR_NOTFOUND; FAB_ERR_ARG: it is given, or being recorded; FAB_ERR_IO. */
 fab_status fab_shelf_remove(fab_shelf *s, const char *name, double now_s, fab_error *err);
 void fab_shelf_changed(fab_shelf *s);
+/* The row of one lesson anywhere, checked as fab_shelf_open checks the given one. */
+fab_status fab_shelf_describe(const char *path, const char *manifest_sha256,
+                              char name[FAB_LESSON_SLUG_BYTES], fab_json **row, fab_error *err);
 /* While it is recorded a lesson is not listed. */
 void fab_shelf_hold(fab_shelf *s, const char *name, bool held);
 
@@ -302,6 +305,8 @@ fab_status fab_tape_open(int folder, const char *name, void (*wake)(void *ctx), 
 /* What the next sync saves: a time of the lesson. */
 void fab_tape_mark(fab_tape *t, int64_t time_us);
 uint64_t fab_tape_bytes(const fab_tape *t);
+/* Asks for a sync of the mark; the sink does so by itself at most once a second of the lesson. */
+fab_status fab_tape_sync(fab_tape *t, fab_error *err);
 /* The mark that is on the disk, -1 if none is yet; or why nothing gets there any more. */
 fab_status fab_tape_saved(fab_tape *t, int64_t *time_us, fab_error *err);
 /* All of it to the disk. Then nothing is written any more. */
@@ -342,6 +347,8 @@ fab_status fab_recording_meta(fab_recording *r, const fab_json *message, fab_err
 fab_status fab_recording_attach(fab_recording *r, const fab_json *message, fab_error *err);
 /* A binary message of the channel. FAB_ERR_FORMAT, _LIMIT, _UNSUPPORTED, _ARG: dropped, counted. */
 fab_status fab_recording_batch(fab_recording *r, const void *bytes, size_t count, fab_error *err);
+/* Brings to the disk what came before a silence; asked now and then. */
+fab_status fab_recording_rest(fab_recording *r, double now_s, fab_error *err);
 /* May it go on? FAB_ERR_NOSPACE, FAB_ERR_LIMIT (too long, too large): finish it now. FAB_ERR_IO:
  * its file can no longer be written. *saved_us: all before it is on the disk, -1: nothing yet. */
 fab_status fab_recording_check(fab_recording *r, int64_t *saved_us, fab_error *err);
@@ -363,8 +370,8 @@ fab_status fab_live_text(fab_live *l, const void *text, size_t bytes, double now
                          fab_error *err);
 fab_status fab_live_binary(fab_live *l, const void *data, size_t bytes, double now_s, fab_buf *out,
                            fab_error *err);
-/* Asked when the loop was woken: what has got to the disk. */
-fab_status fab_live_poll(fab_live *l, fab_buf *out, fab_error *err);
+/* Asked when the loop was woken, and once a second: what has got to the disk. */
+fab_status fab_live_poll(fab_live *l, double now_s, fab_buf *out, fab_error *err);
 
 /* ---- tls.c ------------------------------------------------------------------------------ */
 
@@ -423,7 +430,7 @@ struct fab_server {
 fab_status fab_http_open(fab_server *s, fab_http **out, fab_error *err);
 fab_status fab_http_run(fab_http *h, double seconds, fab_error *err);
 void fab_http_wake(fab_http *h); /* any thread */
-/* Closes the live channels whose session is over; h may be NULL. */
+/* Looks after the live channels: closes those whose session is over. h may be NULL. */
 void fab_http_check_live(fab_http *h);
 fab_http *fab_http_close(fab_http *h);
 
@@ -442,6 +449,10 @@ const fab_route *fab_routes(size_t *count);
 void fab_routes_answer(fab_server *s, fab_request *q, fab_answer *a);
 /* May this upgrade to the live channel go on? If not *a says why. */
 bool fab_routes_allow_live(fab_server *s, fab_request *q, fab_answer *a);
+
+/* Rows of the case's description; NULL when out of memory. */
+fab_json *fab_case_file_json(const fab_file *f);
+fab_json *fab_case_level_json(int index, const fab_level *l);
 
 enum { FAB_COOKIE_BYTES = 32 };
 /* The session's cookie is named by the port: cookies of all ports of a host are one jar. */

@@ -128,8 +128,8 @@ static fab_status hash_of(const fab_reader *r, char sha256[65], fab_error *err)
 }
 
 /* The lesson from end to end, and what is listed of it into o. */
-static fab_status describe(const fab_shelf *s, const fab_reader *r, fab_json *o, char *sha256,
-                           fab_error *err)
+static fab_status describe(const char *manifest_sha256, const fab_reader *r, fab_json *o,
+                           char *sha256, fab_error *err)
 {
     FAB_AUTO(fab_json_free) fab_json *report = NULL, *chapters = NULL;
     FAB_AUTO(fab_lesson_free) fab_lesson *l = NULL;
@@ -150,7 +150,7 @@ static fab_status describe(const fab_shelf *s, const fab_reader *r, fab_json *o,
                          err));
     FAB_TRY(fab_json_set(o, "chapters", fab_json_retain(chapters), err));
     FAB_TRY(fab_json_set(o, "model", fab_json_string(!*model ? "unknown"
-                                                     : strcmp(model, s->manifest_sha256) == 0
+                                                     : strcmp(model, manifest_sha256) == 0
                                                          ? "same" : "other"), err));
     return fab_json_set(o, "sha256", fab_json_string(sha256), err);
 }
@@ -180,7 +180,7 @@ static fab_status fill(const fab_shelf *s, int fd, item *to, fab_error *err)
     snprintf(r.name, sizeof r.name, "%s.mcap", to->name); /* no folder: others read the messages */
     FAB_TRY(fab_json_set(o, "name", fab_json_string(to->name), err));
     FAB_TRY(fab_json_set(o, "bytes", fab_json_int((int64_t)to->is.size), err));
-    fab_status status = describe(s, &r, o, to->sha256, &why);
+    fab_status status = describe(s->manifest_sha256, &r, o, to->sha256, &why);
     if (status == FAB_ERR_NOMEM) FAB_FAIL(err, status, "%s", why.message);
     if (status < 0) {
         FAB_TRY(fab_json_set(o, "error", fab_json_string(why.message), err));
@@ -443,6 +443,27 @@ fab_shelf *fab_shelf_close(fab_shelf *s)
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
     return fab_free(s);
+}
+
+fab_status fab_shelf_describe(const char *path, const char *manifest_sha256,
+                              char name[FAB_LESSON_SLUG_BYTES], fab_json **row, fab_error *err)
+{
+    char sha256[65];
+    fab_reader r;
+    FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
+    FAB_TRY(fab_reader_open_file(path, &r, err));
+    fab_status status = describe(manifest_sha256, &r, o, sha256, err);
+    if (status < 0) fab_error_prefix(err, "--lesson %.200s", path);
+    else {
+        fab_shelf_slug(fab_text_of(o, "title"), name);
+        status = fab_json_set(o, "name", fab_json_string(name), err);
+        if (status == FAB_OK)
+            status = fab_json_set(o, "bytes", fab_json_int((int64_t)r.size), err);
+    }
+    fab_reader_close(&r);
+    FAB_TRY(status);
+    *row = fab_json_retain(o);
+    return FAB_OK;
 }
 
 const char *fab_shelf_given(const fab_shelf *s) { return s->given_name; }

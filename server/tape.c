@@ -135,6 +135,8 @@ fab_status fab_tape_open(int folder, const char *name, void (*wake)(void *ctx), 
 
 void fab_tape_mark(fab_tape *t, int64_t time_us) { t->mark_us = time_us; }
 
+fab_status fab_tape_sync(fab_tape *t, fab_error *err) { return ask(t, err); }
+
 uint64_t fab_tape_bytes(const fab_tape *t) { return t->bytes; }
 
 fab_status fab_tape_saved(fab_tape *t, int64_t *time_us, fab_error *err)

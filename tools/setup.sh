@@ -1,13 +1,17 @@
 #!/bin/sh
-# tools/setup.sh [run build check train ...]: installs what the named groups of packages.txt need
+# tools/setup.sh [run build demo check train ...]: installs what the named groups of packages.txt need
 # and is not there yet. Debian packages only, npm ones are pinned by lock files and added by `make web` and `make check`.
 set -eu
 cd "$(dirname "$0")"
 want=" ${*:-run build} "
 missing=""
-while read -r name group _; do
+while read -r name groups; do
     case "$name" in ''|'#'*) continue ;; esac
-    case "$want" in *" $group "*) ;; *) continue ;; esac
+    wanted=""
+    for group in $groups; do
+        case "$want" in *" $group "*) wanted=yes ;; esac
+    done
+    [ -n "$wanted" ] || continue
     dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $name"
 done < packages.txt
 case "$want" in *" build "* | *" check "*) command -v npm >/dev/null || missing="$missing nodejs npm" ;; esac

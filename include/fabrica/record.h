@@ -276,6 +276,8 @@ fab_status fab_lesson_attach(fab_lesson_writer *w, const char *name, const char 
 /* Takes a state as it was where this lesson begins (a trimmed one); before any row. */
 fab_status fab_lesson_write_state(fab_lesson_writer *w, int64_t time_us, const fab_json *state,
                                   fab_error *err);
+/* Ends the open chunk before its second is over, so that what came is in the file. */
+fab_status fab_lesson_flush(fab_lesson_writer *w, fab_error *err);
 fab_status fab_lesson_finish(fab_lesson_writer *w, fab_error *err);
 
 /* FAB_ERR_FORMAT names the first key, at any depth, that is on the list of what would name a

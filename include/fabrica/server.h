@@ -61,6 +61,26 @@ fab_server *fab_server_close(fab_server *s); /* NULL */
 FAB_DEFINE_AUTO(fab_server, fab_server_close)
 #endif
 
+/* ---- a twin as one file ------------------------------------------------------------------ */
+
+typedef struct fab_bundle_options {
+    const char *case_path, *web_folder; /* the built client: its bundle/bundle.html */
+    const char *lesson;                 /* a lesson's file, or NULL */
+    int level;                          /* of volume and labels: 0 to 2, -1: none */
+    uint64_t max_bytes;                 /* of the page */
+} fab_bundle_options;
+
+/* Bytes in the page, base64 and all. */
+typedef struct fab_bundle_info {
+    uint64_t page, structures, volume, labels, lesson, total;
+} fab_bundle_info;
+
+/* Writes one HTML file that shows the twin from the disk, without server, network or patient:
+ * what a viewer's role would be sent, in the page. Atomic. FAB_ERR_NOTFOUND, FAB_ERR_FORMAT: no
+ * case, no headset model, no client, no lesson; FAB_ERR_LIMIT: larger than max_bytes. */
+fab_status fab_bundle_write(const fab_bundle_options *options, const char *path,
+                            fab_bundle_info *out, fab_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -349,6 +349,8 @@ fab_status fab_lesson_write_state(fab_lesson_writer *w, int64_t time_us, const f
     return put_keyframe(w, time_us, err);
 }
 
+fab_status fab_lesson_flush(fab_lesson_writer *w, fab_error *err) { return end_chunk(w, err); }
+
 fab_status fab_lesson_finish(fab_lesson_writer *w, fab_error *err)
 {
     if (w->unsaved) FAB_TRY(put_keyframe(w, keyframe_time(w), err));

@@ -162,6 +162,7 @@ fab_status fab_webvtt_retime(const char *text, size_t count, int64_t from_us, in
                              fab_buf *into, fab_error *err)
 {
     retime r = {.from_us = from_us, .to_us = to_us, .into = into, .err = err};
+    if (!count) text = ""; /* an empty buffer has no data to point to */
     if (count >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
         text += 3;
         count -= 3;

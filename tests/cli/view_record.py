@@ -111,6 +111,17 @@ def check_saved_in_time():
     assert not info["cut"] and 2.2 < info["duration_s"] < 2.4, info
 
 
+def check_silence():
+    """A row before a silence is saved without another message."""
+    s, begun = start("A quiet one", channels=[])
+    s.say(type="row", row=row(1, 40000))
+    saved = s.receive()
+    assert saved == {"type": "record.saved", "t": 40000}, saved
+    assert lesson(begun["name"], "verify") | {"cut": True, "op": 1} == lesson(begun["name"], "verify")
+    s.say(type="record.stop")
+    assert s.receive()["type"] == "record.stopped"
+
+
 def check_refusals():
     viewer = Socket(url, cookie_of(viewer_jar))
     viewer.receive()
@@ -168,6 +179,7 @@ def leave_open():
 if step == "whole":
     check_whole()
     check_saved_in_time()
+    check_silence()
     check_refusals()
     print("ok")
 else:

@@ -4,14 +4,13 @@
  * `node e2e/run.mjs CASE`; 77 where there is no Chromium.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { drawn, executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
 import { serve } from './serve.mjs';
+import { view } from './view.mjs';
 
 const caseDir = process.argv[2] ?? process.env.FAB_CASE;
 if (!existsSync(executable)) {
@@ -26,20 +25,6 @@ let browser;
 let page;
 let seen;
 
-/** Starts `fabrica view` on a free port; resolves to the owner's link. */
-function view(program) {
-  const child = spawn(program, ['view', caseDir, '--host', '127.0.0.1', '--port', '0', '--web', fileURLToPath(new URL('../dist', import.meta.url))]);
-  return new Promise((resolve, reject) => {
-    let said = '';
-    child.stdout.on('data', (text) => {
-      said += text;
-      const link = /http:\S+#link=\S+/.exec(said);
-      if (link && /code +\d{6}/.test(said)) resolve({ url: new URL(link[0]).origin, link: link[0], close: () => child.kill() });
-    });
-    child.on('exit', (code) => reject(new Error(`fabrica view ended with ${code}: ${said}`)));
-  });
-}
-
 /** A link for one more browser: from the real server's owner, or the one of ours. */
 const newLink = () => (real
   ? page.evaluate(async () => (await (await fetch('/api/v1/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).json()).url)
@@ -47,7 +32,7 @@ const newLink = () => (real
 
 before(async () => {
   server = await serve(caseDir, { lockSeconds: 2 });
-  if (process.env.FAB_FABRICA) real = await view(process.env.FAB_FABRICA);
+  if (process.env.FAB_FABRICA) real = await view(process.env.FAB_FABRICA, caseDir);
   browser = await launch();
   ({ page, seen } = await openPage(browser, { colorScheme: 'dark' }));
 });

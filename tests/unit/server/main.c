@@ -16,6 +16,7 @@ int main(void)
                    TEST(batches_are_taken_apart), TEST(bad_batches_are_dropped),
                    TEST(bad_rows_end_it), TEST(who_records), TEST(channel_that_closes),
                    TEST(disk_that_fills), TEST(disk_that_is_full), TEST(saved_is_on_the_disk),
+                   TEST(saved_before_a_silence),
                    TEST(names_of_lessons), TEST(lessons_on_the_shelf),
                    TEST(manifest_without_the_person), TEST(announced_levels));
 }

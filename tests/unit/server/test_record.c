@@ -344,7 +344,7 @@ void saved_is_on_the_disk(void)
     }
     for (int n = 0; saved < 3000000 && n < 1000; n++) {
         out.size = 0;
-        CHECK(fab_live_poll(l, &out, NULL) == FAB_OK);
+        CHECK(fab_live_poll(l, now_s, &out, NULL) == FAB_OK);
         const char *at = strstr(answered(), "\"record.saved\",\"t\":");
         CHECK(!at || sscanf(at + 19, "%lld", &saved) == 1);
         usleep(1000);
@@ -352,6 +352,34 @@ void saved_is_on_the_disk(void)
     CHECK(saved >= 3000000);
     FAB_AUTO(fab_json_free) fab_json *report = check_lesson("saved", true);
     CHECK(fab_real_of(report, "pose") >= (double)saved / 13900);
+    fab_live_close(l);
+    studio_end(&s);
+}
+
+/* A row before a silence is on the disk a second later, without another message. */
+void saved_before_a_silence(void)
+{
+    fab_studio s = studio_new();
+    fab_live *l = open_channel(&s, FAB_ROLE_OWNER);
+    bool saved = false;
+    now_s = 100;
+    start_one(l, "silence", "");
+    say(l, "{\"type\":\"row\",\"row\":{\"op\":\"explode\",\"args\":{\"amount\":5},\"seq\":1,"
+           "\"by\":\"a\",\"t\":40}}");
+    for (int n = 0; n < 2000 && !saved; n++, usleep(1000)) {
+        now_s += 0.01;
+        out.size = 0;
+        CHECK(fab_live_poll(l, now_s, &out, NULL) == FAB_OK);
+        saved = strstr(answered(), "{\"type\":\"record.saved\",\"t\":40}") != NULL;
+        CHECK(!saved || now_s > 101);
+    }
+    CHECK(saved);
+    FAB_AUTO(fab_json_free) fab_json *report = check_lesson("silence", true);
+    CHECK_NEAR(fab_real_of(report, "op"), 1, 0);
+    say(l, "{\"type\":\"row\",\"row\":{\"op\":\"explode\",\"args\":{\"amount\":6},\"seq\":2,"
+           "\"by\":\"a\",\"t\":50}}");
+    CHECK(strstr(say(l, "{\"type\":\"record.stop\"}"), "record.stopped"));
+    free_lesson("silence", false);
     fab_live_close(l);
     studio_end(&s);
 }

@@ -35,6 +35,7 @@ void channel_that_closes(void);
 void disk_that_fills(void);
 void disk_that_is_full(void);
 void saved_is_on_the_disk(void);
+void saved_before_a_silence(void);
 void names_of_lessons(void);
 void lessons_on_the_shelf(void);
 void manifest_without_the_person(void);

@@ -45,6 +45,7 @@ export class App implements Viewer {
       this.byId.set(structure.value, structure);
       this.byName.set(structure.name, structure);
     }
+    stage.describe({ volumeMl: (id) => this.byId.get(id)?.volume_ml, nameOf: (id) => this.nameOf(id) });
     session.watch((state) => {
       stage.apply(state);
       this.changed();

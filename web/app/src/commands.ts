@@ -3,8 +3,8 @@ import { structureOf } from '@fabrica/contract';
 import type { Axis, Change, Rgb } from '@fabrica/contract';
 import type { ButtonCommand, Command, SliderCommand, Tool } from '@fabrica/scene';
 import type { App } from './app';
-import { clouds, cutAt, cuts, showSlice, toggleCut, windows } from './dock';
-import { systems } from './twin';
+import { choosePlane, chosenPlane, clouds, cutAt, cuts, showSlice, toggleCut, windows } from './dock';
+import { spoken, systems } from './twin';
 
 type More = Partial<Pick<ButtonCommand, 'on' | 'hidden' | 'disabled'>>;
 
@@ -58,16 +58,17 @@ function systemCommands(app: App): Command[] {
 
 function cutCommands(app: App): Command[] {
   const page = 'Cut';
-  const clip = (): { on: boolean; point: [number, number, number]; normal: [number, number, number] } | undefined => app.state.clips[0];
+  const clip = (): { on: boolean; point: [number, number, number]; normal: [number, number, number] } | undefined => app.state.clips[chosenPlane()];
   const flip = (): void => {
     const now = clip();
-    if (now) app.act({ op: 'clip.set', args: { plane: 0, on: true, point: now.point, normal: [-now.normal[0] + 0, -now.normal[1] + 0, -now.normal[2] + 0] } });
+    if (now) app.act({ op: 'clip.set', args: { plane: chosenPlane(), on: true, point: now.point, normal: [-now.normal[0] + 0, -now.normal[1] + 0, -now.normal[2] + 0] } });
   };
   const named = (axis: Axis): string => axis.charAt(0).toUpperCase() + axis.slice(1);
   return [
     button(page, 'clip.toggle', 'Cut', () => toggleCut(app), { on: () => clip()?.on === true }),
     button(page, 'clip.flip', 'Other side', flip, { disabled: () => clip()?.on !== true }),
-    ...cuts.slice(0, 2).map(([name, normal]) => button(page, `clip.${name.toLowerCase()}`, `Cut ${name.toLowerCase()}`, () => cutAt(app, normal))),
+    ...[0, 1, 2].map((plane) => button(page, `clip.plane${plane}`, `Plane ${plane + 1}`, () => choosePlane(app, plane), { on: () => chosenPlane() === plane && app.state.clips[plane]?.on === true })),
+    ...cuts.filter(([name]) => name !== 'Right').map(([name, normal]) => button(page, `clip.${name.toLowerCase()}`, `From ${name === 'Top' ? 'above' : name === 'Left' ? 'the left' : 'the front'}`, () => cutAt(app, normal))),
     ...(['axial', 'coronal', 'sagittal'] as Axis[]).map((axis) =>
       button(page, `slice.${axis}`, named(axis), () => showSlice(app, axis, !app.state.slices[axis].on), { on: () => app.state.slices[axis].on, disabled: () => !app.stage.volume })),
     button(page, 'volume.toggle', 'CT cloud', () => app.act({ op: 'volume.show', args: { on: !app.state.volume.on, preset: app.state.volume.preset } }), { on: () => app.state.volume.on, disabled: () => !app.stage.volume }),
@@ -100,7 +101,21 @@ function toolCommands(app: App): Command[] {
   ];
 }
 
-/** Registers them; the order of pages is Tools, Structures, Cut, then what others add. */
+/** Names on one text of the panel. */
+const listed = 14;
+
+/** What was looked for and not found, by name: in the headset as on the page. */
+function noticeCommands(app: App): Command[] {
+  const missing = app.manifest.not_found ?? [];
+  const lists = Array.from({ length: Math.ceil(missing.length / listed) }, (_, i) => missing.slice(i * listed, (i + 1) * listed).map(spoken).join(', '));
+  return [
+    { kind: 'text', id: 'notice.use', page: 'Notice', label: () => 'For research and training. Not for diagnosis, planning or treatment of a patient.' },
+    { kind: 'text', id: 'notice.missing', page: 'Notice', label: () => (missing.length === 0 ? 'All structures that were looked for were found.' : `Not segmented (${missing.length}):`) },
+    ...lists.map((list, i): Command => ({ kind: 'text', id: `notice.missing${i}`, page: 'Notice', label: () => list })),
+  ];
+}
+
+/** Registers them; the order of pages is Tools, Structures, Cut, Notice, then what others add. */
 export function viewerCommands(app: App): void {
-  app.commands.add(...toolCommands(app), ...structureCommands(app), ...cutCommands(app));
+  app.commands.add(...toolCommands(app), ...structureCommands(app), ...cutCommands(app), ...noticeCommands(app));
 }

@@ -17,15 +17,27 @@ const hints: Record<Tool, string> = {
 /** Directions of cuts, in scene axes: the side that is taken away. */
 export const cuts: readonly [string, Vector3][] = [['Front', new Vector3(0, 0, 1)], ['Left', new Vector3(1, 0, 0)], ['Right', new Vector3(-1, 0, 0)], ['Top', new Vector3(0, 1, 0)]];
 
+/** Which of the three planes the controls are for. */
+let chosen = 0;
+
+export const chosenPlane = (): number => chosen;
+
+/** Takes a plane (0 to 2) for the controls; one that was never set starts as a cut from a side of its own. */
+export function choosePlane(app: App, plane: number): void {
+  chosen = plane;
+  if (!app.state.clips[plane]) cutAt(app, [new Vector3(0, 0, 1), new Vector3(1, 0, 0), new Vector3(0, 1, 0)][plane] as Vector3);
+  app.changed();
+}
+
 export function cutAt(app: App, normal: Vector3): void {
-  app.act({ op: 'clip.set', args: { plane: 0, on: true, point: tenthsOf(app.stage.model.middle), normal: unitsOf(normal) } });
+  app.act({ op: 'clip.set', args: { plane: chosen, on: true, point: tenthsOf(app.stage.model.middle), normal: unitsOf(normal) } });
 }
 
 /** Cut on, where it was or in the middle; or off. */
 export function toggleCut(app: App): void {
-  const clip = app.state.clips[0];
-  if (!clip) cutAt(app, new Vector3(0, 0, 1));
-  else app.act({ op: 'clip.set', args: { plane: 0, ...clip, on: !clip.on } });
+  const clip = app.state.clips[chosen];
+  if (!clip) choosePlane(app, chosen);
+  else app.act({ op: 'clip.set', args: { plane: chosen, ...clip, on: !clip.on } });
 }
 
 /** All three slices in the model, or none. One step of undo. */
@@ -64,7 +76,7 @@ function depthOf(app: App, point: Point, normal: Vector3): number {
 }
 
 function cutCard(app: App): { body: HTMLElement; update: () => void } {
-  const clip = (): { on: boolean; point: Point; normal: Point } | undefined => app.state.clips[0];
+  const clip = (): { on: boolean; point: Point; normal: Point } | undefined => app.state.clips[chosen];
   const normalNow = (): Vector3 => {
     const n = clip()?.normal ?? [0, -32767, 0];
     return new Vector3(n[0], n[2], -n[1]).normalize();
@@ -73,17 +85,22 @@ function cutCard(app: App): { body: HTMLElement; update: () => void } {
     const now = clip();
     if (!now) return;
     const point = tenthsOf(app.stage.model.middle.clone().addScaledVector(normalNow(), v / 1000));
-    app.act({ op: 'clip.set', args: { plane: 0, on: true, point, normal: now.normal } }, gesture);
+    app.act({ op: 'clip.set', args: { plane: chosen, on: true, point, normal: now.normal } }, gesture);
   });
   const on = h('button', { type: 'button', class: 'button', onclick: () => toggleCut(app) }, icon('cut'), 'Cut');
-  const body = h('div', {}, h('div', { class: 'chips', role: 'group', 'aria-label': 'Cut away' }, cuts.map(([name, normal]) => h('button', { type: 'button', class: 'chip', onclick: () => cutAt(app, normal) }, name)),
+  const planes = [0, 1, 2].map((plane) => h('button', { type: 'button', class: 'chip', onclick: () => choosePlane(app, plane) }, `Cut ${plane + 1}`));
+  const body = h('div', {}, h('div', { class: 'chips', role: 'group', 'aria-label': 'Which cut' }, planes), h('div', { class: 'chips', role: 'group', 'aria-label': 'Cut away' }, cuts.map(([name, normal]) => h('button', { type: 'button', class: 'chip', onclick: () => cutAt(app, normal) }, name)),
     h('button', { type: 'button', class: 'chip', onclick: () => cutAt(app, app.stage.camera.position.clone().sub(app.stage.controls.target).normalize()) }, 'Facing me')),
   depth.element, h('div', { class: 'buttons' }, on, h('button', { type: 'button', class: 'button', onclick: () => {
     const now = clip();
-    if (now) app.act({ op: 'clip.set', args: { plane: 0, on: true, point: now.point, normal: [-now.normal[0] + 0, -now.normal[1] + 0, -now.normal[2] + 0] } });
+    if (now) app.act({ op: 'clip.set', args: { plane: chosen, on: true, point: now.point, normal: [-now.normal[0] + 0, -now.normal[1] + 0, -now.normal[2] + 0] } });
   } }, icon('flip'), 'Other side')));
   return { body, update: () => {
     const now = clip();
+    planes.forEach((chip, plane) => {
+      pressed(chip, plane === chosen);
+      chip.classList.toggle('on', app.state.clips[plane]?.on === true);
+    });
     pressed(on, now?.on ?? false);
     on.classList.toggle('on', now?.on ?? false);
     const mm = now ? depthOf(app, now.point, normalNow()) : 0;

@@ -1,10 +1,9 @@
 /** A flat slice: pointer, wheel and touch; its head with position, HU and label under the pointer. */
-import { axisIndex, patientAt, sceneFromPatient, tenthsOf, whole } from '@fabrica/scene';
+import { addPoint, axisIndex, patientAt, sceneFromPatient, tenthsOf, whole } from '@fabrica/scene';
 import type { Axis, Point } from '@fabrica/contract';
 import type { Vector3 } from 'three';
 import type { App } from './app';
 import { h, iconButton, pressed, svg } from './dom';
-import { addPoint } from './tools';
 
 const title: Record<Axis, string> = { axial: 'Axial', coronal: 'Coronal', sagittal: 'Sagittal' };
 const letters: Record<Axis, [string, string, string, string]> = { axial: ['R', 'L', 'A', 'P'], coronal: ['R', 'L', 'S', 'I'], sagittal: ['A', 'P', 'S', 'I'] };

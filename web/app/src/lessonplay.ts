@@ -5,6 +5,7 @@ import type { State } from '@fabrica/contract';
 import { Ray, Vector3 } from 'three';
 import type { App } from './app';
 import { getBytes } from './api';
+import { Framing } from './framing';
 import { lessonPath } from './lessonapi';
 import type { LessonInfo } from './lessonapi';
 import { Checkpoints } from './lessonquiz';
@@ -44,6 +45,7 @@ export class Playing {
   problem = '';
   private readonly avatar: Avatar;
   private readonly before: State;
+  private readonly framing: Framing;
   private voice: Voice | undefined;
   private frame = 0;
   private timer = 0;
@@ -51,6 +53,7 @@ export class Playing {
 
   private constructor(readonly app: App, private readonly lib: Library, readonly lesson: Lesson, readonly info: LessonInfo, private readonly changed: () => void) {
     this.before = app.session.state;
+    this.framing = new Framing(app);
     this.avatar = new lib.Avatar();
     this.checkpoints = new Checkpoints(app, this, () => this.changed());
   }
@@ -159,6 +162,7 @@ export class Playing {
   /** Gives back what the learner changed, and the instructor's view if that was followed. */
   comeBack(): void {
     this.app.session.comeBack();
+    this.framing.giveBack();
     this.place();
     this.changed();
   }
@@ -204,5 +208,6 @@ export class Playing {
     this.voice?.close();
     this.avatar.dispose();
     this.app.session.leave(this.before);
+    this.framing.close();
   }
 }

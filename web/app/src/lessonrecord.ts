@@ -113,7 +113,7 @@ export class Recording {
 
   told(): object {
     const { phase, name, saved, problem, rows, time, dropped, refused } = this.recorder;
-    return { phase, name, saved, problem, rows, time, dropped, refused, silent: this.silent, voice: this.microphone !== undefined };
+    return { phase, name, saved, problem, rows, time, dropped, refused, silent: this.silent, voice: this.microphone !== undefined, level: this.microphone?.level ?? 0 };
   }
 }
 

@@ -2,7 +2,9 @@
 import '../styles/main.css';
 import '../styles/lesson.css';
 import { hash, Session } from '@fabrica/contract';
-import { Labels, sceneOfMm, Volume } from '@fabrica/scene';
+import { Labels, levelWithin, sceneOfMm, tenthsOf, Volume } from '@fabrica/scene';
+import type { Stage } from '@fabrica/scene';
+import type { Probe } from '@fabrica/xr';
 import type { Rgb } from '@fabrica/contract';
 import { ApiError, filePath, getBytes, getJson, getSession, pair } from './api';
 import type { CaseView, VolumeLevel } from './api';
@@ -88,18 +90,32 @@ async function openTwin(): Promise<void> {
   const data = await getBytes(filePath(model), file.bytes, (got, of) => say(`Structures, ${megabytes(got)} of ${megabytes(of)}`, got / of));
   say('Building the model');
   const shell = makeShell();
-  const app = await makeApp(view, manifest, data, shell);
+  const app = await makeApp(view, manifest, data, shell, say);
   const lessons = new Lessons(app, shell.stageBox);
   expose(app, lessons);
-  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...await headset(app), lessons.button()], below: lessons.below });
+  const enter = await headset(app);
+  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...enter, lessons.button()], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
   const wanted = new URLSearchParams(location.search).get('lesson');
   if (wanted !== null) void lessons.playNamed(wanted);
-  requestAnimationFrame(() => { void loadVolume(app).then(() => performance.mark('fabrica-ct'), (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
+  requestAnimationFrame(() => { void loadVolume(app).then(() => { performance.mark('fabrica-ct'); if (enter.length > 0) void app.stage.lighten(idle); }, (error: unknown) => app.toast(`The CT could not be loaded: ${(error as Error).message}`)); });
 }
 
-async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, shell: Shell): Promise<App> {
+/** More triangles than this are drawn coarser on a page too. */
+const pageBudget = 1_500_000;
+
+/** A very large model is made lighter before its first picture, with words. Picking keeps the full surfaces. */
+async function fit(stage: Stage, say: (text: string, share?: number) => void): Promise<void> {
+  const { body, triangles } = stage.model;
+  if (!body || triangles <= pageBudget) return;
+  const text = `${(triangles / 1e6).toFixed(1)} million triangles: making it lighter to show`;
+  say(text, 0);
+  await stage.lighten((share) => { say(text, share); return new Promise((done) => { setTimeout(done, 0); }); });
+  stage.detail = levelWithin(pageBudget, (level) => body.trianglesAt(level));
+}
+
+async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, shell: Shell, say: (text: string, share?: number) => void): Promise<App> {
   let stage;
   try {
     stage = makeStage(shell);
@@ -107,6 +123,7 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
     throw new ApiError(0, 'no-webgl', 'This browser shows no WebGL 2. Turn on hardware acceleration, or open the address in a recent Chrome, Edge, Firefox or Safari.');
   }
   await stage.model.load(data, new Map(manifest.structures.map((s) => [s.value, s.rgb as Rgb])));
+  await fit(stage, say);
   const session = new Session(manifest.structures.map((s) => s.value));
   const app = new App(session, stage, manifest, view);
   stage.apply(session.state);
@@ -114,17 +131,26 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   return app;
 }
 
-/** The button that enters the headset, where there is one. Its code is fetched then. */
+/** How somebody in the headset is looked at; undefined while nobody is. */
+let inside: (() => Probe) | undefined;
+
+const modes = [['immersive-vr', 'Enter headset'], ['immersive-ar', 'In this room']] as const;
+
+/** Buttons that enter the headset, where there is one. Its code is fetched then. */
 async function headset(app: App): Promise<HTMLElement[]> {
-  const able = await navigator.xr?.isSessionSupported('immersive-vr').catch(() => false);
-  if (!able) return [];
-  const button = h('button', { type: 'button', class: 'button headset' }, icon('headset'), 'Enter headset');
-  button.addEventListener('click', () => {
-    import('@fabrica/xr').then(({ enter }) => enter(app), (error: unknown) => app.toast((error as Error).message))
-      .catch((error: unknown) => app.toast(`The headset said: ${(error as Error).message}`));
+  const able = await Promise.all(modes.map(([mode]) => navigator.xr?.isSessionSupported(mode).catch(() => false)));
+  return modes.filter((_, i) => able[i]).map(([mode, text]) => {
+    const button = h('button', { type: 'button', class: 'button headset' }, icon('headset'), text);
+    button.addEventListener('click', () => {
+      import('@fabrica/xr').then(({ enter }) => enter(app, mode, (look) => { inside = look; }), (error: unknown) => app.toast((error as Error).message))
+        .catch((error: unknown) => app.toast(`The headset said: ${(error as Error).message}`));
+    });
+    return button;
   });
-  return [button];
 }
+
+/** Coarser structures for the headset, made while the page is idle. */
+const idle = (): Promise<void> => new Promise((done) => { if ('requestIdleCallback' in window) requestIdleCallback(() => done(), { timeout: 500 }); else setTimeout(done, 50); });
 
 /** For tests and the curious: what the scene is. Reads only, but for `dispatch`, which is checked as any row. */
 function expose(app: App, lessons: Lessons): void {
@@ -141,8 +167,11 @@ function expose(app: App, lessons: Lessons): void {
     pick: (x: number, y: number) => app.stage.pick(x, y)?.part.name,
     look: (preset: never, ids?: number[]) => app.stage.look(preset, ids, true),
     frames: () => app.stage.frames, triangles: () => app.stage.model.triangles, volume: () => app.stage.volume?.info,
+    selected: () => app.selected?.name, tool: () => app.ui.tool, gl: () => app.stage.renderer.getContext(), draws: () => ({ ...app.stage.renderer.info.render }),
+    inside: () => inside?.(), rigs: app.rigs.listen.bind(app.rigs),
+    /** World metres of a point in mm LPS of a structure. */
+    world: (mm: number[], id?: number) => app.stage.worldOf(tenthsOf(sceneOfMm(mm)), id).toArray(),
     lesson: Object.freeze(lessons.hook()),
-    selected: () => app.selected?.name, gl: () => app.stage.renderer.getContext(),
   };
   Object.defineProperty(window, 'fabrica', { value: Object.freeze(hook) });
 }

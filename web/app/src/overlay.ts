@@ -38,7 +38,7 @@ function measures(app: App, project: Project): SVGElement[] {
     if (m.kind === 'volume') {
       const id = m.ids[0];
       const s = id === undefined ? undefined : app.byId.get(id);
-      const at = s && app.stage.model.parts.get(s.value)?.group.visible ? project(tenths(s.centroid_mm), s.value) : undefined;
+      const at = s && app.stage.model.parts.get(s.value)?.shown ? project(tenths(s.centroid_mm), s.value) : undefined;
       if (at && s) out.push(tag(at, `${app.nameOf(s.value)} ${said(value)}`, 'measure'));
       continue;
     }

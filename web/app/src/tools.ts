@@ -1,47 +1,14 @@
 /** Pointer work in the 3D pane: select, measure, mark, and the clip plane's handle. */
-import { directionOf, sceneOf, tenthsOf } from '@fabrica/scene';
+import { addLabel, directionOf, moveSlices, PenStroke, sceneOf, tenthsOf, useTool } from '@fabrica/scene';
 import type { Pick } from '@fabrica/scene';
-import type { Point } from '@fabrica/contract';
 import type { App } from './app';
 import { askText } from './dialogs';
 
 /** A press that moves less than this is a click, CSS pixels. */
 const still = 5;
-/** Points of a stroke are at least this far apart, 0.1 mm. */
-const strokeStep = 6;
-
-function moveSlices(app: App, patient: Point, gesture: string): void {
-  const { slices } = app.state;
-  app.act({ op: 'slice.set', args: { axis: 'sagittal', on: slices.sagittal.on, at: patient[0] } }, gesture);
-  app.act({ op: 'slice.set', args: { axis: 'coronal', on: slices.coronal.on, at: patient[1] } }, gesture);
-  app.act({ op: 'slice.set', args: { axis: 'axial', on: slices.axial.on, at: patient[2] } }, gesture);
-}
-
-/** Adds a point to the measure under way; makes it when it has all. From 3D and from slices. */
-export function addPoint(app: App, point: Point, id: number | undefined): void {
-  const needed = app.ui.tool === 'angle' ? 3 : 2;
-  const points = [...app.ui.pending, { point, id }];
-  if (points.length < needed) {
-    app.set({ pending: points });
-    return;
-  }
-  const kind = app.ui.tool === 'angle' ? 'angle' : 'distance';
-  const ids = points.map((p) => p.id);
-  const known = ids.every((i) => i !== undefined) ? (ids as number[]) : [];
-  app.set({ pending: [] });
-  app.act({ op: 'measure.add', args: { name: app.name(kind), kind, points: points.map((p) => p.point), ids: known } });
-}
-
-/** An arrow to `tip`, coming along the surface's normal. */
-function addArrow(app: App, pick: Pick): void {
-  const tail = pick.patient.clone().addScaledVector(pick.normal, 0.05);
-  app.act({ op: 'annotation.add', args: { name: app.name('arrow'), kind: 'arrow', points: [tenthsOf(tail), tenthsOf(pick.patient)], rgb: app.ui.colour, width: 20, id: pick.part.id } });
-}
-
-async function addLabel(app: App, pick: Pick): Promise<void> {
+async function askLabel(app: App, pick: Pick): Promise<void> {
   const text = await askText('Label', app.nameOf(pick.part.id));
-  if (!text) return;
-  app.act({ op: 'annotation.add', args: { name: app.name('label'), kind: 'label', points: [tenthsOf(pick.patient)], text, rgb: app.ui.colour, width: 10, id: pick.part.id } });
+  if (text) addLabel(app, pick, text);
 }
 
 function clicked(app: App, event: PointerEvent): void {
@@ -51,38 +18,26 @@ function clicked(app: App, event: PointerEvent): void {
     if (tool === 'select') app.select(undefined);
     return;
   }
-  const point = tenthsOf(pick.patient);
   if (tool === 'select') {
     app.select(pick.part.id);
+    const point = tenthsOf(pick.patient);
     if (app.ui.layout !== 'model' || Object.values(app.state.slices).some((s) => s.on)) moveSlices(app, point, `pick-${performance.now()}`);
   }
-  if (tool === 'distance' || tool === 'angle') addPoint(app, point, pick.part.id);
-  if (tool === 'arrow') addArrow(app, pick);
-  if (tool === 'label') void addLabel(app, pick);
+  useTool(app, pick, (at) => void askLabel(app, at));
 }
 
 /** The pen: from press to release, one stroke on one structure. */
 function drawStroke(app: App, pane: HTMLElement, down: PointerEvent): void {
   const first = app.stage.pick(down.clientX, down.clientY);
   if (!first) return;
-  const id = first.part.id;
+  const stroke = new PenStroke(app, first);
   app.stage.controls.enabled = false;
   pane.setPointerCapture(down.pointerId);
-  const lifted = (pick: Pick): Point => tenthsOf(pick.patient.clone().addScaledVector(pick.normal, 0.0006));
-  app.set({ pending: [{ point: lifted(first), id }] });
-  const move = (event: PointerEvent): void => {
-    const pick = app.stage.pick(event.clientX, event.clientY);
-    const last = app.ui.pending[app.ui.pending.length - 1];
-    if (!pick || pick.part.id !== id || !last || app.ui.pending.length > 4000) return;
-    const point = lifted(pick);
-    if (Math.hypot(point[0] - last.point[0], point[1] - last.point[1], point[2] - last.point[2]) >= strokeStep) app.set({ pending: [...app.ui.pending, { point, id }] });
-  };
+  const move = (event: PointerEvent): void => stroke.add(app.stage.pick(event.clientX, event.clientY));
   const up = (): void => {
     pane.removeEventListener('pointermove', move);
     app.stage.controls.enabled = true;
-    const points = app.ui.pending.map((p) => p.point);
-    app.set({ pending: [] });
-    if (points.length > 1) app.act({ op: 'annotation.add', args: { name: app.name('stroke'), kind: 'stroke', points, rgb: app.ui.colour, width: 16, id } });
+    stroke.finish();
   };
   pane.addEventListener('pointermove', move);
   pane.addEventListener('pointerup', up, { once: true });

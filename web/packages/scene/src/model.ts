@@ -1,27 +1,22 @@
 /** The twin's structures in the scene: read from the headset GLB, moved and coloured by the state. */
-import { Box3, DoubleSide, FrontSide, Group, Matrix4, Mesh, Quaternion, SRGBColorSpace, Vector3 } from 'three';
-import type { BufferGeometry, Camera, Object3D } from 'three';
+import { Box3, BufferAttribute, BufferGeometry, Group, Matrix4, Mesh, Quaternion, Vector3 } from 'three';
+import type { Plane } from 'three';
 import { GLTFLoader } from 'three/examples/jsm/loaders/GLTFLoader.js';
 import { MeshoptDecoder } from 'three/examples/jsm/libs/meshopt_decoder.module.js';
-import { acceleratedRaycast, MeshBVH } from 'three-mesh-bvh';
+import { MeshBVH } from 'three-mesh-bvh';
 import { structureOf } from '@fabrica/contract';
 import type { Rgb, State } from '@fabrica/contract';
-import { SurfaceMaterial } from './surface';
+import { Body } from './parts';
+import type { Indices, Part } from './parts';
 import type { CutUniforms } from './surface';
 import { patientFromScene, sceneOf } from './space';
 
 /** Farthest a structure goes at 1000 per mille, as a share of its distance from the middle. */
 const explodeReach = 1.1;
+const glow = { highlight: ['#ffb020', 0.45], chosen: ['#35c3b8', 0.16], none: ['#000000', 0] } as const;
 
-export interface Part {
-  id: number;
-  name: string;
-  group: Group;
-  mesh: Mesh<BufferGeometry, SurfaceMaterial>;
-  /** Scene metres, as scanned. */
-  centroid: Vector3;
-  rgb: Rgb;
-}
+/** Vertices and triangles of one mesh of the file, in scene metres. */
+interface Piece { id: number; name: string; position: Float32Array; normal: Float32Array; index: Indices }
 
 export class Model {
   /** The whole model: placed in the room. */
@@ -29,69 +24,84 @@ export class Model {
   readonly parts = new Map<number, Part>();
   readonly box = new Box3();
   readonly middle = new Vector3();
+  body: Body | undefined;
   triangles = 0;
   private readonly turn = new Quaternion();
-  private readonly view = new Matrix4();
+  private readonly shift = new Vector3();
+  private readonly one = new Vector3(1, 1, 1);
+  private readonly eye = new Vector3();
+  private readonly back = new Matrix4();
 
   constructor(readonly cut: CutUniforms) {}
 
-  /** Reads the GLB; `rgb` gives the manifest's colours by label. */
+  /** Reads the GLB; `rgb` gives the manifest's colours by label. A file without structures is an empty model. */
   async load(data: ArrayBuffer, rgb: ReadonlyMap<number, Rgb>): Promise<void> {
     await MeshoptDecoder.ready;
     const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
     const { scene } = await loader.parseAsync(data, '');
     scene.updateMatrixWorld(true);
-    const found: Mesh[] = [];
+    const pieces: Piece[] = [];
     scene.traverse((object) => {
-      if (object instanceof Mesh && typeof object.userData['label'] === 'number') found.push(object);
+      if (object instanceof Mesh && typeof object.userData['label'] === 'number') pieces.push(pieceOf(object));
     });
-    for (const mesh of found) this.add(mesh, rgb);
-    this.box.getCenter(this.middle);
+    this.fill(pieces, rgb);
   }
 
-  private add(source: Mesh, colours: ReadonlyMap<number, Rgb>): void {
-    const id = source.userData['label'] as number;
-    const rgb = colours.get(id) ?? [200, 200, 200];
-    const material = new SurfaceMaterial(this.cut);
-    const mesh = new Mesh(source.geometry as BufferGeometry, material);
-    source.matrixWorld.decompose(mesh.position, mesh.quaternion, mesh.scale);
-    mesh.raycast = acceleratedRaycast;
-    mesh.userData['id'] = id;
-    const box = new Box3().setFromObject(mesh);
-    const group = new Group();
-    group.add(mesh);
-    const part: Part = { id, name: source.name, group, mesh, centroid: box.getCenter(new Vector3()), rgb };
-    mesh.onBeforeRender = (_renderer, _scene, camera) => this.aim(part, camera);
+  /** Makes one body of all pieces. */
+  private fill(pieces: readonly Piece[], colours: ReadonlyMap<number, Rgb>): void {
+    const vertices = pieces.reduce((sum, p) => sum + p.position.length / 3, 0);
+    const position = new Float32Array(3 * vertices);
+    const normal = new Float32Array(3 * vertices);
+    const part = new Uint16Array(vertices);
+    let first = 0;
+    for (const piece of pieces) {
+      const count = piece.position.length / 3;
+      position.set(piece.position, 3 * first);
+      normal.set(piece.normal, 3 * first);
+      part.fill(this.parts.size + 1, first, first + count);
+      this.add(piece, first, position.subarray(3 * first, 3 * (first + count)), colours);
+      first += count;
+    }
+    const geometry = new BufferGeometry().setAttribute('position', new BufferAttribute(position, 3))
+      .setAttribute('normal', new BufferAttribute(normal, 3)).setAttribute('part', new BufferAttribute(part, 1));
+    this.body = new Body(geometry, [...this.parts.values()], this.cut, this.root.matrixWorld);
+    this.root.add(this.body.opaque.mesh, this.body.faded.mesh);
+    if (!this.box.isEmpty()) this.box.getCenter(this.middle);
+  }
+
+  private add(piece: Piece, first: number, position: Float32Array, colours: ReadonlyMap<number, Rgb>): void {
+    const geometry = new BufferGeometry().setAttribute('position', new BufferAttribute(position, 3));
+    const box = new Box3().setFromArray(position);
+    this.parts.set(piece.id, {
+      id: piece.id, name: piece.name, row: this.parts.size + 1, geometry, box, centroid: box.getCenter(new Vector3()), rgb: colours.get(piece.id) ?? [200, 200, 200],
+      matrix: new Matrix4(), shown: true, opacity: 1, first, levels: [piece.index],
+    });
     this.box.union(box);
-    this.triangles += (source.geometry.index?.count ?? 0) / 3;
-    this.parts.set(id, part);
-    this.root.add(group);
+    this.triangles += piece.index.length / 3;
   }
-
-  /** Texture coordinates of the CT from the camera's space, through where this structure now is. */
-  private aim(part: Part, camera: Camera): void {
-    if (this.cut.cutHas.value < 0.5) return;
-    this.view.copy(part.group.matrixWorld).invert().multiply(camera.matrixWorld);
-    part.mesh.material.textureFromView.copy(this.textureFromScene).multiply(this.view);
-  }
-
-  /** Set with the volume: texture coordinates from scene metres of the patient as scanned. */
-  readonly textureFromScene = new Matrix4();
 
   setVolume(textureFromPatient: Matrix4): void {
-    this.textureFromScene.copy(textureFromPatient).multiply(patientFromScene);
+    this.cut.textureFromScene.value.copy(textureFromPatient).multiply(patientFromScene);
   }
 
-  /** Search trees for picking, made when first needed: 10 ms for a large structure. */
-  prepare(part: Part): void {
-    const geometry = part.mesh.geometry;
-    if (!geometry.boundsTree) geometry.boundsTree = new MeshBVH(geometry);
+  /** Search tree for picking, made when first needed: 10 ms for a large structure. */
+  treeOf(part: Part): MeshBVH {
+    const { geometry } = part;
+    geometry.boundsTree ??= new MeshBVH(geometry.setIndex(new BufferAttribute((part.levels[0] as Indices).slice(), 1)));
+    return geometry.boundsTree as MeshBVH;
+  }
+
+  /** World from scanned, of a structure or of the model itself. */
+  worldOf(part: Part | undefined, out: Matrix4): Matrix4 {
+    return part ? out.multiplyMatrices(this.root.matrixWorld, part.matrix) : out.copy(this.root.matrixWorld);
   }
 
   /** Brings the structures to `state`. `selected` is the viewer's own, no part of the scene. */
   apply(state: State, selected: number | undefined): void {
     const cutting = Object.values(state.clips).some((clip) => clip.on);
-    for (const part of this.parts.values()) this.applyPart(part, state, selected, cutting);
+    for (const part of this.parts.values()) this.applyPart(part, state, selected);
+    for (const material of this.body?.materials ?? []) material.cutting = cutting;
+    this.body?.refresh();
     const { position, rotation, scale } = state.model;
     this.root.position.set(position[0] / 10000, position[1] / 10000, position[2] / 10000);
     this.root.quaternion.set(...rotation).normalize();
@@ -99,51 +109,64 @@ export class Model {
     this.root.updateMatrixWorld(true);
   }
 
-  private applyPart(part: Part, state: State, selected: number | undefined, cutting: boolean): void {
-    const entry = structureOf(state, part.id);
-    const material = part.mesh.material;
-    const opacity = entry.opacity / 1000;
-    part.group.visible = entry.visible && opacity > 0;
-    const [r, g, b] = entry.rgb ?? part.rgb;
-    material.color.setRGB(r / 255, g / 255, b / 255, SRGBColorSpace);
-    material.opacity = opacity;
-    this.setBlending(material, opacity < 1, cutting);
-    const bright = entry.highlight ? 0.45 : part.id === selected ? 0.16 : 0;
-    material.emissive.set(entry.highlight ? '#ffb020' : '#35c3b8');
-    material.emissiveIntensity = bright;
-    material.rimAmount.value = part.id === selected ? 1.1 : 0.16;
-    material.rim.value.set(part.id === selected ? '#4fe3d5' : '#8596a8');
-    this.placePart(part, state);
+  set clippingPlanes(planes: Plane[] | null) {
+    for (const material of this.body?.materials ?? []) material.clippingPlanes = planes;
   }
 
-  private setBlending(material: SurfaceMaterial, faded: boolean, cutting: boolean): void {
-    const side = cutting ? DoubleSide : FrontSide;
-    if (material.transparent === faded && material.side === side) return;
-    material.transparent = faded;
-    material.depthWrite = !faded;
-    material.side = side;
-    material.forceSinglePass = true;
-    material.needsUpdate = true;
+  private applyPart(part: Part, state: State, selected: number | undefined): void {
+    const entry = structureOf(state, part.id);
+    part.opacity = entry.opacity / 1000;
+    part.shown = entry.visible && part.opacity > 0;
+    this.placePart(part, state);
+    const { table } = this.body as Body;
+    table.place(part.row, this.turn, this.shift, part.shown);
+    table.paint(part.row, entry.rgb ?? part.rgb, part.opacity);
+    const chosen = part.id === selected;
+    const [colour, amount] = entry.highlight ? glow.highlight : chosen ? glow.chosen : glow.none;
+    table.glow(part.row, colour, amount, chosen);
   }
 
   private placePart(part: Part, state: State): void {
     const entry = structureOf(state, part.id);
-    const away = part.centroid.clone().sub(this.middle).multiplyScalar((state.explode / 1000) * explodeReach);
     const [x, y, z, w] = entry.turn;
     this.turn.set(x, z, -y, w).normalize(); // the quaternion's axis is LPS
-    const offset = sceneOf(entry.offset);
-    part.group.quaternion.copy(this.turn);
-    part.group.position.copy(part.centroid).sub(part.centroid.clone().applyQuaternion(this.turn)).add(offset).add(away);
-    part.group.updateMatrix();
+    const { centroid } = part;
+    this.shift.copy(centroid).applyQuaternion(this.turn).negate().add(centroid).add(sceneOf(entry.offset, this.eye));
+    this.shift.addScaledVector(this.eye.copy(centroid).sub(this.middle), (state.explode / 1000) * explodeReach);
+    part.matrix.compose(this.shift, this.turn, this.one);
   }
 
-  /** The box of all that is visible now, in the model's own space. */
+  /** Before a picture is drawn: see-through structures from far to near. `eye`: world metres. */
+  sort(eye: Vector3): void {
+    this.body?.sort(this.eye.copy(eye).applyMatrix4(this.back.copy(this.root.matrixWorld).invert()));
+  }
+
+  /** World box of all that is visible now, or of those of `ids` that are. */
   visibleBox(ids?: readonly number[]): Box3 {
     const box = new Box3();
+    const matrix = new Matrix4();
     for (const part of this.parts.values()) {
-      if (!part.group.visible || (ids && !ids.includes(part.id))) continue;
-      box.union(new Box3().setFromObject(part.group as Object3D));
+      if (!part.shown || (ids && !ids.includes(part.id))) continue;
+      box.union(part.box.clone().applyMatrix4(this.worldOf(part, matrix)));
     }
-    return box.isEmpty() ? this.box.clone() : box;
+    if (!box.isEmpty()) return box;
+    return this.box.isEmpty() ? new Box3(new Vector3(-0.1, -0.1, -0.1), new Vector3(0.1, 0.1, 0.1)) : this.box.clone();
   }
+}
+
+/** A mesh of the file as plain numbers: quantised and interleaved attributes are read, its place is applied. */
+function pieceOf(mesh: Mesh): Piece {
+  const geometry = mesh.geometry as BufferGeometry;
+  if (!geometry.getAttribute('normal')) geometry.computeVertexNormals();
+  const [p, n] = [geometry.getAttribute('position'), geometry.getAttribute('normal')];
+  const position = new Float32Array(3 * p.count);
+  const normal = new Float32Array(3 * p.count);
+  const v = new Vector3();
+  for (let i = 0; i < p.count; i++) {
+    v.fromBufferAttribute(p, i).applyMatrix4(mesh.matrixWorld).toArray(position, 3 * i);
+    v.fromBufferAttribute(n, i).transformDirection(mesh.matrixWorld).toArray(normal, 3 * i);
+  }
+  const given = geometry.index?.array;
+  const index = given instanceof Uint16Array || given instanceof Uint32Array ? given : Uint32Array.from(given ?? Array.from({ length: p.count }, (_, i) => i));
+  return { id: mesh.userData['label'] as number, name: mesh.name, position, normal, index };
 }

@@ -1,7 +1,9 @@
-/** What lies under the pointer: visible, not cut away, exploded or not. */
-import { Matrix3, Raycaster, Vector2, Vector3 } from 'three';
-import type { Camera, Intersection, Plane, Ray } from 'three';
-import type { Model, Part } from './model';
+/** What lies under a ray or near a tip: visible, not cut away, exploded or not. */
+import { DoubleSide, FrontSide, Matrix4, Ray, Raycaster, Vector3 } from 'three';
+import type { Box3, Camera, Plane, Vector2 } from 'three';
+import type { HitPointInfo } from 'three-mesh-bvh';
+import type { Model } from './model';
+import type { Part } from './parts';
 
 export interface Pick {
   part: Part;
@@ -11,6 +13,8 @@ export interface Pick {
   world: Vector3;
   /** Of the surface, as scanned. */
   normal: Vector3;
+  /** From the ray's origin, or from the tip; world metres. */
+  distance: number;
 }
 
 /** Below this a faded structure is seen through, not picked. */
@@ -18,11 +22,14 @@ const solid = 0.35;
 
 export class Picker {
   private readonly caster = new Raycaster();
-  private readonly entry = new Vector3();
+  private readonly ray = new Ray();
+  private readonly local = new Ray();
+  private readonly matrix = new Matrix4();
+  private readonly back = new Matrix4();
+  private readonly point = new Vector3();
+  private readonly found: HitPointInfo = { point: new Vector3(), distance: 0, faceIndex: 0 };
 
-  constructor(private readonly model: Model) {
-    this.caster.firstHitOnly = true;
-  }
+  constructor(private readonly model: Model) {}
 
   /** `at`: normalised device coordinates. `planes`: what is on their negative side is cut away. */
   at(at: Vector2, camera: Camera, planes: readonly Plane[]): Pick | undefined {
@@ -30,50 +37,87 @@ export class Picker {
     return this.along(this.caster.ray, planes);
   }
 
-  /** The first structure a ray in world metres meets. */
-  along(ray: Ray, planes: readonly Plane[]): Pick | undefined {
-    this.caster.ray.copy(ray);
-    const limit = this.clipRay(planes);
-    if (limit <= 0) return undefined;
-    this.caster.far = limit;
-    let best: { hit: Intersection; part: Part } | undefined;
+  /** The first structure a ray in world metres meets, no farther than `reach`. */
+  along(ray: Ray, planes: readonly Plane[], reach = Infinity): Pick | undefined {
+    this.ray.copy(ray);
+    const near = this.clipRay(planes, reach);
+    if (near === undefined) return undefined;
+    const { start, far } = near;
+    let best: Pick | undefined;
     for (const part of this.model.parts.values()) {
-      if (!part.group.visible || part.mesh.material.opacity < solid) continue;
-      this.model.prepare(part);
-      const hit = this.caster.intersectObject(part.mesh, false)[0];
-      if (hit && (!best || hit.distance < best.hit.distance)) best = { hit, part };
+      if (!part.shown || part.opacity < solid) continue;
+      const hit = this.hit(part, planes.length > 0, best ? best.distance - start : far);
+      if (hit) best = { ...hit, distance: hit.distance + start };
     }
-    return best && this.picked(best.hit, best.part, planes.length > 0);
+    return best;
   }
 
-  /** Moves the ray's origin to where it comes in through the planes; returns how far it may go. */
-  private clipRay(planes: readonly Plane[]): number {
-    const { origin, direction } = this.caster.ray;
+  /** One structure's hit within `far` metres; its tree is made only where the ray meets its box. */
+  private hit(part: Part, cutting: boolean, far: number): Pick | undefined {
+    this.model.worldOf(part, this.matrix);
+    this.back.copy(this.matrix).invert();
+    this.local.copy(this.ray).applyMatrix4(this.back);
+    if (!this.local.intersectsBox(part.box)) return undefined;
+    const size = this.matrix.getMaxScaleOnAxis();
+    const found = this.model.treeOf(part).raycastFirst(this.local, cutting ? DoubleSide : FrontSide, 0, far / size);
+    if (!found?.face) return undefined;
+    const normal = found.face.normal.clone();
+    const onCut = cutting && normal.dot(this.local.direction) > 0; // a back face first: the cut itself was hit
+    const patient = onCut ? this.local.origin.clone() : found.point.clone();
+    return { part, patient, world: patient.clone().applyMatrix4(this.matrix), normal: onCut ? this.local.direction.clone().negate() : normal, distance: onCut ? 0 : found.distance * size };
+  }
+
+  /** The surface nearest to a tip, world metres, within `reach`; what is cut away is not there. */
+  near(tip: Vector3, planes: readonly Plane[], reach: number): Pick | undefined {
+    let best: Pick | undefined;
+    for (const part of this.model.parts.values()) {
+      if (!part.shown || part.opacity < solid) continue;
+      const hit = this.nearest(part, tip, best ? best.distance : reach);
+      if (hit && planes.every((plane) => plane.distanceToPoint(hit.world) >= 0)) best = hit;
+    }
+    return best;
+  }
+
+  private nearest(part: Part, tip: Vector3, reach: number): Pick | undefined {
+    this.model.worldOf(part, this.matrix);
+    const size = this.matrix.getMaxScaleOnAxis();
+    this.point.copy(tip).applyMatrix4(this.back.copy(this.matrix).invert());
+    if (boxDistance(part.box, this.point) * size > reach) return undefined;
+    const found = this.model.treeOf(part).closestPointToPoint(this.point, this.found, 0, reach / size);
+    if (!found || found.distance * size > reach) return undefined;
+    const patient = found.point.clone();
+    return { part, patient, world: patient.clone().applyMatrix4(this.matrix), normal: this.faceNormal(part, found.faceIndex), distance: found.distance * size };
+  }
+
+  private faceNormal(part: Part, face: number): Vector3 {
+    const { index } = part.geometry;
+    const position = part.geometry.getAttribute('position');
+    const at = (i: number): Vector3 => new Vector3().fromBufferAttribute(position, index?.getX(3 * face + i) ?? 0);
+    const [a, b, c] = [at(0), at(1), at(2)];
+    return b.sub(a).cross(c.sub(a)).normalize();
+  }
+
+  /** Moves the ray's origin to where it comes in through the planes: how far that was and how far it may go; undefined if nowhere. */
+  private clipRay(planes: readonly Plane[], reach: number): { start: number; far: number } | undefined {
+    const { origin, direction } = this.ray;
     let near = 0;
-    let far = Infinity;
+    let far = reach;
     for (const plane of planes) {
       const slope = plane.normal.dot(direction);
       const height = plane.distanceToPoint(origin);
       if (Math.abs(slope) < 1e-9) {
-        if (height < 0) return 0;
+        if (height < 0) return undefined;
         continue;
       }
       const t = -height / slope;
       if (slope > 0) near = Math.max(near, t);
       else far = Math.min(far, t);
     }
-    this.caster.ray.at(near, this.entry);
-    origin.copy(this.entry);
-    return far - near;
-  }
-
-  private picked(hit: Intersection, part: Part, cutting: boolean): Pick {
-    const direction = this.caster.ray.direction;
-    const facing = hit.face?.normal.clone() ?? new Vector3(0, 1, 0);
-    facing.applyNormalMatrix(new Matrix3().getNormalMatrix(part.mesh.matrixWorld));
-    const onCut = cutting && facing.dot(direction) > 0; // a back face first: the cut itself was hit
-    const world = onCut ? this.entry.clone() : hit.point.clone();
-    const back = part.group.matrixWorld.clone().invert();
-    return { part, world, patient: world.clone().applyMatrix4(back), normal: facing.transformDirection(back) };
+    if (far <= near) return undefined;
+    origin.addScaledVector(direction, near);
+    return { start: near, far: far - near };
   }
 }
+
+const clamped = new Vector3();
+const boxDistance = (box: Box3, point: Vector3): number => box.clampPoint(point, clamped).distanceTo(point);

@@ -2,13 +2,11 @@
  * The stage: one canvas behind all panes. The 3D pane and the flat panes are parts of it, so that one GPU
  * context holds the CT once. Draws only when something changed.
  */
-import {
-  AmbientLight, Box3, BufferGeometry, DirectionalLight, HemisphereLight, LineBasicMaterial, LineLoop, OrthographicCamera,
-  PerspectiveCamera, Plane, Quaternion, Scene, Sphere, Vector2, Vector3, WebGLRenderer,
-} from 'three';
+import { AmbientLight, Box3, DirectionalLight, HemisphereLight, Matrix4, OrthographicCamera, PerspectiveCamera, Plane, Quaternion, Scene, Vector2, Vector3, WebGLRenderer } from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
 import { start } from '@fabrica/contract';
 import type { Axis, State } from '@fabrica/contract';
+import { lighten } from './detail';
 import { Model } from './model';
 import { Picker } from './pick';
 import type { Pick } from './pick';
@@ -16,7 +14,8 @@ import { Cloud } from './raycast';
 import { axes, axisIndex, crosshair, FlatSlices, SlicePlanes } from './slices';
 import type { Flat } from './slices';
 import { directionOf, sceneOf } from './space';
-import { Strokes } from './strokes';
+import { Marks } from './marks';
+import type { Facts } from './marks';
 import type { Labels, Volume } from './volume';
 import type { CutUniforms } from './surface';
 
@@ -49,14 +48,16 @@ export class Stage {
   private readonly flatSlices = new FlatSlices();
   private readonly flatCamera = new OrthographicCamera();
   private readonly flatScene = new Scene();
-  private readonly strokes: Strokes;
+  private marks: Marks | undefined;
   private readonly cloud: Cloud;
-  private readonly clipOutline: LineLoop<BufferGeometry, LineBasicMaterial>[] = [];
-  private readonly cut: CutUniforms = { cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: new Vector2(40, 400) } };
+  private readonly cut: CutUniforms = { cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: new Vector2(40, 400) }, textureFromScene: { value: new Matrix4() } };
+  private facts: Facts = { volumeMl: () => undefined, nameOf: () => '' };
+  private readonly matrix = new Matrix4();
   private readonly size = new Vector2();
   private flight: { from: Vector3; to: Vector3; targetFrom: Vector3; targetTo: Vector3; began: number } | undefined;
   private wanted = false;
   private lost = false;
+  private imageAllowed = true;
 
   constructor(readonly canvas: HTMLCanvasElement, readonly panes: Panes) {
     this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, powerPreference: 'high-performance' });
@@ -65,14 +66,12 @@ export class Stage {
     this.renderer.localClippingEnabled = true;
     this.model = new Model(this.cut);
     this.picker = new Picker(this.model);
-    this.strokes = new Strokes(this.model);
     this.cloud = new Cloud(this.planes, this.model.root.matrixWorld);
     this.flats = Object.fromEntries(axes.map((axis) => [axis, { axis, centre: new Vector3(), scale: 1 }])) as Record<Axis, Flat>;
     this.scene.add(this.model.root, this.camera);
     this.model.root.add(this.slices.group, this.cloud.mesh);
     this.flatScene.add(this.flatSlices.mesh);
     this.light();
-    this.outlines();
     this.controls = new OrbitControls(this.camera, panes.view3d);
     this.controls.enableDamping = !matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.controls.dampingFactor = 0.14;
@@ -95,16 +94,33 @@ export class Stage {
     }
   }
 
-  private outlines(): void {
-    for (let i = 0; i < 3; i++) {
-      const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => new Vector3(x, y, 0));
-      const loop = new LineLoop(new BufferGeometry().setFromPoints(corners), new LineBasicMaterial({ color: '#35c3b8', transparent: true, opacity: 0.75 }));
-      loop.visible = false;
-      loop.matrixAutoUpdate = false;
-      this.clipOutline.push(loop);
-      this.model.root.add(loop);
-    }
+  /** In the headset, numbers and words are drawn in the scene, and frames can be taken hold of. */
+  set inside(on: boolean) {
+    if (this.marks) this.marks.full = on;
+    this.apply(this.state);
   }
+
+  /** How fine structures are drawn: 0 is the finest (detail.ts). */
+  get detail(): number { return this.model.body?.level ?? 0; }
+
+  set detail(level: number) {
+    const { body } = this.model;
+    if (!body || body.level === level) return;
+    body.level = level;
+    body.refresh();
+  }
+
+  /** The CT on cuts and as a cloud; off where a device cannot afford it. */
+  set image(on: boolean) {
+    this.imageAllowed = on;
+    this.apply(this.state);
+  }
+
+  /** Coarser structures, made in pauses (detail.ts). */
+  async lighten(pause: (share: number) => Promise<void>): Promise<void> { await lighten([...this.model.parts.values()], pause); }
+
+  /** What marks say of structures: volumes and names. */
+  describe(facts: Facts): void { this.facts = facts; }
 
   /** Shows `state`. */
   apply(state: State): void {
@@ -112,8 +128,9 @@ export class Stage {
     this.model.apply(state, this.selected);
     this.applyClips(state);
     this.slices.apply(state, this.volume);
-    this.cloud.apply(state, this.volume);
-    this.strokes.apply(state);
+    this.cloud.apply(state, this.imageAllowed ? this.volume : undefined);
+    this.cut.cutHas.value = this.volume && this.imageAllowed ? 1 : 0;
+    this.applyMarks(state);
     this.cut.cutWindow.value.x = state.window.centre;
     this.cut.cutWindow.value.y = state.window.width;
     this.followCrosshair();
@@ -130,29 +147,25 @@ export class Stage {
     if (this.planes.length > 0) this.applyClips(this.state);
   }
 
+  private applyMarks(state: State): void {
+    if (!this.model.body) return;
+    this.marks ??= new Marks(this.model);
+    this.marks.facts = this.facts;
+    this.marks.apply(state, this.volume);
+  }
+
   private applyClips(state: State): void {
     const on = [0, 1, 2].filter((i) => state.clips[i]?.on);
     while (this.planes.length > on.length) this.planes.pop();
     while (this.planes.length < on.length) this.planes.push(new Plane());
-    for (const loop of this.clipOutline) loop.visible = false;
     on.forEach((number, i) => this.placeClip(number, this.planes[i] as Plane));
-    for (const part of this.model.parts.values()) part.mesh.material.clippingPlanes = this.planes.length > 0 ? this.planes : null;
+    this.model.clippingPlanes = this.planes.length > 0 ? this.planes : null;
   }
 
   private placeClip(number: number, plane: Plane): void {
     const clip = this.state.clips[number];
     if (!clip) return;
-    const normal = directionOf(clip.normal);
-    const point = sceneOf(clip.point);
-    plane.setFromNormalAndCoplanarPoint(normal.clone().negate(), point).applyMatrix4(this.model.root.matrixWorld);
-    const loop = this.clipOutline[number];
-    if (!loop) return;
-    const reach = this.model.box.getBoundingSphere(new Sphere()).radius * 0.62;
-    const middle = this.model.middle.clone();
-    middle.addScaledVector(normal, point.clone().sub(middle).dot(normal));
-    const aside = Math.abs(normal.y) < 0.9 ? new Vector3(0, 1, 0) : new Vector3(0, 0, 1);
-    loop.matrix.lookAt(new Vector3(), normal, aside).scale(new Vector3(reach, reach, reach)).setPosition(middle);
-    loop.visible = true;
+    plane.setFromNormalAndCoplanarPoint(directionOf(clip.normal).negate(), sceneOf(clip.point)).applyMatrix4(this.model.root.matrixWorld);
   }
 
   setVolume(volume: Volume): void {
@@ -160,7 +173,6 @@ export class Stage {
     const old = this.volume;
     this.volume = volume;
     this.cut.cutVolume.value = volume.texture;
-    this.cut.cutHas.value = 1;
     this.model.setVolume(volume.textureFromPatient);
     if (first) this.fitFlats();
     this.apply(this.state);
@@ -211,8 +223,7 @@ export class Stage {
 
   /** Where a point as scanned (0.1 mm) of a structure is now, world metres. */
   worldOf(point: readonly [number, number, number], id: number | undefined): Vector3 {
-    const part = id === undefined ? undefined : this.model.parts.get(id);
-    return sceneOf([...point]).applyMatrix4((part?.group ?? this.model.root).matrixWorld);
+    return sceneOf([...point]).applyMatrix4(this.model.worldOf(id === undefined ? undefined : this.model.parts.get(id), this.matrix));
   }
 
   /** Flies to look at `ids` (all that is visible) from a preset's side, or from where the camera is. */
@@ -224,6 +235,15 @@ export class Stage {
     const to = centre.clone().addScaledVector(from, Math.max(this.distanceFor(box, from), 0.05));
     this.flight = { from: this.camera.position.clone(), to, targetFrom: this.controls.target.clone(), targetTo: centre, began: performance.now() };
     if (fast || !this.controls.enableDamping) this.flight.began -= 1000;
+    this.invalidate();
+  }
+
+  /** Takes the camera along when the model went: its middle from `from` to `to`, `share` times as large. */
+  carry(from: Vector3, to: Vector3, share: number): void {
+    const { flight } = this;
+    for (const point of [this.camera.position, this.controls.target, ...(flight ? [flight.from, flight.to, flight.targetFrom, flight.targetTo] : [])]) {
+      point.sub(from).multiplyScalar(share).add(to);
+    }
     this.invalidate();
   }
 
@@ -310,6 +330,7 @@ export class Stage {
     this.camera.updateProjectionMatrix();
     this.renderer.setClearColor('#000000', 0); // the page's own background shows
     this.renderer.clear();
+    this.model.sort(this.camera.position);
     this.renderer.render(this.scene, this.camera);
   }
 

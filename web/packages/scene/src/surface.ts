@@ -1,12 +1,13 @@
 /**
- * The material of a structure: shaded outside; where a clip plane cuts it, the CT on the cut.
+ * The material of structures: shaded outside; where a clip plane cuts them, the CT on the cut. Place, colour,
+ * opacity and glow of each come from the table of parts (parts.ts).
  *
  * Structures are closed and do not overlap, so a ray that enters through the plane inside one meets that
  * one's back face first. So a back face IS the cap: drawn flat, with the colour of the place where the ray
  * passed the plane. No stencil, no second pass. Only its depth is off, which nothing sees.
  */
-import { Color, FrontSide, Matrix4, MeshStandardMaterial } from 'three';
-import type { Data3DTexture, IUniform } from 'three';
+import { DoubleSide, FrontSide, Matrix4, MeshStandardMaterial } from 'three';
+import type { Data3DTexture, DataTexture, IUniform } from 'three';
 
 /** Shared by all structures. */
 export interface CutUniforms {
@@ -15,16 +16,31 @@ export interface CutUniforms {
   cutHas: IUniform<number>;
   /** Centre and width, HU. */
   cutWindow: IUniform<{ x: number; y: number }>;
+  /** Texture coordinates from scene metres of the patient as scanned. */
+  textureFromScene: IUniform<Matrix4>;
 }
 
-const declarations = /* glsl */ `
-uniform highp sampler3D cutVolume;
+/** GLSL: a vector turned by a quaternion, and a point of a part put where it is now. */
+export const partShader = /* glsl */ `
+uniform highp sampler2D parts;
+vec3 turned(vec4 q, vec3 v) { return v + 2.0 * cross(q.xyz, cross(q.xyz, v) + q.w * v); }
+vec3 placed(int row, vec3 v) { return turned(texelFetch(parts, ivec2(0, row), 0), v) + texelFetch(parts, ivec2(1, row), 0).xyz; }
+`;
+
+const vertexHead = /* glsl */ `
+attribute float part;
+flat out highp int vPart;
+${partShader}`;
+
+const fragmentHead = /* glsl */ `
+precision highp sampler3D;
+flat in highp int vPart;
+uniform sampler3D cutVolume;
 uniform float cutHas;
 uniform vec2 cutWindow;
-uniform mat4 textureFromView;
-uniform vec3 rimColour;
-uniform float rimAmount;
-`;
+uniform mat4 textureFromScene;
+uniform mat4 rootFromView;
+${partShader}`;
 
 const cut = /* glsl */ `
 #if NUM_CLIPPING_PLANES > 0
@@ -37,36 +53,49 @@ if (!gl_FrontFacing) {
     float t = slope > 0.0 ? -clippingPlanes[i].w / slope : 0.0;
     if (t > entry && t <= 1.0001) { entry = t; facing = abs(dot(clippingPlanes[i].xyz, normalize(far))); }
   }
-  vec3 flatColour = diffuse * (0.55 + 0.35 * facing);
+  vec3 flatColour = partInk.rgb * (0.55 + 0.35 * facing);
   if (cutHas > 0.5 && entry > 0.0) {
-    vec3 p = (textureFromView * vec4(far * entry, 1.0)).xyz;
+    vec4 turn = texelFetch(parts, ivec2(0, vPart), 0);
+    vec3 now = (rootFromView * vec4(far * entry, 1.0)).xyz - texelFetch(parts, ivec2(1, vPart), 0).xyz;
+    vec3 p = (textureFromScene * vec4(turned(vec4(-turn.xyz, turn.w), now), 1.0)).xyz;
     float hu = texture(cutVolume, p).r;
     float grey = clamp((hu - cutWindow.x) / cutWindow.y + 0.5, 0.0, 1.0);
     vec3 lit = vec3(grey * grey);
-    flatColour = mix(lit, diffuse * (0.25 + 0.9 * lit), 0.45);
+    flatColour = mix(lit, partInk.rgb * (0.25 + 0.9 * lit), 0.45);
   }
-  gl_FragColor = vec4(flatColour, opacity);
+  gl_FragColor = vec4(flatColour, partInk.a);
 }
 #endif
 if (gl_FrontFacing) {
   float rim = pow(1.0 - clamp(dot(normalize(vViewPosition), normal), 0.0, 1.0), 2.5);
-  gl_FragColor.rgb += rimColour * rim * rimAmount;
+  gl_FragColor.rgb += mix(vec3(0.0376, 0.0488, 0.0627), vec3(0.086, 0.845, 0.732), partGlow.a) * rim;
 }
 `;
 
 export class SurfaceMaterial extends MeshStandardMaterial {
-  readonly textureFromView = new Matrix4();
-  readonly rim = { value: new Color(0.35, 0.42, 0.5) };
-  readonly rimAmount = { value: 0.16 };
+  /** Set for each camera: the model's space from the camera's. */
+  readonly rootFromView = new Matrix4();
 
-  constructor(shared: CutUniforms) {
-    super({ roughness: 0.58, metalness: 0, side: FrontSide });
+  constructor(shared: CutUniforms, parts: DataTexture, faded: boolean) {
+    super({ roughness: 0.58, metalness: 0, side: FrontSide, transparent: faded, depthWrite: !faded, forceSinglePass: true });
     this.onBeforeCompile = (shader) => {
-      Object.assign(shader.uniforms, shared, {
-        textureFromView: { value: this.textureFromView }, rimColour: this.rim, rimAmount: this.rimAmount,
-      });
-      shader.fragmentShader = declarations + shader.fragmentShader.replace('#include <opaque_fragment>', `#include <opaque_fragment>\n${cut}`);
+      Object.assign(shader.uniforms, shared, { parts: { value: parts }, rootFromView: { value: this.rootFromView } });
+      shader.vertexShader = vertexHead + shader.vertexShader
+        .replace('#include <beginnormal_vertex>', 'vPart = int(part + 0.5);\n#include <beginnormal_vertex>\nobjectNormal = turned(texelFetch(parts, ivec2(0, vPart), 0), objectNormal);')
+        .replace('#include <begin_vertex>', '#include <begin_vertex>\ntransformed = placed(vPart, transformed);');
+      shader.fragmentShader = fragmentHead + shader.fragmentShader
+        .replace('vec4 diffuseColor = vec4( diffuse, opacity );', 'vec4 partInk = texelFetch(parts, ivec2(2, vPart), 0);\nvec4 partGlow = texelFetch(parts, ivec2(3, vPart), 0);\nvec4 diffuseColor = partInk;')
+        .replace('vec3 totalEmissiveRadiance = emissive;', 'vec3 totalEmissiveRadiance = partGlow.rgb;')
+        .replace('#include <opaque_fragment>', `#include <opaque_fragment>\n${cut}`);
     };
     this.customProgramCacheKey = () => 'fabrica-surface';
+  }
+
+  /** Back faces are the caps of cuts: drawn only while there is one. */
+  set cutting(on: boolean) {
+    const side = on ? DoubleSide : FrontSide;
+    if (this.side === side) return;
+    this.side = side;
+    this.needsUpdate = true;
   }
 }

@@ -1,24 +1,37 @@
 /**
  * Being inside: reads the devices once a frame, lets what is held follow them, and asks in turn who answers a
- * press. All that changes the scene goes through the viewer's rows, so a lesson records it and undo takes it back.
+ * press: the panel, the frames of cuts and slices, the tool in hand, the model, the floor. All that changes the
+ * scene goes through the viewer's rows, so a lesson records it and undo takes it back.
  */
 import { Matrix4, Quaternion, Vector3 } from 'three';
-import type { Command, Viewer } from '@fabrica/scene';
+import type { Viewer } from '@fabrica/scene';
+import { Aimer } from './aim';
+import { Care } from './care';
+import { viewCommands } from './commands';
 import { gestureName } from './deed';
 import type { Deed, Taker } from './deed';
+import { Ghosts } from './ghosts';
 import { standingAt } from './grab';
+import { HandleHold } from './handles';
 import { ModelHold, placeModel } from './hold';
 import { Inputs } from './inputs';
 import type { Device } from './inputs';
+import { Notice } from './notice';
 import { Panel } from './panel';
 import { headingOf, PanelHands } from './panel-hand';
 import { Standing } from './place';
-import { Rays } from './rays';
 import { Rigs } from './rigs';
+import { Room } from './room';
+import { ToolHand } from './toolhand';
+import { Walk } from './walk';
 
 /** The model's middle: this far in front of the person, and this far under the eyes; metres. */
-const table = { ahead: 0.75, standing: 0.5, seated: 0.25, low: 0.6, high: 1.6 };
-const snap = Math.PI / 6;
+const table = { ahead: 0.75, standing: 0.34, seated: 0.2, low: 0.6, high: 1.7 };
+/** A frame where the device does not say its rate, ms. */
+const usual = 1000 / 72;
+
+/** Bit of button 4: A or X. */
+const summoning = 1 << 4;
 
 interface Doing { deed: Deed; device: Device; squeeze: boolean }
 
@@ -26,55 +39,87 @@ export class Headset {
   readonly inputs: Inputs;
   readonly panel: Panel;
   readonly standing: Standing;
+  readonly notice = new Notice();
+  readonly aimer: Aimer;
+  readonly care: Care;
   readonly eye = new Vector3(0, 1.6, 0);
   readonly ahead = new Vector3(0, 0, -1);
   private readonly head = new Matrix4();
   private readonly turned = new Quaternion();
-  private readonly size = new Vector3();
+  private readonly size = new Vector3(1, 1, 1);
   private readonly panelHands: PanelHands;
   private readonly hold: ModelHold;
-  private readonly rays: Rays;
+  private readonly tools: ToolHand;
+  private readonly walk: Walk;
+  private readonly ghosts: Ghosts;
   private readonly rigs: Rigs;
+  private readonly room: Room | undefined;
   private readonly takers: readonly Taker[];
   private readonly doing: Doing[] = [];
   private readonly ends: (() => void)[] = [];
   private readonly before;
-  private snapped = false;
   private seated = false;
+  private summoned = false;
   private last = 0;
   private begun = false;
 
-  constructor(private readonly viewer: Viewer, private readonly session: XRSession, floor: XRReferenceSpace) {
+  /** `floor`: the reference space the session began with; `walls`: draw a room, as the person sees no other. */
+  constructor(private readonly viewer: Viewer, private readonly session: XRSession, floor: XRReferenceSpace, readonly walls: boolean) {
     const { stage } = viewer;
     const { xr } = stage.renderer;
     this.before = viewer.session.state.model;
+    stage.inside = true;
     this.standing = new Standing(xr, floor);
     this.rigs = new Rigs(viewer.rigs);
+    this.aimer = new Aimer(viewer);
+    this.care = new Care(stage, session.frameRate ? 1000 / session.frameRate : usual, () => this.say());
     this.panel = new Panel(viewer.commands, () => viewer.notice());
     this.panelHands = new PanelHands(this.panel);
-    this.hold = new ModelHold(viewer, (_device, squeeze) => squeeze || viewer.ui.tool === 'hold');
-    this.rays = new Rays();
-    this.takers = [this.panelHands, this.hold];
+    this.tools = new ToolHand(viewer, this.aimer);
+    this.hold = new ModelHold(viewer, (device, squeeze) => squeeze || this.mayHold(device), (device) => this.tap(device));
+    this.walk = new Walk(this.standing, this.aimer, this.eye, () => this.moved());
+    this.ghosts = new Ghosts(viewer, this.aimer, this.panelHands, this.tools, this.walk);
+    this.takers = [this.panelHands, new HandleHold(viewer, this.aimer), this.tools, this.hold, this.walk];
     this.inputs = new Inputs(session, () => xr.getReferenceSpace(), {
       press: (device, squeeze) => this.press(device, squeeze),
       release: (device, squeeze, lost) => this.release(device, squeeze, lost),
-      changed: () => undefined,
+      changed: () => this.aimer.forget(),
     });
-    stage.scene.add(this.panel.mesh, this.rays.group);
-    this.ends.push(viewer.commands.add(...this.commands()));
+    stage.scene.add(this.panel.mesh, this.ghosts.group, this.notice.mesh);
+    if (walls) {
+      this.room = new Room(stage);
+      stage.scene.add(this.room.group);
+    }
+    this.listen();
+    this.say();
+  }
+
+  private listen(): void {
+    const { viewer } = this;
+    this.ends.push(viewer.session.watch(() => { this.aimer.version++; }));
+    this.ends.push(viewer.commands.add(...viewCommands({
+      recentre: () => this.recentre(), scaleTo: (scale) => this.scaleTo(scale), scale: () => viewer.stage.model.root.scale.x,
+      seat: () => { this.seated = !this.seated; this.recentre(); }, seated: () => this.seated, leave: () => void this.session.end(),
+    })));
     if (viewer.ui.tool === 'select') viewer.set({ tool: 'hold' });
   }
 
-  private commands(): Command[] {
-    const page = 'View';
-    const button = (id: string, label: () => string, run: () => void, on?: () => boolean): Command => ({ kind: 'button', id, page, label, run, ...(on ? { on } : {}) });
-    return [
-      button('xr.recentre', () => 'Bring to me', () => this.recentre()),
-      button('xr.life', () => 'Life size', () => this.scaleTo(1)),
-      button('xr.double', () => 'Twice', () => this.scaleTo(2)),
-      button('xr.seated', () => 'Seated', () => { this.seated = !this.seated; this.recentre(); }, () => this.seated),
-      button('xr.leave', () => 'Leave', () => void this.session.end()),
-    ];
+  /** What is always in sight, and what the guard took away. */
+  private say(): void {
+    const { said } = this.care;
+    this.notice.say(said === '' ? this.viewer.notice() : `${this.viewer.notice()} · ${said}`);
+  }
+
+  /** Trigger or pinch holds the model with the tool for it, where it is; a second hand wherever it is. */
+  private mayHold(device: Device): boolean {
+    if (this.viewer.ui.tool !== 'hold') return false;
+    return this.hold.held || this.aimer.look(device).pick !== undefined;
+  }
+
+  /** Pressed and let go on the spot: the structure is picked. */
+  private tap(device: Device): void {
+    const { pick } = this.aimer.look(device);
+    if (pick) this.tools.select(pick);
   }
 
   /** The model before the person, upright, its front to them, at a height that suits; the panel beside it. One step of undo. */
@@ -94,6 +139,11 @@ export class Headset {
     placeModel(this.viewer, { position, rotation: root.quaternion.clone(), scale }, gestureName('scale'));
   }
 
+  private moved(): void {
+    this.aimer.version++;
+    this.panelHands.moved();
+  }
+
   private press(device: Device, squeeze: boolean): void {
     for (const taker of this.takers) {
       const deed = taker.take(device, squeeze);
@@ -108,6 +158,7 @@ export class Headset {
     if (i < 0) return;
     const [done] = this.doing.splice(i, 1);
     done?.deed.end(device, lost);
+    this.aimer.version++;
   }
 
   /** Where the eyes are: between the cameras of this frame. */
@@ -122,7 +173,7 @@ export class Headset {
       this.turned.slerp(b.quaternion, 0.5);
     }
     this.ahead.set(0, 0, -1).applyQuaternion(this.turned);
-    this.head.compose(this.eye, this.turned, this.size.set(1, 1, 1));
+    this.head.compose(this.eye, this.turned, this.size);
   }
 
   /** Once a frame, before it is drawn. */
@@ -135,33 +186,49 @@ export class Headset {
       this.begun = true;
       this.recentre();
     }
-    this.panelHands.step(this.inputs.devices, this.eye, this.ahead, seconds);
+    const { devices } = this.inputs;
+    this.panelHands.step(devices, this.eye, this.ahead, seconds);
     for (let i = 0; i < this.doing.length; i++) {
       const doing = this.doing[i] as Doing;
       doing.deed.move(doing.device, time);
     }
-    this.snapTurn();
+    for (let i = 0; i < devices.length; i++) this.aimer.step(devices[i] as Device, this.panelHands.busy[(devices[i] as Device).side] || this.holds(devices[i] as Device), time);
+    this.walk.step(devices, time);
+    this.summon();
     this.panel.step(time);
-    this.rays.step(this.inputs.devices, this.panelHands);
+    this.ghosts.step(devices);
+    this.notice.follow(this.head, seconds);
+    this.room?.step();
+    this.viewer.stage.model.sort(this.eye);
     this.rigs.emit(time, this.head, this.inputs);
+    this.care.step(time, frame);
   }
 
-  /** The right stick turns the person by 30 degrees about where they stand. */
-  private snapTurn(): void {
-    const x = this.inputs.right.stickX;
-    if (Math.abs(x) < 0.4) this.snapped = false;
-    if (Math.abs(x) < 0.7 || this.snapped) return;
-    this.snapped = true;
-    this.standing.turn(this.eye, -Math.sign(x) * snap);
-    this.panelHands.moved();
+  /** A or X, pressed anew, bring the panel. */
+  private summon(): void {
+    const now = ((this.inputs.left.buttons | this.inputs.right.buttons) & summoning) !== 0;
+    if (now && !this.summoned) this.panelHands.bring(this.eye, this.ahead);
+    this.summoned = now;
+  }
+
+  /** Something is in this hand: what its ray meets does not matter. The pen is not held but used. */
+  private holds(device: Device): boolean {
+    if (this.tools.strokes.size > 0) return false;
+    for (let i = 0; i < this.doing.length; i++) if (this.doing[i]?.device === device) return true;
+    return false;
   }
 
   /** Leaves all as it was found but for what was done to the scene. */
   end(): void {
     this.inputs.end();
+    this.walk.end();
     for (const end of this.ends) end();
     this.panel.dispose();
-    this.rays.dispose();
+    this.ghosts.dispose();
+    this.notice.dispose();
+    this.room?.dispose();
+    this.care.end();
+    this.viewer.stage.inside = false;
     if (this.viewer.ui.tool === 'hold') this.viewer.set({ tool: 'select' });
     this.viewer.act({ op: 'model.place', args: this.before }, gestureName('headset-end'));
   }

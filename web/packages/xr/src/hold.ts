@@ -10,6 +10,10 @@ import { byOneHand, byTwoHands } from './grab';
 import type { Placement, Pose } from './grab';
 import type { Device } from './inputs';
 
+/** What is held with trigger or pinch begins to move here; let go before, and within this time, it was a tap, ms. */
+const start = { metres: 0.006, radians: 0.05 };
+const tapTime = 450;
+
 const whole = (x: number): number => Math.round(x) + 0;
 
 /** A row that places the model; rounded as rows are. */
@@ -30,16 +34,23 @@ export class ModelHold implements Taker {
   private gesture = '';
   private readonly pace = new Pace();
 
-  /** `may`: whether this press is for the model. */
-  constructor(private readonly viewer: Viewer, private readonly may: (device: Device, squeeze: boolean) => boolean) {}
+  private since = 0;
+  private moving = false;
+
+  /** `may`: whether this press is for the model; `tap`: it was let go at once, where it was taken. */
+  constructor(private readonly viewer: Viewer, private readonly may: (device: Device, squeeze: boolean) => boolean, private readonly tap: (device: Device) => void) {}
 
   take(device: Device, squeeze: boolean): Deed | undefined {
     if (!this.may(device, squeeze) || this.hands.some((h) => h.device === device)) return undefined;
-    if (this.hands.length === 0) this.gesture = gestureName('hold');
+    if (this.hands.length === 0) {
+      this.gesture = gestureName('hold');
+      this.since = performance.now();
+      this.moving = squeeze;
+    } else this.moving = true;
     this.hands.push({ device, then: poseOf(device) });
     this.begin();
     device.pulse(0.4, 20);
-    return { move: (_device, time) => { if (this.hands[0]?.device === device) this.follow(time); }, end: () => this.drop(device) };
+    return { move: (_device, time) => { if (this.hands[0]?.device === device) this.follow(time); }, end: (_device, lost) => this.drop(device, lost) };
   }
 
   /** The model's placement now, as floats: only rows are rounded. */
@@ -54,9 +65,10 @@ export class ModelHold implements Taker {
     for (const hand of this.hands) hand.then = poseOf(hand.device);
   }
 
-  private drop(device: Device): void {
+  private drop(device: Device, lost: boolean): void {
     const now = this.now();
-    if (now) placeModel(this.viewer, now, this.gesture);
+    if (now && this.moving) placeModel(this.viewer, now, this.gesture);
+    else if (!lost && performance.now() - this.since < tapTime) this.tap(device);
     this.hands.splice(this.hands.findIndex((h) => h.device === device), 1);
     this.begin();
   }
@@ -70,9 +82,19 @@ export class ModelHold implements Taker {
 
   private follow(time: number): void {
     const now = this.now();
-    if (!now) return;
+    if (!now || !this.begun()) return;
     if (this.pace.due(time)) placeModel(this.viewer, now, this.gesture);
     else this.viewer.stage.preview(now.position, now.rotation, now.scale);
+  }
+
+  /** A pinch trembles: nothing moves before the hand has gone a little way. */
+  private begun(): boolean {
+    const [hand] = this.hands;
+    if (this.moving || !hand) return this.moving;
+    const { position, rotation } = hand.device.grip;
+    this.moving = position.distanceTo(hand.then.position) > start.metres || rotation.angleTo(hand.then.rotation) > start.radians;
+    if (this.moving) this.begin();
+    return this.moving;
   }
 
   get held(): boolean { return this.hands.length > 0; }

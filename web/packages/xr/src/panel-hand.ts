@@ -5,25 +5,24 @@
 import { Matrix4, Vector3 } from 'three';
 import type { Deed, Taker } from './deed';
 import type { Device, Side } from './inputs';
-import type { Panel, Spot } from './panel';
+import { Spot } from './panel';
+import type { Panel } from './panel';
 
 /** A tip presses this near, metres, and lets go this far off; so near, the ray is silent. */
 const touch = { press: 0.006, release: 0.02, quiet: 0.1, behind: -0.05 };
 /** Where it stands: left of and below the eyes, metres, in the person's heading. */
-const home = new Vector3(-0.42, -0.3, -0.62);
+const home = new Vector3(-0.46, -0.22, -0.6);
 /** It comes along when its place is this far from where it should be, metres. */
 const slack = 0.45;
 
 const up = new Vector3(0, 1, 0);
 const back = new Matrix4();
 
-export const emptySpot = (): Spot => ({ x: 0, y: 0, depth: 0, inside: false });
-
 interface Finger { touching: boolean; armed: boolean }
 
 export class PanelHands implements Taker {
   /** Where each device meets the panel now. */
-  readonly spots: Record<Side, Spot> = { left: emptySpot(), right: emptySpot() };
+  readonly spots: Record<Side, Spot> = { left: new Spot(), right: new Spot() };
   /** True where the ray, or a tip, is on the panel: nothing behind it is meant. */
   readonly busy: Record<Side, boolean> = { left: false, right: false };
   private readonly fingers: Record<Side, Finger> = { left: { touching: false, armed: false }, right: { touching: false, armed: false } };
@@ -32,7 +31,7 @@ export class PanelHands implements Taker {
   private coming = true;
   private readonly goal = new Vector3();
   private readonly heading = new Vector3();
-  private readonly near = emptySpot();
+  private readonly near = new Spot();
 
   constructor(private readonly panel: Panel) {}
 
@@ -92,15 +91,15 @@ export class PanelHands implements Taker {
       finger.touching = false;
       this.panel.release(device.side, over ? spot : undefined);
     } else if (finger.touching) {
-      copy(near, spot);
+      spot.copy(near);
       this.panel.drag(device.side, spot);
     } else if (over && finger.armed && near.depth <= touch.press && near.depth > touch.behind && !device.pressing) {
       finger.touching = true;
-      copy(near, spot);
+      spot.copy(near);
       if (this.panel.press(device.side, spot)) device.pulse(0.6, 15);
     }
     finger.armed = over && near.depth > touch.press && near.depth < touch.quiet;
-    if (finger.armed) copy(near, spot);
+    if (finger.armed) spot.copy(near);
     return finger.touching || finger.armed;
   }
 
@@ -137,13 +136,6 @@ export class PanelHands implements Taker {
 
   /** The person moved by teleport or turn: a panel that was put somewhere comes along. */
   moved(): void { this.pinned = false; }
-}
-
-function copy(from: Spot, to: Spot): void {
-  to.x = from.x;
-  to.y = from.y;
-  to.depth = from.depth;
-  to.inside = from.inside;
 }
 
 /** A rotation's heading about the vertical, radians: 0 looks along -z. */

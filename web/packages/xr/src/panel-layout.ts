@@ -13,6 +13,8 @@ export interface Box { x: number; y: number; w: number; h: number }
 export interface Item extends Box {
   kind: 'tab' | 'button' | 'slider' | 'text' | 'more' | 'foot' | 'bar';
   command?: Command;
+  /** A tab's page. */
+  page?: string;
   /** Words of a tab, of `more`, of the foot; lines of a text. */
   lines: string[];
   /** The page that is open, the button that is on. */
@@ -99,11 +101,20 @@ function itemOf(placed: Placed): Item {
   };
 }
 
+/** As wide as their words need, what is left shared out; words are cut where all do not fit. */
 function tabs(pages: readonly string[], open: string, measure: Measure): Item[] {
-  const w = (inner - (pages.length - 1) * metrics.gap) / Math.max(1, pages.length);
-  return pages.map((name, i) => ({
-    x: metrics.margin + i * (w + metrics.gap), y: metrics.margin, w, h: metrics.tab, kind: 'tab', lines: [shortened(name, w - 16, measure)], on: name === open, disabled: false,
-  }));
+  const room = inner - (pages.length - 1) * metrics.gap;
+  const needs = pages.map((name) => measure(name) + 24);
+  const need = needs.reduce((a, b) => a + b, 0);
+  const spare = Math.max(0, room - need) / Math.max(1, pages.length);
+  const share = Math.min(1, room / Math.max(1, need));
+  let x: number = metrics.margin;
+  return pages.map((name, i) => {
+    const w = (needs[i] ?? 0) * share + spare;
+    const tab: Item = { x, y: metrics.margin, w, h: metrics.tab, kind: 'tab', page: name, lines: [shortened(name, w - 8, measure)], on: name === open, disabled: false };
+    x += w + metrics.gap;
+    return tab;
+  });
 }
 
 /** The names of pages that have something to offer, in the order they came. */

@@ -4,7 +4,7 @@
  */
 import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, Matrix4, Mesh, PlaneGeometry, ShaderMaterial, SRGBColorSpace, Vector3, Vector4 } from 'three';
 import type { Commands } from '@fabrica/scene';
-import { itemAt, layOut, metrics, pagesOf, shareAt } from './panel-layout';
+import { itemAt, layOut, metrics, shareAt } from './panel-layout';
 import type { Item, Layout } from './panel-layout';
 import { measureWith, paint, signature } from './panel-paint';
 import type { Side } from './inputs';
@@ -36,8 +36,27 @@ void main() {
   #include <colorspace_fragment>
 }`;
 
-/** A place on the panel: pixels, and metres in front of it (negative: behind). */
-export interface Spot { x: number; y: number; depth: number; inside: boolean }
+/** A place on the panel: pixels, and metres in front of it (negative: behind). Numbers in an array are never boxed. */
+export class Spot {
+  inside = false;
+  private readonly numbers = new Float64Array(3);
+
+  get x(): number { return this.numbers[0] as number; }
+  get y(): number { return this.numbers[1] as number; }
+  get depth(): number { return this.numbers[2] as number; }
+
+  set(x: number, y: number, depth: number): void {
+    this.numbers[0] = x;
+    this.numbers[1] = y;
+    this.numbers[2] = depth;
+    this.inside = x >= 0 && y >= 0 && x <= metrics.width && y <= metrics.height;
+  }
+
+  copy(from: Spot): void {
+    this.numbers.set(from.numbers);
+    this.inside = from.inside;
+  }
+}
 
 interface Press { item: Item; gesture: string }
 
@@ -132,10 +151,13 @@ export class Panel {
   }
 
   private put(x: number, y: number, depth: number, out: Spot): void {
-    out.x = (x + panelSize.width / 2) / metrics.pixel;
-    out.y = (panelSize.height / 2 - y) / metrics.pixel;
-    out.depth = depth;
-    out.inside = out.x >= 0 && out.y >= 0 && out.x <= metrics.width && out.y <= metrics.height;
+    out.set((x + panelSize.width / 2) / metrics.pixel, (panelSize.height / 2 - y) / metrics.pixel, depth);
+  }
+
+  /** World metres of the middle of a command's button, or of a page's tab; undefined where it is not on this screen. */
+  placeOf(name: string): Vector3 | undefined {
+    const item = this.layout.items.find((i) => i.command?.id === name || i.page === name || (name === 'bar' && i.kind === 'bar'));
+    return item && this.pointAt(item.x + item.w / 2, item.y + item.h / 2, new Vector3());
   }
 
   /** World metres of a place on the panel. */
@@ -189,13 +211,8 @@ export class Panel {
 
   private run(item: Item): void {
     if (item.command?.kind === 'button') item.command.run();
-    if (item.kind === 'tab') this.open(this.pageOf(item));
+    if (item.page !== undefined) this.open(item.page);
     if (item.kind === 'more') this.wanted = { page: this.layout.page, screen: (this.layout.screen + 1) % this.layout.screens };
-  }
-
-  private pageOf(tab: Item): string {
-    const place = this.layout.items.filter((i) => i.kind === 'tab').indexOf(tab);
-    return pagesOf(this.commands.list)[place] ?? '';
   }
 
   pressed(side: Side): boolean { return this.presses[side] !== undefined; }

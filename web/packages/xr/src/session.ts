@@ -1,7 +1,8 @@
 /** Entering and leaving the headset; between them, `Headset` has the frames. */
-import { Color } from 'three';
 import type { Viewer } from '@fabrica/scene';
 import { Headset } from './headset';
+import { probe } from './probe';
+import type { Probe } from './probe';
 
 export type Mode = 'immersive-vr' | 'immersive-ar';
 
@@ -17,14 +18,13 @@ function keep(viewer: Viewer): () => void {
     renderer.setAnimationLoop(null);
     renderer.xr.enabled = false;
     renderer.autoClear = false;
-    stage.scene.background = null;
     pose.decompose(camera.position, camera.quaternion, camera.scale);
     Object.assign(camera, { near, far });
   };
 }
 
-/** Enters the headset; resolves when the person left it. Throws what the device says if it refuses. */
-export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr'): Promise<void> {
+/** Enters the headset; resolves when the person left it. Throws what the device says if it refuses. `inside`: told how to look at the person inside, then that nobody is. */
+export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr', inside: (look: (() => Probe) | undefined) => void = () => undefined): Promise<void> {
   const { xr: system } = navigator;
   if (!system) throw new Error('this browser has no WebXR');
   const session = await system.requestSession(mode, { optionalFeatures: optional });
@@ -37,20 +37,24 @@ export async function enter(viewer: Viewer, mode: Mode = 'immersive-vr'): Promis
   await renderer.xr.setSession(session);
   const space = renderer.xr.getReferenceSpace();
   if (!space) throw new Error('the headset gave no reference space');
-  const headset = new Headset(viewer, session, space);
+  const headset = new Headset(viewer, session, space, session.environmentBlendMode === undefined || session.environmentBlendMode === 'opaque');
   if (!floor) headset.standing.raise(1.6);
-  if (mode === 'immersive-vr') stage.scene.background = new Color('#141c24');
+  renderer.setClearColor('#000000', 0);
+  inside(() => probe(headset, viewer));
   stage.camera.near = 0.03;
   stage.camera.far = 20;
   renderer.autoClear = true;
   await new Promise<void>((resolve) => {
     session.addEventListener('end', () => resolve(), { once: true });
+    stage.canvas.addEventListener('webglcontextlost', () => void session.end().catch(() => undefined), { once: true }); // nothing can be shown: back to the page, which says so
     renderer.setAnimationLoop((time, frame?: XRFrame) => {
+      if (renderer.getContext().isContextLost()) return;
       if (frame) headset.frame(time, frame);
       renderer.render(stage.scene, stage.camera);
     });
   });
   restore();
   headset.end();
+  inside(undefined);
   stage.apply(viewer.session.state);
 }

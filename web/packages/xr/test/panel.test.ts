@@ -60,3 +60,10 @@ test('a slider\'s ends, words that fit', () => {
   assert.equal(cut.length, 2);
   assert.ok(cut[1]?.endsWith('…') && measure(cut[1]) <= 130);
 });
+
+test('tabs: whole words while they fit, then cut alike', () => {
+  const few = layOut(['Tools', 'Structures', 'Cut', 'Notice', 'Lesson', 'View'].map((p) => button(p, p)), { page: 'Cut', screen: 0 }, '', measure).items.filter((i) => i.kind === 'tab');
+  assert.deepEqual(few.map((i) => i.lines[0]), ['Tools', 'Structures', 'Cut', 'Notice', 'Lesson', 'View']);
+  const many = layOut(Array.from({ length: 9 }, (_, i) => button(`A long page ${i}`, `b${i}`)), { page: '', screen: 0 }, '', measure).items.filter((i) => i.kind === 'tab');
+  assert.ok(many.every((i) => i.lines[0]?.endsWith('…') && i.x + i.w <= metrics.width - metrics.margin + 0.01));
+});
