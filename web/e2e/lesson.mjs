@@ -195,6 +195,18 @@ test('axe-core finds nothing serious: bar, list, dark and light', async () => {
   assert.deepEqual(seen.errors, []);
 });
 
+test('a phone without WebCodecs: said, all else plays, nothing scrolls sideways', async () => {
+  const phone = await openPage(browser, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await phone.context.addInitScript(() => { delete window.AudioDecoder; });
+  const link = await page.evaluate(async () => (await (await fetch('/api/v1/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).json()).url);
+  await phone.page.goto(link.replace('#', '?lesson=the-apex-of-the-curve#'));
+  await phone.page.getByText('cannot decode the voice').waitFor({ timeout: 20000 });
+  await phone.page.waitForFunction(() => window.fabrica.lesson.playing().time > 3e5, null, { timeout: 15000 });
+  assert.ok(await phone.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight));
+  assert.equal(await phone.page.evaluate(() => window.fabrica.lesson.playing().problem), '');
+  await phone.context.close();
+});
+
 test('no microphone: recorded without voice, and said; a tab that dies keeps all but a second', async () => {
   const other = await openPage(browser);
   await other.context.addInitScript(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')); });

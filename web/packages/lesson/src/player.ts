@@ -40,8 +40,8 @@ export interface PlayerEvents {
   error: (error: Error) => void;
 }
 
-/** Voice is handed over this long before it is heard, microseconds. */
-const ahead = 1500000;
+/** Voice is handed over this long before it is heard, microseconds; chunks are asked for this many at once. */
+const ahead = { voice: 1500000, chunks: 10 } as const;
 export const rates = [0.5, 0.75, 1, 1.25, 1.5, 2] as const;
 
 export class Player {
@@ -56,6 +56,8 @@ export class Player {
   private place = { chunk: 0, row: 0 };
   private near: Piece[] = [];
   private seeking = 0;
+  /** The last chunk that was asked for ahead. */
+  private asked = 0;
   private voiceTo = 0;
   private open = true;
 
@@ -113,6 +115,7 @@ export class Player {
     this.clock.seek(to);
     this.hush();
     this.ended = false;
+    this.asked = 0;
     try {
       const { state, chunk, row } = await this.lesson.stateAt(to);
       const near = await this.fetch(to);
@@ -143,6 +146,10 @@ export class Player {
   private async fetch(time: number): Promise<Piece[]> {
     const at = this.lesson.chunkAt(time);
     const wanted = [at - 1, at, at + 1, at + 2, at + 3].filter((i) => i >= 0 && i < this.lesson.count);
+    if (this.wanted && at > this.asked - 4) {
+      this.asked = at + ahead.chunks; // several seconds in one request
+      this.lesson.expect(at - 1, this.asked);
+    }
     return Promise.all(wanted.map((i) => this.lesson.piece(i)));
   }
 
@@ -224,7 +231,7 @@ export class Player {
 
   private speak(): void {
     if (!this.speaker || !this.clock.going) return;
-    const to = this.time + ahead * this.rate;
+    const to = this.time + ahead.voice * this.rate;
     const packets = this.near.flatMap((p) => p.voice).filter((v) => v.time >= this.voiceTo && v.time < to);
     const known = Math.max(...this.near.map((p) => p.index));
     const limit = known >= this.lesson.count - 1 ? to : Math.min(to, this.lesson.startOf(known) - 1000000);

@@ -22,13 +22,16 @@ export interface Piece {
   index: number; poses: PoseSample[]; hands: HandSample[]; voice: VoicePacket[]; rows: Row[]; keyframes: Keyframe[]; metas: Meta[];
 }
 
+/** A chunk read but for its batches: all that the state of the scene needs. */
+interface Script { rows: Row[]; keyframes: Keyframe[]; metas: Meta[]; batches: { kind: 'pose' | 'hand' | 'voice'; message: Message }[] }
+
 export interface Chapter { time: number; title: string }
 
 type Kind = 'pose' | 'hand' | 'voice' | 'op' | 'keyframe' | 'meta';
 const encodings: Record<Kind, string> = { pose: 'fabrica-pose-1', hand: 'fabrica-hand-1', voice: 'fabrica-opus-1', op: 'json', keyframe: 'json', meta: 'json' };
 const most = { json: 65536, row: 1 << 20, state: (8 << 20) + 1024, time: 48 * 3600 * 1e6, samples: 65536 } as const;
 /** Chunks kept unpacked, and samples of all of them together. */
-const kept = { chunks: 40, samples: 4 * most.samples } as const;
+const kept = { chunks: 40, samples: 4 * most.samples, scripts: 64 } as const;
 
 function kindOf(channel: Message['channel']): Kind | undefined {
   const kind = channel.topic.split('/')[0] as Kind;
@@ -53,8 +56,10 @@ export class Lesson {
   duration = 0;
   /** Messages and rows passed over: kinds this program does not know. */
   skipped = 0;
+  private readonly scripts = new Map<number, Promise<Script>>();
   private readonly pieces = new Map<number, Promise<Piece>>();
   private readonly weights = new Map<number, number>();
+  private readonly counted = new Set<number>();
   /** The channel of each kind that is played: of one person, the first. */
   private readonly played = new Map<Kind, number>();
 
@@ -127,9 +132,7 @@ export class Lesson {
       this.pieces.set(index, known);
       return known;
     }
-    const chunk = this.container.chunks[index];
-    if (!chunk) return Promise.reject(new LessonError(`${this.name}: there is no chunk ${index}`));
-    const made = this.unpack(chunk, index);
+    const made = this.unpack(index);
     this.pieces.set(index, made);
     made.then(() => this.forget(), () => this.pieces.delete(index));
     return made;
@@ -146,29 +149,60 @@ export class Lesson {
     }
   }
 
-  private async unpack(chunk: Chunk, index: number): Promise<Piece> {
-    const piece: Piece = { index, poses: [], hands: [], voice: [], rows: [], keyframes: [], metas: [] };
+  /** A chunk's rows and keyframes; its batches stay packed. */
+  private script(index: number): Promise<Script> {
+    const known = this.scripts.get(index);
+    if (known) return known;
+    const chunk = this.container.chunks[index];
+    if (!chunk) return Promise.reject(new LessonError(`${this.name}: there is no chunk ${index}`));
+    const made = this.readScript(chunk, index);
+    made.catch(() => this.scripts.delete(index));
+    this.scripts.set(index, made);
+    while (this.scripts.size > kept.scripts) this.scripts.delete(this.scripts.keys().next().value as number);
+    return made;
+  }
+
+  private async readScript(chunk: Chunk, index: number): Promise<Script> {
+    const script: Script = { rows: [], keyframes: [], metas: [], batches: [] };
     let passed = 0;
     for (const message of await this.container.load(chunk)) {
       const kind = kindOf(message.channel);
-      if (!kind || this.played.get(kind) !== message.channel.id || !this.onMessage(kind, message, piece)) passed++;
+      if (!kind || this.played.get(kind) !== message.channel.id || !this.onMessage(kind, message, script)) passed++;
+    }
+    if (!this.counted.has(index)) this.skipped += passed;
+    this.counted.add(index);
+    return script;
+  }
+
+  private async unpack(index: number): Promise<Piece> {
+    const { rows, keyframes, metas, batches } = await this.script(index);
+    const piece: Piece = { index, poses: [], hands: [], voice: [], rows, keyframes, metas };
+    for (const { kind, message } of batches) {
+      const time = Math.floor(message.ns / 1000);
+      if (kind === 'pose') piece.poses.push(...decodePoses(message.data, time, this.name, message.at));
+      else if (kind === 'hand') piece.hands.push(...decodeHands(message.data, time, this.name, message.at));
+      else piece.voice.push(...decodeVoice(message.data, time, this.name, message.at));
       if (piece.poses.length + piece.hands.length + piece.voice.length > most.samples) throw new LessonError(`${this.name}: chunk ${index}: more than ${most.samples} events`);
     }
-    if (!this.weights.has(index)) this.skipped += passed;
     this.weights.set(index, piece.poses.length + piece.hands.length * 16 + piece.voice.length + piece.rows.length);
     for (const list of [piece.poses, piece.hands, piece.voice]) (list as { time: number }[]).sort((a, b) => a.time - b.time);
     return piece;
   }
 
+  /** Asks for the bytes of chunks `from` to `to` in one request, where they are not many. */
+  expect(from: number, to: number): void {
+    const a = this.container.chunks[Math.max(0, from)];
+    const b = this.container.chunks[Math.min(to, this.count - 1)];
+    if (a && b) this.container.source.expect?.(a.offset, b.records + b.bytes);
+  }
+
   /** False where a row of a newer version is not known. */
-  private onMessage(kind: Kind, message: Message, piece: Piece): boolean {
+  private onMessage(kind: Kind, message: Message, script: Script): boolean {
     const time = Math.floor(message.ns / 1000);
-    if (kind === 'pose') piece.poses.push(...decodePoses(message.data, time, this.name, message.at));
-    else if (kind === 'hand') piece.hands.push(...decodeHands(message.data, time, this.name, message.at));
-    else if (kind === 'voice') piece.voice.push(...decodeVoice(message.data, time, this.name, message.at));
-    else if (kind === 'op') return this.onRow(message, time, piece);
-    else if (kind === 'keyframe') piece.keyframes.push(this.keyframe(message, time, piece.rows.length));
-    else piece.metas.push({ time, value: this.json(message, most.json) });
+    if (kind === 'op') return this.onRow(message, time, script);
+    if (kind === 'keyframe') script.keyframes.push(this.keyframe(message, time, script.rows.length));
+    else if (kind === 'meta') script.metas.push({ time, value: this.json(message, most.json) });
+    else script.batches.push({ kind, message });
     return true;
   }
 
@@ -188,7 +222,7 @@ export class Lesson {
     return value as Record<string, unknown>;
   }
 
-  private onRow(message: Message, time: number, piece: Piece): boolean {
+  private onRow(message: Message, time: number, script: Script): boolean {
     const row = this.json(message, most.row);
     try {
       validate({ op: row['op'], args: row['args'] });
@@ -197,7 +231,7 @@ export class Lesson {
       this.wrong(message, `row ${String(row['seq'])}: ${(error as Error).message}`);
     }
     if (!Number.isSafeInteger(row['seq']) || row['t'] !== time) this.wrong(message, `row ${String(row['seq'])}: seq or t is not as it must be`);
-    piece.rows.push(row as unknown as Row);
+    script.rows.push(row as unknown as Row);
     return true;
   }
 
@@ -220,9 +254,11 @@ export class Lesson {
     let state = start();
     let first = 0;
     let skip = 0;
-    for (let i = last; i >= 0 && this.count > 0; i--) {
+    for (let i = last, asked = false; i >= 0 && this.count > 0; i--) {
       if (!this.mayHold(i, 'keyframe')) continue;
-      const found = (await this.piece(i)).keyframes.filter((k) => k.time <= time).at(-1);
+      if (!asked) this.expect(i, last + 3);
+      asked = true;
+      const found = (await this.script(i)).keyframes.filter((k) => k.time <= time).at(-1);
       if (!found) continue;
       state = found.state;
       first = i;
@@ -231,7 +267,7 @@ export class Lesson {
     }
     for (let i = first; i <= last && i < this.count; i++, skip = 0) {
       if (!this.mayHold(i, 'op')) continue;
-      const { rows } = await this.piece(i);
+      const { rows } = await this.script(i);
       const next = rows.findIndex((row, k) => k >= skip && row.t > time);
       for (const row of rows.slice(skip, next < 0 ? rows.length : next)) state = apply(state, row, this.about.structures);
       if (next >= 0) return { state, chunk: i, row: next };
@@ -244,7 +280,7 @@ export class Lesson {
     const list: Chapter[] = [];
     for (let i = 0; i < this.count && going(); i++) {
       if (!this.mayHold(i, 'keyframe') || !this.mayHold(i, 'op')) continue;
-      const { rows } = await this.piece(i);
+      const { rows } = await this.script(i);
       const more = rows.filter((row) => row.op === 'chapter').map((row) => ({ time: row.t, title: (row.args as { title: string }).title }));
       list.push(...more);
       if (more.length > 0) found(list);
