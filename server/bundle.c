@@ -159,7 +159,7 @@ static fab_status put_level(bundle *b, fab_level_kind kind, fab_json **out, uint
     fab_level l = {0};
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     fab_json *levels = fab_json_array();
-    fab_status status = wait_level(b, kind, &l, err);
+    fab_status status = b->o->level < 0 ? FAB_ERR_NOTFOUND : wait_level(b, kind, &l, err);
     if (status == FAB_ERR_NOTFOUND) {
         fab_json_free(levels);
         *out = fab_json_null();
@@ -240,9 +240,11 @@ static fab_status put_lessons(bundle *b, fab_bundle_info *info, fab_error *err)
     char name[FAB_LESSON_SLUG_BYTES], path[FAB_LESSON_SLUG_BYTES + 32];
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     fab_json *rows = fab_json_array(), *row = NULL;
+    const fab_file *labels = fab_files_find(&b->files, "labels.nii.gz");
+    const fab_model_hashes model = {b->manifest_sha256, labels ? labels->sha256 : ""};
     fab_status status = FAB_OK;
     if (b->o->lesson)
-        status = fab_shelf_describe(b->o->lesson, b->manifest_sha256, name, &row, err);
+        status = fab_shelf_describe(b->o->lesson, &model, name, &row, err);
     if (status == FAB_OK && row) status = fab_json_append(rows, row, err);
     if (status < 0) {
         fab_json_free(rows);

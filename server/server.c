@@ -133,8 +133,8 @@ fab_status fab_server_open(const fab_server_options *options, fab_server **out, 
     FAB_TRY(open_case(s, err));
     FAB_TRY(open_studio(s, err));
     FAB_TRY(fab_privacy_open(s->twin.manifest, &s->shown, err));
-    FAB_TRY(fab_shelf_open(s->studio.folder, options->lesson, s->studio.manifest_sha256, wake, s,
-                           &s->shelf, err));
+    const fab_model_hashes model = {s->studio.manifest_sha256, s->studio.labels_sha256};
+    FAB_TRY(fab_shelf_open(s->studio.folder, options->lesson, &model, wake, s, &s->shelf, err));
     s->studio.shelf = s->shelf;
     FAB_TRY(open_web(s, err));
     FAB_TRY(open_ports(s, err));

@@ -267,10 +267,16 @@ typedef struct fab_shelf_lesson {
     char sha256[65];
 } fab_shelf_lesson;
 
+/* What lessons name of their twin: one of the two is enough, as the manifest also says how and when
+ * the twin was made, and which formats. */
+typedef struct fab_model_hashes {
+    const char *manifest_sha256, *labels_sha256; /* labels: empty for none */
+} fab_model_hashes;
+
 /* folder: CASE/lessons, which need not be there. given (may be NULL): a lesson anywhere, listed
  * first; it is checked from end to end, the error names it. wake(ctx) is called from the thread
  * that fab_shelf_start starts. */
-fab_status fab_shelf_open(const char *folder, const char *given, const char *manifest_sha256,
+fab_status fab_shelf_open(const char *folder, const char *given, const fab_model_hashes *model,
                           void (*wake)(void *ctx), void *ctx, fab_shelf **out, fab_error *err);
 fab_status fab_shelf_start(fab_shelf *s, fab_error *err);
 void fab_shelf_stop(fab_shelf *s); /* its thread; s may be NULL */
@@ -286,7 +292,7 @@ fab_status fab_shelf_find(fab_shelf *s, const char *name, double now_s, fab_shel
 fab_status fab_shelf_remove(fab_shelf *s, const char *name, double now_s, fab_error *err);
 void fab_shelf_changed(fab_shelf *s);
 /* The row of one lesson anywhere, checked as fab_shelf_open checks the given one. */
-fab_status fab_shelf_describe(const char *path, const char *manifest_sha256,
+fab_status fab_shelf_describe(const char *path, const fab_model_hashes *model,
                               char name[FAB_LESSON_SLUG_BYTES], fab_json **row, fab_error *err);
 /* While it is recorded a lesson is not listed. */
 void fab_shelf_hold(fab_shelf *s, const char *name, bool held);

@@ -38,7 +38,8 @@ typedef struct item {
 
 struct fab_shelf {
     char folder[FAB_MAX_PATH_BYTES], given[FAB_MAX_PATH_BYTES], given_name[FAB_LESSON_NAME_BYTES];
-    char manifest_sha256[65];
+    char manifest_sha256[65], labels_sha256[65];
+    fab_model_hashes model; /* of these two */
     void (*wake)(void *ctx);
     void *ctx;
     pthread_t thread;
@@ -127,8 +128,18 @@ static fab_status hash_of(const fab_reader *r, char sha256[65], fab_error *err)
     return FAB_OK;
 }
 
+static const char *model_of(const fab_json *about, const fab_model_hashes *model)
+{
+    const char *manifest = fab_text_of(about, "manifest_sha256");
+    const char *labels = fab_text_of(about, "labels_sha256");
+    if (!*manifest && !*labels) return "unknown";
+    bool same = strcmp(manifest, model->manifest_sha256) == 0 ||
+                (*labels && strcmp(labels, model->labels_sha256) == 0);
+    return same ? "same" : "other";
+}
+
 /* The lesson from end to end, and what is listed of it into o. */
-static fab_status describe(const char *manifest_sha256, const fab_reader *r, fab_json *o,
+static fab_status describe(const fab_model_hashes *model, const fab_reader *r, fab_json *o,
                            char *sha256, fab_error *err)
 {
     FAB_AUTO(fab_json_free) fab_json *report = NULL, *chapters = NULL;
@@ -141,7 +152,6 @@ static fab_status describe(const char *manifest_sha256, const fab_reader *r, fab
     FAB_TRY(fab_lesson_chapters(r, &chapters, err));
     FAB_TRY(hash_of(r, sha256, err));
     const fab_json *about = fab_lesson_about_json(l);
-    const char *model = fab_text_of(about, "manifest_sha256");
     static const char *const copied[] = {"title", "language", "created"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
         FAB_TRY(fab_json_set(o, copied[i], fab_json_string(fab_text_of(about, copied[i])), err));
@@ -149,9 +159,7 @@ static fab_status describe(const char *manifest_sha256, const fab_reader *r, fab
     FAB_TRY(fab_json_set(o, "cut", fab_json_bool(fab_json_is_true(fab_json_find(report, "cut"))),
                          err));
     FAB_TRY(fab_json_set(o, "chapters", fab_json_retain(chapters), err));
-    FAB_TRY(fab_json_set(o, "model", fab_json_string(!*model ? "unknown"
-                                                     : strcmp(model, manifest_sha256) == 0
-                                                         ? "same" : "other"), err));
+    FAB_TRY(fab_json_set(o, "model", fab_json_string(model_of(about, model)), err));
     return fab_json_set(o, "sha256", fab_json_string(sha256), err);
 }
 
@@ -180,7 +188,7 @@ static fab_status fill(const fab_shelf *s, int fd, item *to, fab_error *err)
     snprintf(r.name, sizeof r.name, "%s.mcap", to->name); /* no folder: others read the messages */
     FAB_TRY(fab_json_set(o, "name", fab_json_string(to->name), err));
     FAB_TRY(fab_json_set(o, "bytes", fab_json_int((int64_t)to->is.size), err));
-    fab_status status = describe(s->manifest_sha256, &r, o, to->sha256, &why);
+    fab_status status = describe(&s->model, &r, o, to->sha256, &why);
     if (status == FAB_ERR_NOMEM) FAB_FAIL(err, status, "%s", why.message);
     if (status < 0) {
         FAB_TRY(fab_json_set(o, "error", fab_json_string(why.message), err));
@@ -389,7 +397,7 @@ static fab_status open_given(fab_shelf *s, const char *path, fab_error *err)
     return FAB_OK;
 }
 
-fab_status fab_shelf_open(const char *folder, const char *given, const char *manifest_sha256,
+fab_status fab_shelf_open(const char *folder, const char *given, const fab_model_hashes *model,
                           void (*wake)(void *ctx), void *ctx, fab_shelf **out, fab_error *err)
 {
     fab_shelf *s = fab_calloc(1, sizeof *s);
@@ -398,7 +406,9 @@ fab_status fab_shelf_open(const char *folder, const char *given, const char *man
     s->ctx = ctx;
     s->done_s = -1;
     snprintf(s->folder, sizeof s->folder, "%s", folder);
-    snprintf(s->manifest_sha256, sizeof s->manifest_sha256, "%s", manifest_sha256);
+    snprintf(s->manifest_sha256, sizeof s->manifest_sha256, "%s", model->manifest_sha256);
+    snprintf(s->labels_sha256, sizeof s->labels_sha256, "%s", model->labels_sha256);
+    s->model = (fab_model_hashes){s->manifest_sha256, s->labels_sha256};
     fab_status status = given ? open_given(s, given, err) : FAB_OK;
     if (status < 0) {
         fab_free(s);
@@ -445,14 +455,14 @@ fab_shelf *fab_shelf_close(fab_shelf *s)
     return fab_free(s);
 }
 
-fab_status fab_shelf_describe(const char *path, const char *manifest_sha256,
+fab_status fab_shelf_describe(const char *path, const fab_model_hashes *model,
                               char name[FAB_LESSON_SLUG_BYTES], fab_json **row, fab_error *err)
 {
     char sha256[65];
     fab_reader r;
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     FAB_TRY(fab_reader_open_file(path, &r, err));
-    fab_status status = describe(manifest_sha256, &r, o, sha256, err);
+    fab_status status = describe(model, &r, o, sha256, err);
     if (status < 0) fab_error_prefix(err, "--lesson %.200s", path);
     else {
         fab_shelf_slug(fab_text_of(o, "title"), name);

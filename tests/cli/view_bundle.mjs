@@ -61,6 +61,7 @@ async function check(file, { structures, ct }) {
 
 const plain = await check(small, { structures: 20, ct: true });
 assert.match(await plain.page.evaluate(() => location.search), /^\?lesson=[a-z-]+$/, 'the address names the lesson');
+await plain.page.waitForSelector('.lesson-place *', { timeout: 30000 }); // and opens it
 const answers = await plain.page.evaluate(async () => {
   const refused = await new Promise((resolve) => { const image = new Image(); image.onerror = () => resolve(true); image.onload = () => resolve(false); image.src = 'https://example.org/x.png'; });
   return { refused, secure: isSecureContext };

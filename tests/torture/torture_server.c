@@ -79,10 +79,11 @@ static fab_status manifest_once(void *ctx)
 /* Its thread meets failures too: then fewer lessons are listed, and later all. */
 static fab_status shelf_once(void *ctx)
 {
+    const fab_model_hashes model = {"", ""};
     FAB_AUTO(fab_shelf_close) fab_shelf *s = NULL;
     FAB_AUTO_BUF fab_buf out = {0};
     fab_status status = 1;
-    FAB_TRY(fab_shelf_open("/nonexistent", ctx, "", wake, NULL, &s, &err));
+    FAB_TRY(fab_shelf_open("/nonexistent", ctx, &model, wake, NULL, &s, &err));
     FAB_TRY(fab_shelf_start(s, &err));
     while (status > 0) {
         status = fab_shelf_list(s, fab_time_wall_s(), &out, &err);

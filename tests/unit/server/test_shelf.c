@@ -58,7 +58,8 @@ void lessons_on_the_shelf(void)
     put("given.mcap", lesson.data, lesson.size);
     snprintf(given, sizeof given, "%s/given.mcap", folder);
     snprintf(lessons, sizeof lessons, "%.4000s/lessons", folder);
-    CHECK_OK(fab_shelf_open(lessons, given, lesson_about.manifest_sha256, wake, NULL, &s, &err));
+    fab_model_hashes model = {lesson_about.manifest_sha256, "x"};
+    CHECK_OK(fab_shelf_open(lessons, given, &model, wake, NULL, &s, &err));
     CHECK(strcmp(fab_shelf_given(s), "where-the-portal-vein-divides") == 0);
     CHECK_OK(fab_shelf_start(s, &err));
     CHECK(strstr(list(s, &out), "\"model\":\"same\"")); /* the folder is not there yet */
@@ -93,7 +94,7 @@ void lessons_on_the_shelf(void)
     fab_shelf_close(s);
     snprintf(given, sizeof given, "%.4000s/wrong.mcap", lessons);
     CHECK_FAILS(FAB_ERR_FORMAT, "wrong.mcap",
-                fab_shelf_open(lessons, given, "", wake, NULL, &s, &err));
+                fab_shelf_open(lessons, given, &model, wake, NULL, &s, &err));
     CHECK(fab_path_remove_tree(folder, NULL) == FAB_OK);
 }
 
