@@ -207,6 +207,30 @@ test('a phone without WebCodecs: said, all else plays, nothing scrolls sideways'
   await phone.context.close();
 });
 
+test('in a headset (emulated): head and controllers are recorded, and shown again', async () => {
+  const xr = await openPage(browser, { viewport: { width: 320, height: 240 } });
+  await xr.context.addInitScript({ path: require.resolve('iwer/build/iwer.min.js') });
+  await xr.context.addInitScript(() => {
+    window.device = new window.IWER.XRDevice(window.IWER.metaQuest3);
+    window.device.installRuntime({ forceInstall: true });
+    window.device.position.set(0, 1.6, 0);
+  });
+  const link = await page.evaluate(async () => (await (await fetch('/api/v1/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ role: 'owner' }) })).json()).url);
+  await xr.page.goto(link);
+  await ready(xr.page);
+  await xr.page.evaluate((id) => window.fabrica.dispatch({ op: 'structure.only', args: { ids: [id] } }), vertebra); // fewer triangles for a software GPU
+  await xr.page.getByRole('button', { name: 'Enter headset' }).click();
+  await xr.page.waitForFunction(() => window.fabrica.state().model.position.some((v) => v !== 0));
+  await xr.page.evaluate(() => window.fabrica.lesson.record({ title: 'In the headset', voice: false }));
+  await xr.page.waitForFunction(() => window.fabrica.lesson.recording()?.saved > 5e5, null, { timeout: 15000 });
+  await xr.page.evaluate(() => window.fabrica.lesson.stop());
+  await xr.page.waitForFunction(() => window.fabrica.lesson.recording().phase === 'saved');
+  await xr.page.evaluate(() => window.fabrica.lesson.play('in-the-headset'));
+  await xr.page.waitForFunction(() => { const { instructor } = window.fabrica.lesson.playing(); return instructor.head && instructor.left && instructor.right; }, null, { timeout: 15000 });
+  assert.deepEqual(xr.seen.errors, []);
+  await xr.context.close();
+});
+
 test('no microphone: recorded without voice, and said; a tab that dies keeps all but a second', async () => {
   const other = await openPage(browser);
   await other.context.addInitScript(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')); });

@@ -29,17 +29,35 @@ export class Lessons {
     app.watch(() => this.update());
     app.commands.add(...this.commandList());
     document.addEventListener('keydown', (event) => this.key(event), { capture: true });
+    app.stage.renderer.xr.addEventListener('sessionstart', () => void this.offer());
   }
 
   /** The button of the page's header. */
   button(): HTMLElement { return iconButton('lesson', 'Lessons (J)', () => this.list(), { class: 'lessons-button' }); }
 
   list(): void {
-    if (this.recording) return;
+    if (this.recording?.going) return;
     lessonsDialog({ play: (info) => void this.play(info), record: this.mayRecord ? (wish) => void this.record(wish) : undefined });
   }
 
-  private get mayRecord(): boolean { return this.app.view.role !== 'view' && this.playing === undefined; }
+  private get mayRecord(): boolean { return this.app.view.role !== 'view' && this.playing === undefined && !this.recording?.going; }
+
+  /** Takes the bar of a recording that is over away. */
+  private closeRecording(): void {
+    if (!this.recording || this.recording.going) return;
+    this.recording = undefined;
+    this.clear();
+  }
+
+  /** The headset's panel lists what can be played. */
+  private async offer(): Promise<void> {
+    const lessons = await listLessons().catch(() => []);
+    this.offered();
+    this.offered = this.app.commands.add(...lessons.filter((l) => !l.error).slice(0, 8).map((info): Command => (
+      { kind: 'button', id: `lesson.open.${info.name}`, page, label: () => info.title || info.name, run: () => void this.play(info), hidden: () => this.playing !== undefined || this.recording?.going === true })));
+  }
+
+  private offered: () => void = () => undefined;
 
   /** Opens a lesson by its name, from an address or a test. */
   async playNamed(name: string): Promise<void> {
@@ -49,7 +67,8 @@ export class Lessons {
 
   /** Opens a lesson; plays at once where the browser lets it. */
   async play(info: LessonInfo): Promise<void> {
-    if (this.recording) return;
+    if (this.recording?.going) return;
+    this.closeRecording();
     this.leave();
     const ticket = ++this.opening;
     try {
@@ -101,10 +120,11 @@ export class Lessons {
   }
 
   async record(wish: RecordWish): Promise<void> {
+    if (this.recording?.going) return;
     this.leave();
     const recording = await Recording.start(this.app, wish, () => this.changed());
     this.recording = recording;
-    const bar = recordBar(recording, () => { this.recording = undefined; this.clear(); });
+    const bar = recordBar(recording, () => this.closeRecording());
     this.show(bar.element, [], bar.update);
     this.changed();
   }
@@ -151,7 +171,7 @@ export class Lessons {
       button('lesson.next', () => 'Next chapter', () => void player()?.step(1), off),
       button('lesson.return', () => 'Return to instructor', () => this.playing?.comeBack(), () => !this.playing || this.playing.own === 0),
       { kind: 'slider', id: 'lesson.time', page, label: () => 'Time', hidden: off, value: () => (player() ? (player()?.time ?? 0) / Math.max(1, player()?.lesson.duration ?? 1) : 0), text: () => clockText(player()?.time ?? 0), set: (value) => { void this.playing?.seek(value * (player()?.lesson.duration ?? 0)); } },
-      button('lesson.record', () => (this.asking ? 'Do not' : 'Record'), () => { this.asking = !this.asking; this.changed(); }, () => !this.mayRecord || this.recording !== undefined, () => this.asking),
+      button('lesson.record', () => (this.asking ? 'Do not' : 'Record'), () => { this.asking = !this.asking; this.changed(); }, () => !this.mayRecord, () => this.asking),
       { kind: 'text', id: 'lesson.consent', page, label: () => 'Your movements, deeds and voice will be recorded and shown to those who open this twin. Name no patient.', hidden: () => !this.asking },
       button('lesson.agree', () => 'I agree: record', () => this.agreed(), () => !this.asking),
       { kind: 'text', id: 'lesson.recording', page, label: () => this.recording?.words() ?? '', hidden: () => !this.recording },

@@ -42,7 +42,7 @@ function glasses(): Group {
   const frame: BufferGeometry[] = [];
   for (const side of [-1, 1]) {
     frame.push(new TorusGeometry(0.025, 0.0032, 10, 40).scale(1.12, 0.92, 1).translate(side * 0.034, 0, -0.03));
-    frame.push(new CapsuleGeometry(0.0026, 0.1, 4, 8).rotateX(Math.PI / 2).rotateY(side * -0.06).translate(side * 0.066, 0.006, 0.022));
+    frame.push(new CapsuleGeometry(0.0026, 0.1, 4, 8).rotateX(Math.PI / 2).rotateY(side * 0.05).translate(side * 0.0605, 0.006, 0.022));
   }
   frame.push(new TorusGeometry(0.009, 0.0028, 8, 16, Math.PI).translate(0, 0.002, -0.03));
   const solid = new Mesh(mergeGeometries(frame), new MeshStandardMaterial({ color: colour.frame, roughness: 0.35, metalness: 0.2, emissive: new Color(colour.glow), emissiveIntensity: 0.45 }));
