@@ -1,6 +1,6 @@
 /** What all panels share: the session (the scene), the stage (its picture), the twin and the viewer's own state. */
 import { RowError, Session } from '@fabrica/contract';
-import type { Change, State } from '@fabrica/contract';
+import type { Change, Point, State } from '@fabrica/contract';
 import { Commands, RigHub } from '@fabrica/scene';
 import type { Pending, Stage, Tool, Viewer } from '@fabrica/scene';
 import type { CaseView } from './api';
@@ -17,6 +17,8 @@ export interface Ui {
   layout: Layout;
   tab: Tab;
   selected: number | undefined;
+  /** The place on it that was pointed at; undefined where a list or a key chose it. */
+  selectedAt: Point | undefined;
   /** Points of a measure or arrow that is not finished. */
   pending: Pending[];
   colour: [number, number, number];
@@ -32,7 +34,7 @@ export class App implements Viewer {
   readonly commands = new Commands();
   /** Where head and hands are, while somebody is in the headset. */
   readonly rigs = new RigHub();
-  readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
+  readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, selectedAt: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
   readonly byId = new Map<number, Structure>();
   readonly byName = new Map<string, Structure>();
   private readonly watchers = new Set<() => void>();
@@ -79,7 +81,8 @@ export class App implements Viewer {
     this.changed();
   }
 
-  select(id: number | undefined): void {
+  select(id: number | undefined, at?: Point): void {
+    this.ui.selectedAt = at;
     this.set(id === undefined ? { selected: id } : { selected: id, tab: 'details' });
   }
 

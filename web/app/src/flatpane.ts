@@ -60,7 +60,7 @@ class FlatPane {
       if (other !== this.axis) setSlice(this.app, other, point[axisIndex[other]], this.gesture);
     }
     const label = select ? this.app.stage.labels?.at(patient) : undefined;
-    if (label && this.app.byId.has(label)) this.app.select(label);
+    if (label && this.app.byId.has(label)) this.app.select(label, point);
   }
 
   private spread(): number {

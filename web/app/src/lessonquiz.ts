@@ -2,7 +2,6 @@
 import type { Question } from '@fabrica/lesson';
 import { Answers } from '@fabrica/lesson/src/quiz';
 import type { Answer } from '@fabrica/lesson/src/quiz';
-import { tenthsOf } from '@fabrica/scene';
 import type { Point } from '@fabrica/contract';
 import type { App } from './app';
 import type { Playing } from './lessonplay';
@@ -13,22 +12,13 @@ export class Checkpoints {
   readonly answers = new Answers();
   open: OpenQuestion | undefined;
   private timer = 0;
-  private point: Point | undefined;
-  private readonly end: () => void;
 
   constructor(private readonly app: App, private readonly playing: Playing, private readonly changed: () => void) {
-    const pane = app.stage.panes.view3d;
-    const remember = (event: PointerEvent): void => {
-      const pick = this.open && !this.open.given ? app.stage.pick(event.clientX, event.clientY) : undefined;
-      this.point = pick && tenthsOf(pick.patient);
-    };
-    pane.addEventListener('pointerup', remember, { capture: true });
-    this.end = () => pane.removeEventListener('pointerup', remember, { capture: true });
     app.watch(() => this.watch());
   }
 
   ask(question: Question): void {
-    this.app.set({ tool: 'select', selected: undefined });
+    this.app.set({ tool: 'select', selected: undefined, selectedAt: undefined });
     this.open = { question, since: performance.now(), given: undefined };
     if (question.seconds > 0) this.timer = window.setTimeout(() => this.answer(undefined), question.seconds * 1000);
     this.changed();
@@ -46,7 +36,7 @@ export class Checkpoints {
     if (!open || open.given) return;
     clearTimeout(this.timer);
     const ms = Math.round(performance.now() - open.since);
-    const point = this.point ?? this.middleOf(id);
+    const point = app.ui.selectedAt ?? this.middleOf(id);
     open.given = this.answers.add(open.question, id, point, ms);
     if (id !== undefined) app.act({ op: 'question.answer', args: { name: open.question.name, point, id, right: open.given.right, ms } });
     this.show(open);
@@ -75,12 +65,10 @@ export class Checkpoints {
   leave(): void {
     clearTimeout(this.timer);
     this.open = undefined;
-    this.point = undefined;
     this.changed();
   }
 
   close(): void {
     this.leave();
-    this.end();
   }
 }

@@ -19,8 +19,8 @@ function clicked(app: App, event: PointerEvent): void {
     return;
   }
   if (tool === 'select') {
-    app.select(pick.part.id);
     const point = tenthsOf(pick.patient);
+    app.select(pick.part.id, point);
     if (app.ui.layout !== 'model' || Object.values(app.state.slices).some((s) => s.on)) moveSlices(app, point, `pick-${performance.now()}`);
   }
   useTool(app, pick, (at) => void askLabel(app, at));

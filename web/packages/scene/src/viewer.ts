@@ -18,7 +18,8 @@ export interface Viewer {
   /** Makes one row; false, and said to the person, where it is refused. Rows of one `gesture` are one step of undo. */
   act(change: Change, gesture?: string): boolean;
   set(patch: { tool?: Tool; pending?: Pending[]; selected?: number | undefined }): void;
-  select(id: number | undefined): void;
+  /** `at`: the place on it that was pointed at, if one was. */
+  select(id: number | undefined, at?: Point): void;
   /** A name for a measure or annotation, unused so far. */
   name(kind: string): string;
   /** What a structure is called; `CT` for none. */

@@ -39,7 +39,7 @@ export class ToolHand implements Taker {
   }
 
   select(pick: Pick): void {
-    this.viewer.select(pick.part.id);
+    this.viewer.select(pick.part.id, tenthsOf(pick.patient));
     const { slices } = this.viewer.session.state;
     if (slices.axial.on || slices.coronal.on || slices.sagittal.on) moveSlices(this.viewer, tenthsOf(pick.patient), gestureName('pick'));
   }
