@@ -4,14 +4,14 @@
  * written into the case's folder: give it a copy.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { McapIndexedReader } from '@mcap/core';
 import { executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
+import { view } from './view.mjs';
 
 const caseDir = process.argv[2] ?? process.env.FAB_CASE;
 const program = process.env.FAB_FABRICA;
@@ -27,23 +27,9 @@ let browser;
 let page;
 let seen;
 
-/** Starts `fabrica view` on a free port; resolves to the owner's link. */
-function view() {
-  const child = spawn(program, ['view', caseDir, '--host', '127.0.0.1', '--port', '0', '--web', fileURLToPath(new URL('../dist', import.meta.url))]);
-  return new Promise((resolve, reject) => {
-    let said = '';
-    child.stdout.on('data', (text) => {
-      said += text;
-      const link = /http:\S+#link=\S+/.exec(said);
-      if (link && /code +\d{6}/.test(said)) resolve({ url: new URL(link[0]).origin, link: link[0], close: () => child.kill() });
-    });
-    child.on('exit', (code) => reject(new Error(`fabrica view ended with ${code}: ${said}`)));
-  });
-}
-
 before(async () => {
   rmSync(path.join(caseDir, 'lessons'), { recursive: true, force: true });
-  server = await view();
+  server = await view(program, caseDir);
   browser = await launch(sound);
   ({ page, seen } = await openPage(browser, { colorScheme: 'dark' }));
   await page.goto(server.link);

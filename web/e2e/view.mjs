@@ -12,6 +12,7 @@ export function view(program, caseDir, web = fileURLToPath(new URL('../dist', im
       const link = /http:\S+#link=\S+/.exec(said);
       if (link && /code +\d{6}/.test(said)) resolve({ url: new URL(link[0]).origin, link: link[0], close: () => child.kill() });
     });
+    child.stderr.on('data', (text) => { said += text; });
     child.on('exit', (code) => reject(new Error(`fabrica view ended with ${code}: ${said}`)));
   });
 }

@@ -56,11 +56,19 @@ function tip(points, way) {
   return mean(...sorted.slice(0, Math.max(1, Math.round(points.length / 20))));
 }
 
+function readJson(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new Error(`${file}: ${error.message}`);
+  }
+}
+
 export function readAnatomy(folder) {
-  const manifest = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'));
+  const manifest = readJson(path.join(folder, 'manifest.json'));
   const spine = manifest.measurements?.spine;
   if (!spine) throw new Error(`${folder}: this twin has no spine measurements`);
-  const values = new Map(JSON.parse(readFileSync(path.join(folder, 'spine_parts.json'), 'utf8')).labels.map((l) => [l.name, l.value]));
+  const values = new Map(readJson(path.join(folder, 'spine_parts.json')).labels.map((l) => [l.name, l.value]));
   const points = pointsByValue(readImage(path.join(folder, 'spine_parts.nii.gz')));
   const vertebra = new Map(spine.vertebrae.filter((v) => v.measured).map((v) => [v.level, v]));
   const structures = new Map(manifest.structures.map((s) => [s.name, s]));

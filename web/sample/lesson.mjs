@@ -6,13 +6,13 @@
  *
  * It takes as long as the lesson lasts. Exit code 77: no Chromium or no espeak-ng.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { executable, launch, openPage, ready } from '../e2e/browser.mjs';
+import { view } from '../e2e/view.mjs';
 import { readAnatomy } from './anatomy.mjs';
 import { choreograph, linesOf } from './choreography.mjs';
 import { captionsOf, speak } from './speech.mjs';
@@ -28,22 +28,6 @@ const title = 'A scoliotic spine: landmarks, rotation, and the way in';
 /** Silence before the first word, seconds: the browser must be ready by then. What is more than `before` is trimmed. */
 const lead = 5;
 const before = 1.2;
-
-/** Starts `fabrica view` on this machine alone; resolves to the owner's link. */
-function serve() {
-  const child = spawn(program, ['view', caseDir, '--host', '127.0.0.1', '--port', '0', '--web', fileURLToPath(new URL('../dist', import.meta.url))]);
-  return new Promise((resolve, reject) => {
-    let said = '';
-    const hear = (text) => {
-      said += text;
-      const link = /http:\S+#link=\S+/.exec(said);
-      if (link) resolve({ link: link[0], close: () => child.kill() });
-    };
-    child.stdout.on('data', hear);
-    child.stderr.on('data', hear);
-    child.on('exit', (code) => reject(new Error(`fabrica view ended with ${code}: ${said}`)));
-  });
-}
 
 /**
  * In the page: moves head and hands and makes rows by the plan. What comes before `lead` (seconds) is done at once; then the
@@ -135,12 +119,13 @@ if (!existsSync(executable) || spawnSync('espeak-ng', ['--version']).status !== 
   process.exit(77);
 }
 const work = mkdtempSync(path.join(tmpdir(), 'fabrica-sample-'));
-const server = await serve();
+let server;
 try {
   const anatomy = readAnatomy(caseDir);
   const lines = linesOf(anatomy);
   const wav = path.join(work, 'voice.wav');
   const { times, seconds } = speak(lines, wav, { lead });
+  server = await view(program, caseDir);
   const { name, soundAt } = await record(server.link, wav, { ...choreograph(anatomy, times), lead }, seconds);
   const recorded = path.join(caseDir, 'lessons', name.endsWith('.mcap') ? name : `${name}.mcap`);
   const start = Math.max(0, soundAt - before);
@@ -156,7 +141,10 @@ try {
   renameSync(`${out}.part`, out);
   if (path.resolve(recorded) !== path.resolve(out)) rmSync(recorded);
   console.log(out);
+} catch (error) {
+  console.error(`no sample lesson: ${error.message}`);
+  process.exitCode = 1;
 } finally {
-  server.close();
+  server?.close();
   rmSync(work, { recursive: true, force: true });
 }
