@@ -276,7 +276,7 @@ void disk_that_fills(void)
 {
     fab_studio s = studio_new();
     fab_live *l = open_channel(&s, FAB_ROLE_OWNER);
-    bool ended = false;
+    bool told = false, ended = false; /* in one answer or in two: the disk is asked by a thread */
     s.spare_bytes = UINT64_MAX;
     CHECK(strstr(start_one(l, "full", "{\"kind\":\"pose\"}"), "\"code\":\"space\""));
     s.spare_bytes = 0;
@@ -284,9 +284,10 @@ void disk_that_fills(void)
     s.spare_bytes = UINT64_MAX;
     for (uint64_t t = 0; t < 600000000 && !ended; t += 250000) {
         const char *text = send_pose(l, t);
-        ended = strstr(text, "\"code\":\"space\"") && strstr(text, "record.stopped");
+        told = told || strstr(text, "\"code\":\"space\"");
+        ended = ended || strstr(text, "record.stopped");
     }
-    CHECK(ended);
+    CHECK(told && ended);
     free_lesson("full", false);
     s.spare_bytes = 0;
     s.most_bytes = 20000;
