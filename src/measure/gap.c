@@ -64,14 +64,14 @@ static double into_disc(const model *m, int k, const sample *s)
 static void shares(const problem *q, const model *m, const sample *s, double share[HU_TERMS])
 {
     double d[2] = {into_disc(m, 0, s), into_disc(m, 1, s)};
-    me_gap_shares(&q->blur, q->g->there, m->psf, d, share);
+    me_gap_shares(&q->blur, m, q->g->there, d, share);
 }
 
 /* How far the bone's edge stands out of the disc, HU. */
 static double contrast(const problem *q, const model *m, int k)
 {
     double wide = sqrt(m->psf * m->psf + q->blur.box * q->blur.box / 12);
-    double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k] * ME_PLATE_MM / (2.5 * wide);
+    double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k] * m->thick[k] / (2.5 * wide);
     return fmax(core, 0.5 * core + ridge);
 }
 
@@ -236,7 +236,7 @@ static void derivatives(const problem *q, const model *m, const sample *s,
         double d = into_disc(m, k, s), by_d = me_gap_slope(&q->blur, m, k, d);
         double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k];
         double near = me_blur_by_psf(&q->blur, m->psf, d);
-        by[PSF] += -core * near + ridge * (me_blur_by_psf(&q->blur, m->psf, d + ME_PLATE_MM) - near);
+        by[PSF] += -core * near + ridge * (me_blur_by_psf(&q->blur, m->psf, d + m->thick[k]) - near);
         for (int i = 0; i < GEOMETRY; i++)
             by[k * GEOMETRY + i] = (k == 0 ? by_d : -by_d) * s->t[i];
     }
@@ -271,7 +271,7 @@ static double prior(const problem *q, int i, double value, double *mean)
     if (i >= PSF + 4 && value < 0) return 20; /* no plate is less dense than what lies beneath it */
     *mean = i == PSF + 1 ? usual->disc_hu : usual->ridge_hu;
     if (!usual->known || i == PSF + 2 || i == PSF + 3) return 0;
-    return i == PSF + 1 ? 25 : 0.2 * usual->ridge_hu; /* 0: not to be expected */
+    return i == PSF + 1 ? 25 : q->g->sacral ? 0 : 0.2 * usual->ridge_hu;
 }
 
 /* Normal equations about m (only if `complete`); the sum of the losses. */
@@ -320,7 +320,7 @@ static void refine(problem *q, double *room)
         for (int i = 0; i < UNKNOWNS; i++) a[i * UNKNOWNS + i] *= 1 + damping;
         if (!fab_me_factor(UNKNOWNS, a)) break;
         fab_me_solve(UNKNOWNS, a, q->slope, step);
-        model next;
+        model next = q->m;
         pack(&q->m, x);
         for (int i = 0; i < UNKNOWNS; i++) x[i] += step[i];
         x[PSF] = fmin(log(2.5 * q->psf_prior), fmax(log(0.25 * q->psf_prior), x[PSF]));
@@ -352,6 +352,21 @@ static void refine_hollow(problem *q, double slant, double *room)
     q->noise = fmax(noise, q->noise);
     if (gather_equations(q, &q->m, false) > gather_equations(q, &flat, false))
         q->m = flat, q->noise = noise;
+}
+
+/* The image tells how much compact bone there is, not how thick and how dense: a ridge less than the
+ * blur is as high as it is thick. Its density is much the same throughout a patient, so a plate with
+ * more of it than usual is thicker, and its border is farther out by half of that. */
+static void settle_thickness(problem *q)
+{
+    const me_usual *usual = &q->g->usual;
+    for (int k = 0; k < 2 && usual->known && usual->ridge_hu > 0; k++) {
+        if (k == 1 && q->g->sacral) continue; /* another bone */
+        double more = fmax(0.7, fmin(1.4, q->m.hu[3 + k] / usual->ridge_hu));
+        double out = 0.5 * ME_PLATE_MM * (more - 1);
+        q->m.thick[k] = ME_PLATE_MM * more, q->m.hu[3 + k] /= more;
+        q->m.plate[k][0] += k == 0 ? -out : out;
+    }
 }
 
 /* ---- verdict ------------------------------------------------------------------------------ */
@@ -435,6 +450,7 @@ void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, 
     double slant = 0;
     const double usual = usual_blur(fab_volume_grid(image), g->f.z, &q.blur.box, &slant);
     q.psf_prior = usual * (g->usual.known ? g->usual.blur : 1);
+    q.m.thick[0] = q.m.thick[1] = ME_PLATE_MM;
     q.m.psf = 1.4 * hypot(q.psf_prior, 0.3 * q.blur.box);
     for (int k = 0; k < 2; k++) memcpy(q.m.plate[k], g->plate[k].p, sizeof q.m.plate[k]);
     coarse(&q);
@@ -444,6 +460,7 @@ void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, 
     refine_hollow(&q, slant, room->misses);
     g->seen = (me_usual){true, q.m.psf / usual, q.m.hu[0], 0.5 * (q.m.hu[3] + q.m.hu[4])};
     uncertainty(&q, g);
+    settle_thickness(&q);
     judge(&q, g);
     if (g->relieve) fab_me_relief_fit(image, voxel_from_world, room, &q.blur, &q.m, q.noise, g);
 }

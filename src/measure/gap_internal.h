@@ -6,7 +6,7 @@
 #include "measure_internal.h"
 
 enum { ME_HU_TERMS = 5, ME_GAP_SAMPLES = 6000, ME_CURVE_STEPS = 512 };
-#define ME_PLATE_MM 1.0  /* compact: endplates are 0.5 to 1.1 mm thick, dense bone beneath */
+#define ME_PLATE_MM 1.0  /* the usual endplate: 0.5 to 1.1 mm, and dense bone beneath */
 
 /* A voxel: its place in the gap's frame (mm), the surface's terms there, HU. */
 typedef struct me_gap_sample { double t[ME_SURFACE_TERMS], x, y, z, hu, weight; } me_gap_sample;
@@ -14,6 +14,7 @@ typedef struct me_gap_sample { double t[ME_SURFACE_TERMS], x, y, z, hu, weight; 
 typedef struct me_gap_model {
     double plate[2][ME_SURFACE_TERMS], psf;
     double hu[ME_HU_TERMS]; /* disc, core 0, core 1, ridge 0, ridge 1 */
+    double thick[2];        /* mm of compact bone */
 } me_gap_model;
 
 /* A step of sd 1 from -4 to 4, its slope, and its integral less a ramp. */
@@ -28,6 +29,7 @@ struct me_gap_room {
     me_gap_sample samples[ME_GAP_SAMPLES];
     double misses[ME_GAP_SAMPLES];
     me_curves curve;
+    double normal[ME_RELIEF_NODES * ME_RELIEF_NODES], factor[ME_RELIEF_NODES * ME_RELIEF_NODES];
 };
 
 /* A curve from -4 to 4, and how it goes on beyond: level. */
@@ -70,16 +72,16 @@ static inline double me_terms_height(const double *p, const double *t)
 }
 
 /* What each of the five HU counts d mm from either plate into the disc. */
-static inline void me_gap_shares(const me_blur *q, const bool there[2], double psf,
+static inline void me_gap_shares(const me_blur *q, const me_gap_model *m, const bool there[2],
                                  const double d[2], double share[ME_HU_TERMS])
 {
     share[0] = 1;
     for (int k = 0; k < 2; k++) {
         share[1 + k] = share[3 + k] = 0;
         if (!there[k]) continue;
-        double off = me_blurred(q, psf, d[k]);
+        double off = me_blurred(q, m->psf, d[k]);
         share[1 + k] = 1 - off;
-        share[3 + k] = me_blurred(q, psf, d[k] + ME_PLATE_MM) - off;
+        share[3 + k] = me_blurred(q, m->psf, d[k] + m->thick[k]) - off;
         share[0] -= share[1 + k];
     }
 }
@@ -89,7 +91,7 @@ static inline double me_gap_slope(const me_blur *q, const me_gap_model *m, int k
 {
     double near = me_blur_slope(q, m->psf, d);
     return -(m->hu[1 + k] - m->hu[0]) * near +
-           m->hu[3 + k] * (me_blur_slope(q, m->psf, d + ME_PLATE_MM) - near);
+           m->hu[3 + k] * (me_blur_slope(q, m->psf, d + m->thick[k]) - near);
 }
 
 /* The same number for a voxel every time. */

@@ -149,6 +149,7 @@ typedef struct me_gap {
     double search_mm, search_deg; /* how far off the first plates may be */
     me_surface plate[2];     /* in f; first the labels', then what was found */
     me_usual usual, seen;    /* in all this patient's gaps; in this one */
+    bool sacral;             /* [1] is S1's: another bone */
     bool relieve;            /* look for the relief too */
     me_relief relief[2];
     bool found[2];

@@ -218,7 +218,7 @@ static void find_gap(const search *q, fab_spine_measures *s, bool again, place *
     fab_endplate first = guess ? expected_sacrum(&s->vertebra[p->above]) : s->sacrum;
     open_gap(s, &first, p);
     p->gap.usual = q->usual;
-    if (lowest) p->gap.usual.ridge_hu = 0; /* S1 is another bone */
+    p->gap.sacral = lowest;
     p->gap.relieve = again;
     p->gap.search_mm = again ? 3 : guess ? 7 : 4.5;
     p->gap.search_deg = again ? 6 : lowest ? 20 : 16;

@@ -14,9 +14,9 @@
 
 enum { COLUMNS = ME_RELIEF_COLUMNS, NODES = ME_RELIEF_NODES, ROUNDS = 5 };
 static const double OUTER = 0.93;    /* share of the footprint; beyond is the rounded corner */
-static const double OFF_SD = 0.6, STEP_SD = 0.3; /* mm: of a node, of neighbours' difference */
+static const double OFF_SD = 0.5, STEP_SD = 0.25; /* mm: of a node, of neighbours' difference */
 static const double INTO = 3;        /* mm of bone to look at, besides the slice */
-static const double WIDE = 6;        /* times the noise: no part of the model */
+static const double WIDE = 5;        /* times the noise: no part of the model */
 static const double PATCHY = 1.5;    /* neighbouring voxels share their noise */
 
 typedef struct work {
@@ -27,7 +27,7 @@ typedef struct work {
     int count, rows, used;           /* rows in use, about the middle; nodes in them */
     double noise;
     me_relief relief[2];
-    double normal[NODES * NODES], slope[NODES];
+    double *normal, *factor, slope[NODES]; /* NODES x NODES, lower halves */
 } work;
 
 /* The four nodes about (x, y) and their shares; false: outside of the band. */
@@ -149,7 +149,7 @@ static void add_sample(work *w, int k, const me_gap_sample *s)
     }
     double by_d = me_gap_slope(w->blur, w->m, k, d[k]), by_up = k == 0 ? by_d : -by_d;
     if (by_up == 0) return;
-    me_gap_shares(w->blur, w->g->there, w->m->psf, d, of);
+    me_gap_shares(w->blur, w->m, w->g->there, d, of);
     for (int i = 0; i < ME_HU_TERMS; i++) is += w->m->hu[i] * of[i];
     double r = s->hu - is, e = r / (WIDE * w->noise), left = fmax(0, 1 - e * e);
     for (int a = 0; a < 4; a++) {
@@ -163,8 +163,8 @@ static void add_sample(work *w, int k, const me_gap_sample *s)
 /* Moves plate k once; false: not to be solved. */
 static bool move(work *w, int k)
 {
-    double a[NODES * NODES], step[NODES];
-    memset(w->normal, 0, sizeof w->normal);
+    double *a = w->factor, step[NODES];
+    memset(w->normal, 0, NODES * NODES * sizeof *w->normal);
     memset(w->slope, 0, sizeof w->slope);
     for (int n = 0; n < w->count; n++) add_sample(w, k, &w->samples[n]);
     add_ties(w, &w->relief[k]);
@@ -182,12 +182,12 @@ void fab_me_relief_fit(const fab_volume *image, const fab_mat34 *voxel_from_worl
                        double noise, me_gap *g)
 {
     work q = {.g = g, .blur = blur, .m = m, .samples = room->samples, .noise = noise,
-              .rows = rows_of(g)}, *w = &q;
-    w->used = w->rows * COLUMNS;
-    gather(w, image, voxel_from_world);
+              .rows = rows_of(g), .normal = room->normal, .factor = room->factor};
+    q.used = q.rows * COLUMNS;
+    gather(&q, image, voxel_from_world);
     for (int round = 0; round < ROUNDS; round++)
         for (int k = 0; k < 2; k++)
-            if (g->found[k] && !move(w, k)) return;
+            if (g->found[k] && !move(&q, k)) return;
     for (int k = 0; k < 2; k++)
-        if (g->found[k]) g->relief[k] = w->relief[k];
+        if (g->found[k]) g->relief[k] = q.relief[k];
 }

@@ -20,6 +20,7 @@ static void check_discs(const fab_spine_measures *s, const fab_phantom *p, doubl
         const fab_json *h = fab_json_find(t, "disc_below_heights_mm");
         if (s->vertebra[d->above].level[0] == 'C') continue;
         CHECK(d->measured);
+        fprintf(stderr, "%s off %+.2f %+.2f %+.2f of %.1f %.1f %.1f\n", d->name, d->height_front_mm-truth_of(h, "front"), d->height_middle_mm-truth_of(h, "middle"), d->height_back_mm-truth_of(h, "back"),truth_of(h, "front"),truth_of(h, "middle"),truth_of(h, "back"));
         CHECK_NEAR(d->height_front_mm, truth_of(h, "front"), tolerance_mm);
         CHECK_NEAR(d->height_middle_mm, truth_of(h, "middle"), tolerance_mm);
         CHECK_NEAR(d->height_back_mm, truth_of(h, "back"), tolerance_mm);
