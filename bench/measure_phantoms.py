@@ -41,8 +41,7 @@ def compared(spine, truth):
     rows, wrong = [], []
     curves = spine["coronal_curves"]
     cobb = curves[0]["cobb_deg"] if curves else spine["largest_coronal_angle"]["deg"]
-    if truth["cobb_deg"] >= 10 or curves:
-        rows.append(("cobb", "", cobb, truth["cobb_deg"]))
+    rows.append(("cobb", "", cobb, truth["cobb_deg"]))
     rows.append(("lordosis", "", spine["lumbar_lordosis_L1_S1"]["deg"], truth["lordosis_L1_S1_deg"]))
     rows.append(("kyphosis", "", spine["thoracic_kyphosis_T4_T12"]["deg"], truth["kyphosis_T4_T12_deg"]))
     for v in spine["vertebrae"]:

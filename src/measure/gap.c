@@ -236,7 +236,8 @@ static void derivatives(const problem *q, const model *m, const sample *s,
         double d = into_disc(m, k, s), by_d = me_gap_slope(&q->blur, m, k, d);
         double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k];
         double near = me_blur_by_psf(&q->blur, m->psf, d);
-        by[PSF] += -core * near + ridge * (me_blur_by_psf(&q->blur, m->psf, d + m->thick[k]) - near);
+        double beneath = me_blur_by_psf(&q->blur, m->psf, d + m->thick[k]);
+        by[PSF] += -core * near + ridge * (beneath - near);
         for (int i = 0; i < GEOMETRY; i++)
             by[k * GEOMETRY + i] = (k == 0 ? by_d : -by_d) * s->t[i];
     }
@@ -354,9 +355,9 @@ static void refine_hollow(problem *q, double slant, double *room)
         q->m = flat, q->noise = noise;
 }
 
-/* The image tells how much compact bone there is, not how thick and how dense: a ridge less than the
- * blur is as high as it is thick. Its density is much the same throughout a patient, so a plate with
- * more of it than usual is thicker, and its border is farther out by half of that. */
+/* The image tells how much compact bone there is, not how thick or how dense: within the blur both
+ * make the ridge higher. Density is much the same throughout a patient, so a plate with more of it
+ * than usual is thicker, and its border is farther out by half of that (ADR 0117). */
 static void settle_thickness(problem *q)
 {
     const me_usual *usual = &q->g->usual;

@@ -99,8 +99,14 @@ static inline me_zone me_zone_of(double half_width, double half_depth)
 {
     return (me_zone){half_width / 3, half_depth / 8};
 }
-static inline double me_zone_x(me_zone z, int i) { return z.half_x * ((2 * i + 1.0) / ME_ZONE_X - 1); }
-static inline double me_zone_y(me_zone z, int j) { return z.half_y * ((2 * j + 1.0) / ME_ZONE_Y - 1); }
+static inline double me_zone_x(me_zone z, int i)
+{
+    return z.half_x * ((2 * i + 1.0) / ME_ZONE_X - 1);
+}
+static inline double me_zone_y(me_zone z, int j)
+{
+    return z.half_y * ((2 * j + 1.0) / ME_ZONE_Y - 1);
+}
 
 /* Standard uncertainty of an endplate's tilt, degrees: the fit's own, what labels err in patches of
  * some millimetres, and the terraces of an endplate that lies along the slices. */

@@ -84,7 +84,8 @@ static bool sample_at(const work *w, me_vec p, me_gap_sample *s)
     int node[4];
     if (u * u + v * v > OUTER * OUTER || !nodes_at(w->rows, p.x, p.y, node, share)) return false;
     fab_me_surface_terms(u, v, s->t);
-    double high = me_terms_height(w->m->plate[0], s->t), low = me_terms_height(w->m->plate[1], s->t);
+    double high = me_terms_height(w->m->plate[0], s->t);
+    double low = me_terms_height(w->m->plate[1], s->t);
     double into = INTO + 0.5 * w->blur->box;
     if (!g->there[0]) high = low + into;
     if (!g->there[1]) low = high - into;
