@@ -1,5 +1,5 @@
-/* case_keep.c - what people put into a case (its lessons) stays when the case is made anew. Nothing is
- * ever moved away from a place where it is safe: files get a second name in the new folder first.
+/* case_keep.c - what people put into a case (its lessons) stays when the case is made anew. Nothing
+ * is ever moved away from where it is safe: files get a second name in the new folder first.
  *
  *     1  link      CASE/lessons/a  ->  CASE.tmp-XXXXXX/lessons/a     the same file, two names
  *     2  fsync     CASE.tmp-XXXXXX and all below

@@ -1,5 +1,5 @@
-/* The harness itself: a CHECK that fails in another file than the one that runs the tests is told as
- * FAILED, and the tests after it run. */
+/* The harness itself: a CHECK that fails in another file than the one that runs the tests is told
+ * as FAILED, and the tests after it run. */
 #include "harness.h"
 
 void fails_in_another_file(void);
