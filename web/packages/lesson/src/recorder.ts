@@ -80,9 +80,8 @@ class Pace {
 
   /** `time`: microseconds, growing. */
   take(time: number): boolean {
-    const slack = this.every / 4;
-    if (time < this.due - slack) return false;
-    this.due = Math.max(this.due, time - slack) + this.every;
+    if (time < this.due - this.every / 4) return false;
+    this.due = Math.max(this.due, time - this.every) + this.every; // what was late is made up for once
     return true;
   }
 }
