@@ -156,12 +156,13 @@ static fab_status put_level(bundle *b, fab_level_kind kind, fab_json **out, uint
 {
     static const char *const names[] = {"volume", "labels"};
     static const char *const files[] = {"volume.nii.gz", "labels.nii.gz"};
+    const bool wanted = b->o->level >= 0 && fab_files_find(&b->files, files[kind]);
     char path[64];
     fab_level l = {0};
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     fab_json *levels = fab_json_array();
     fab_status status = b->o->level < 0 ? FAB_ERR_NOTFOUND : wait_level(b, kind, &l, err);
-    if (status == FAB_ERR_NOTFOUND && (b->o->level < 0 || !fab_files_find(&b->files, files[kind]))) {
+    if (status == FAB_ERR_NOTFOUND && !wanted) {
         fab_json_free(levels);
         *out = fab_json_null();
         return FAB_OK;
