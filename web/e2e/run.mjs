@@ -237,8 +237,12 @@ test('a cap is whole beside what touches it, and nothing of the cloud is before 
   const ids = await page.evaluate((wanted) => wanted.map((name) => window.fabrica.structures().find((s) => s.name === name)?.id).filter((id) => id !== undefined), names);
   assert.equal(ids.length, names.length);
   const change = async (c) => {
-    await page.evaluate((row) => window.fabrica.dispatch(row), c);
-    await drawn(page, 20000);
+    const before = await page.evaluate((row) => {
+      const n = window.fabrica.frames();
+      window.fabrica.dispatch(row);
+      return n;
+    }, c);
+    await page.waitForFunction((n) => window.fabrica.frames() > n, before, { timeout: 60000 });
     await page.waitForTimeout(300);
   };
   // the phantom's meshes are coarse, and overlap their neighbours by more than a cap is favoured: 3 % of the pixels, 14 % without
