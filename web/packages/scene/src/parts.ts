@@ -14,6 +14,7 @@
 import { BufferAttribute, BufferGeometry, Color, DataTexture, FloatType, Matrix4, Mesh, NearestFilter, Quaternion, RGBAFormat, SRGBColorSpace, Vector3 } from 'three';
 import type { Box3 } from 'three';
 import type { Rgb } from '@fabrica/contract';
+import { Distances } from './distances';
 import { SurfaceMaterial } from './surface';
 import type { CutUniforms } from './surface';
 
@@ -124,11 +125,13 @@ export class Body {
   readonly table: PartTable;
   readonly opaque: Layer;
   readonly faded: Layer;
+  readonly distances: Distances;
   readonly materials: readonly [SurfaceMaterial, SurfaceMaterial];
   level = 0;
   private readonly solid: Part[] = [];
   private readonly clear: Part[] = [];
   private readonly eye = new Vector3();
+  private readonly point = new Vector3();
   private readonly away = new Float32Array(4096);
 
   /** `geometry`: position, normal and part of all; `root`: the model's world matrix. */
@@ -140,6 +143,7 @@ export class Body {
     this.opaque = new Layer(geometry, first, most, first.rootFromView, root);
     this.faded = new Layer(geometry, second, most, second.rootFromView, root);
     this.faded.mesh.renderOrder = 1;
+    this.distances = new Distances(this.opaque.mesh.geometry, this.table.texture, root);
   }
 
   /** Brings the lists to what is shown, faded and how fine. */
@@ -164,7 +168,7 @@ export class Body {
     let changed = false;
     for (let i = 0; i < clear.length; i++) {
       const part = clear[i] as Part;
-      const far = this.distance(part);
+      const far = this.point.copy(part.centroid).applyMatrix4(part.matrix).distanceToSquared(this.eye);
       let k = i;
       while (k > 0 && (away[k - 1] as number) < far) {
         clear[k] = clear[k - 1] as Part;
@@ -176,12 +180,6 @@ export class Body {
       away[k] = far;
     }
     return changed;
-  }
-
-  private readonly point = new Vector3();
-
-  private distance(part: Part): number {
-    return this.point.copy(part.centroid).applyMatrix4(part.matrix).distanceToSquared(this.eye);
   }
 
   /** Triangles drawn at a level of detail if all structures are shown. */
