@@ -175,16 +175,24 @@ static void judge(work *w, int row)
     if (fab_me_voxel_along(m, me_from(v->up)) > 3.6) say(v, FAB_MEASURE_FAIR, "thick slices");
 }
 
+static const char misfit[] = "its height does not fit its neighbours: the label is wrong";
+
+/* What no vertebra can be, by itself: neighbours are compared with what is left. */
+static void refuse(fab_vertebra *v, const fab_volume *image)
+{
+    if (v->quality == FAB_MEASURE_NONE) return;
+    if (!plausible(v))
+        say(v, FAB_MEASURE_NONE, misfit);
+    else if (image && !(v->upper.by_image && v->lower.by_image))
+        say(v, FAB_MEASURE_NONE, "the image does not show both endplates where the label has them");
+}
+
 static void conclude(work *w, int row, const fab_volume *image)
 {
     fab_vertebra *v = &w->s->vertebra[row];
     if (v->quality == FAB_MEASURE_NONE) return;
-    if (!plausible(v) || outgrows(w->s, row)) {
-        say(v, FAB_MEASURE_NONE, "its height does not fit its neighbours: the label is wrong");
-        return;
-    }
-    if (image && !(v->upper.by_image && v->lower.by_image)) {
-        say(v, FAB_MEASURE_NONE, "the image does not show both endplates where the label has them");
+    if (outgrows(w->s, row)) {
+        say(v, FAB_MEASURE_NONE, misfit);
         return;
     }
     judge(w, row);
@@ -326,6 +334,7 @@ static fab_status measure_all(work *w, const fab_volume *image, const fab_progre
     }
     FAB_TRY(sacrum(w, err));
     if (image) FAB_TRY(fab_me_plates(image, w->sacral_label, s, err));
+    for (int i = 0; i < s->count; i++) refuse(&s->vertebra[i], image);
     for (int i = s->count - 1; i >= 0; i--) conclude(w, i, image);
     FAB_TRY(discs(w, err));
     FAB_TRY(canal(w, image, err));

@@ -218,6 +218,45 @@ static void three_millimetre_voxels(void)
     }
 }
 
+static int value_of(const fab_phantom *p, const char *name)
+{
+    for (size_t i = 0; i < p->set.count; i++)
+        if (!strcmp(p->set.items[i].name, name)) return p->set.items[i].value;
+    CHECK(!"a label of that name");
+    return 0;
+}
+
+/* T9's and T8's labels slip up: T10 takes T9 in, T9 takes T8 and T7, where the image is empty. That
+ * T9 is as tall must not vouch for T10, for the image refuses it. */
+static void a_refused_neighbour_does_not_vouch(void)
+{
+    fab_phantom_options o = spine_options(0, 2.5);
+    fab_phantom p = make_patient(&o);
+    const int t10 = value_of(&p, "vertebrae_T10"), t9 = value_of(&p, "vertebrae_T9"),
+              t8 = value_of(&p, "vertebrae_T8"), t7 = value_of(&p, "vertebrae_T7"),
+              t6 = value_of(&p, "vertebrae_T6"), above = value_of(&p, "disc_T6_T7"),
+              low = value_of(&p, "disc_T9_T10"), high = value_of(&p, "disc_T7_T8");
+    fab_volume *labels = NULL;
+    fab_error err;
+    CHECK_OK(fab_volume_create(fab_volume_grid(p.labels), FAB_U8, &labels, &err));
+    uint8_t *to = fab_volume_data_mut(labels);
+    int16_t *hu = fab_volume_data_mut(p.image);
+    for (int64_t i = 0; i < fab_grid_voxels(fab_volume_grid(labels)); i++) {
+        int here = (int)fab_volume_at(p.labels, i);
+        if (here == t7 || here == t6 || here == above) hu[i] = 40;
+        bool as_t10 = here == t9 || here == low;
+        bool as_t9 = here == t8 || here == high || here == t7;
+        to[i] = (uint8_t)(as_t10 ? t10 : as_t9 ? t9 : here);
+    }
+    fab_spine_measures s = measured_on(labels, &p.set, p.image);
+    const fab_vertebra *upper = vertebra_of(&s, "T9"), *lower = vertebra_of(&s, "T10");
+    CHECK(upper->quality == FAB_MEASURE_NONE && strstr(upper->why, "image does not show"));
+    CHECK(lower->quality == FAB_MEASURE_NONE && strstr(lower->why, "does not fit"));
+    CHECK(vertebra_of(&s, "T11")->quality >= FAB_MEASURE_FAIR);
+    fab_volume_unref(labels);
+    fab_phantom_free(&p);
+}
+
 /* ---- missing parts ----------------------------------------------------------------------- */
 
 static void what_the_scan_cuts_is_not_measured(void)
@@ -342,7 +381,8 @@ int main(void)
     static const fab_test tests[] = {
         TEST(permuted_grids_give_the_same_numbers), TEST(oblique_grids_give_nearly_the_same),
         TEST(eroded_and_dilated_labels_keep_their_angles), TEST(jagged_labels),
-        TEST(three_millimetre_voxels), TEST(what_the_scan_cuts_is_not_measured),
+        TEST(three_millimetre_voxels), TEST(a_refused_neighbour_does_not_vouch),
+        TEST(what_the_scan_cuts_is_not_measured),
         TEST(without_canal_discs_and_image), TEST(the_pelvis), TEST(nothing_to_measure),
         TEST(as_json), TEST(out_of_memory)};
     const int status = fab_test_run(tests, sizeof tests / sizeof *tests);
