@@ -94,11 +94,24 @@ export class Person {
     await this.until(([s, h, v]) => { const [a, b] = window.fabrica.inside().sticks[s]; return Math.abs(a - h) < 0.01 && Math.abs(b - v) < 0.01; }, [side, x, y]);
   }
 
-  /** Trigger on a place of the room. */
+  /** Trigger, or pinch. */
+  act(side, value) { return this.hands ? this.pinch(side, value) : this.trigger(side, value); }
+
+  /** Squeeze, or pinch. */
+  grip(side, value) { return this.hands ? this.pinch(side, value) : this.squeeze(side, value); }
+
+  /** Trigger or pinch on a place of the room. */
   async pull(side, place) {
     await this.aim(side, place);
-    await this.trigger(side, 1);
-    await this.trigger(side, 0);
+    await this.act(side, 1);
+    await this.act(side, 0);
+  }
+
+  /** From controllers to hands, and back. */
+  async use(mode) {
+    await this.page.evaluate((m) => { window.device.primaryInputMode = m; }, mode);
+    await this.until((m) => window.fabrica.inside().kinds.left === m && window.fabrica.inside().kinds.right === m, mode);
+    this.hands = mode === 'hand';
   }
 
   /** Of a button or tab of the panel, once the panel, which may be on its way, stands still. */
@@ -112,7 +125,7 @@ export class Person {
     return this.page.evaluate((n) => window.fabrica.inside().place(n), name);
   }
 
-  /** A button or tab of the panel, by ray and trigger. */
+  /** A button or tab of the panel, by ray and trigger or pinch. */
   async press(name) { await this.pull('left', await this.placeOf(name)); }
 
   /** The same with the tip of the index finger. */
