@@ -24,7 +24,7 @@ static const cli_option options[] = {
     {"mesh-error", 0, CLI_REAL, "MM", "simplification allowed; default: a tenth of a voxel", 0.0,
      10.0},
     {"smoothing", 0, CLI_INT, "N", "smoothing iterations", 0, 200},
-    {"replace", 0, CLI_FLAG, NULL, "replace the case if it exists"},
+    {"replace", 0, CLI_FLAG, NULL, "replace the case if it exists; its lessons stay"},
     {"json", 0, CLI_FLAG, NULL, "print the manifest"},
     {0}};
 

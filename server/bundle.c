@@ -155,12 +155,14 @@ static fab_status put_level(bundle *b, fab_level_kind kind, fab_json **out, uint
                             fab_error *err)
 {
     static const char *const names[] = {"volume", "labels"};
+    static const char *const files[] = {"volume.nii.gz", "labels.nii.gz"};
+    const bool wanted = b->o->level >= 0 && fab_files_find(&b->files, files[kind]);
     char path[64];
     fab_level l = {0};
     FAB_AUTO(fab_json_free) fab_json *o = fab_json_object();
     fab_json *levels = fab_json_array();
     fab_status status = b->o->level < 0 ? FAB_ERR_NOTFOUND : wait_level(b, kind, &l, err);
-    if (status == FAB_ERR_NOTFOUND) {
+    if (status == FAB_ERR_NOTFOUND && !wanted) {
         fab_json_free(levels);
         *out = fab_json_null();
         return FAB_OK;
@@ -287,6 +289,9 @@ static fab_status open_twin(bundle *b, fab_error *err)
     if (status < 0) fab_error_prefix(err, "%s", path);
     FAB_TRY(status);
     FAB_TRY(fab_sha256_file(path, b->manifest_sha256, err));
+    if (fab_json_count(fab_json_find(b->twin.manifest, "structures")) == 0)
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s holds no structures: there is nothing to show",
+                 b->o->case_path);
     if (!fab_files_find(&b->files, MODEL))
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s holds no " MODEL ": fabrica export CASE --format "
                  "glb-headset makes one", b->o->case_path);

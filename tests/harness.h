@@ -24,7 +24,7 @@ typedef struct fab_test {
     void (*fn)(void);
 } fab_test;
 
-static jmp_buf fab_test_jump_;
+extern jmp_buf fab_test_jump_; /* harness.c: one for all files of a program */
 
 #define TEST(fn) {#fn, fn}
 #define CHECK(cond)                                                                               \

@@ -29,7 +29,7 @@ const hashed = (name, data) => name.replace(/(\.\w+)$/, `-${createHash('sha256')
 async function bundle() {
   const one = await build({
     entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, minify: true, write: false, format: 'iife', target: 'es2022', outdir: path.join(dist, 'bundle'),
-    inject: [path.join(here, 'app/src/page.ts')], loader: { '.worklet.js': 'dataurl' }, absWorkingDir: here, legalComments: 'eof', logLevel: 'warning',
+    inject: [path.join(here, 'app/src/page.ts')], loader: { '.worklet.js': 'dataurl', '.worker.js': 'dataurl' }, absWorkingDir: here, legalComments: 'eof', logLevel: 'warning',
   });
   const text = (ending) => one.outputFiles.filter((f) => f.path.endsWith(ending)).map((f) => f.text).join('\n');
   const script = text('.js');
@@ -51,7 +51,7 @@ async function bundle() {
 const made = await build({
   entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, minify: true, splitting: true, write: false, format: 'esm', target: 'es2022',
   outdir: path.join(dist, 'assets'), entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', assetNames: '[name]-[hash]',
-  loader: { '.worklet.js': 'file' }, absWorkingDir: here, legalComments: 'linked', logLevel: 'warning', metafile: true,
+  loader: { '.worklet.js': 'file', '.worker.js': 'file' }, absWorkingDir: here, legalComments: 'linked', logLevel: 'warning', metafile: true,
 });
 rmSync(dist, { recursive: true, force: true });
 let script = '';

@@ -30,6 +30,10 @@ typedef struct fab_case_writer fab_case_writer;
 fab_status fab_case_begin(const char *path, bool replace, fab_case_writer **out, fab_error *err);
 fab_status fab_case_begin_folder(const char *path, const char *marker, bool replace,
                                  fab_case_writer **out, fab_error *err);
+/* Files below path/name, which others put there, stay when path is replaced: they are in the new
+ * folder from the moment it appears, and at no time in neither. Call it after begin; name is kept
+ * by pointer. FAB_ERR_ARG, FAB_ERR_FORMAT: it holds something that is neither file nor folder. */
+fab_status fab_case_keep(fab_case_writer *w, const char *name, fab_error *err);
 const char *fab_case_folder(const fab_case_writer *w); /* the temporary folder to write into */
 /* On success *w is NULL and path is complete on disk. On failure *w is still the caller's. */
 fab_status fab_case_commit(fab_case_writer **w, fab_error *err);

@@ -56,8 +56,17 @@ static fab_status buffered_write(void *ctx, const void *bytes, size_t count, fab
     return FAB_OK;
 }
 
+/* A rename would put a file in the place of /dev/null. */
+static fab_status check_place(const char *path, fab_error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return FAB_OK;
+    FAB_FAIL(err, FAB_ERR_ARG, "%s is a device or a pipe: give the name of a file", path);
+}
+
 fab_status fab_atomic_open(const char *path, fab_atomic_file **out, fab_error *err)
 {
+    FAB_TRY(check_place(path, err));
     fab_atomic_file *f = fab_malloc(sizeof *f);
     if (!f) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory for a write buffer", path);
     f->filled = 0;

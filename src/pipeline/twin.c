@@ -48,6 +48,7 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
     FAB_TRY(fab_input_detect(o->input, &kind, err));
     FAB_TRY(fab_job_begin_folder(o->watch, o->output, "manifest.json", o->replace, &t->writer,
                                  err));
+    FAB_TRY(fab_case_keep(t->writer, "lessons", err));
     FAB_TRY(fab_job_enter(&t->job, READ, err));
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
     FAB_TRY(fab_study_declare(t->study, o->modality, err));

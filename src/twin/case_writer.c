@@ -5,6 +5,9 @@
  *         v rename (or exchange with the case being replaced), fsync <parent>
  *     <parent>/NAME
  *
+ * What people put into a case stays (case_keep.c). Where the file system cannot exchange, the old
+ * case is at NAME.tmp-replaced for the length of one rename; begin brings it back after a crash.
+ *
  * A run that is killed outright cannot clean up after itself; the lock dies with it, so the next
  * run for the same NAME recognises the orphan and removes it.
  */
@@ -24,11 +27,13 @@ struct fab_case_writer {
     char path[FAB_MAX_PATH_BYTES];   /* where it will be */
     char parent[FAB_MAX_PATH_BYTES];
     char folder[FAB_MAX_PATH_BYTES]; /* where it is now */
+    char aside[FAB_MAX_PATH_BYTES + 16]; /* where the old one waits if two cannot be exchanged */
+    const char *keep;                /* folder of the old case that stays; NULL: none */
     int lock_fd;
     bool exists; /* something replaceable is at path */
 };
 
-static const char temporary_mark[] = ".tmp-";
+static const char temporary_mark[] = ".tmp-", aside_mark[] = ".tmp-replaced";
 
 static fab_status split_path(fab_case_writer *w, const char *path, const char **name,
                              fab_error *err)
@@ -44,6 +49,7 @@ static fab_status split_path(fab_case_writer *w, const char *path, const char **
     else if (slash == w->path) snprintf(w->parent, sizeof w->parent, "/");
     else snprintf(w->parent, sizeof w->parent, "%.*s", (int)(slash - w->path), w->path);
     *name = slash ? slash + 1 : w->path;
+    snprintf(w->aside, sizeof w->aside, "%s%s", w->path, aside_mark);
     if (!**name || strcmp(*name, ".") == 0 || strcmp(*name, "..") == 0)
         FAB_FAIL(err, FAB_ERR_ARG, "%s: give the output folder a name", path);
     return FAB_OK;
@@ -73,6 +79,20 @@ static fab_status check_target(fab_case_writer *w, const char *marker, bool repl
     if (!replace)
         FAB_FAIL(err, FAB_ERR_ARG, "%s exists already (--replace writes over it)", w->path);
     return FAB_OK;
+}
+
+/* A run that died between the two renames of a swap left the case aside: it is the case. If it died
+ * after the second, what is aside is the one that was replaced. */
+static fab_status recover(const fab_case_writer *w, const char *marker, fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES + 64];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s", w->aside, marker);
+    if (lstat(path, &st) != 0) return FAB_OK;
+    if (lstat(w->path, &st) == 0) return fab_path_remove_tree(w->aside, err);
+    if (errno != ENOENT) return fab_tree_errno(err, "look at", w->path);
+    if (rename(w->aside, w->path) != 0) return fab_tree_errno(err, "bring back", w->path);
+    return fab_tree_sync_folder(w->parent, err);
 }
 
 /* Only folders named NAME.tmp-XXXXXX whose lock nobody holds. */
@@ -142,6 +162,7 @@ fab_status fab_case_begin_folder(const char *path, const char *marker, bool repl
     w->lock_fd = -1;
     const char *name = NULL;
     FAB_TRY(split_path(w, path, &name, err));
+    FAB_TRY(recover(w, marker, err));
     FAB_TRY(check_target(w, marker, replace, err));
     remove_orphans(w, name);
     FAB_TRY(make_folder(w, err));
@@ -153,6 +174,13 @@ fab_status fab_case_begin_folder(const char *path, const char *marker, bool repl
 fab_status fab_case_begin(const char *path, bool replace, fab_case_writer **out, fab_error *err)
 {
     return fab_case_begin_folder(path, "manifest.json", replace, out, err);
+}
+
+fab_status fab_case_keep(fab_case_writer *w, const char *name, fab_error *err)
+{
+    if (w->exists) FAB_TRY(fab_keep_check(w->path, name, err));
+    w->keep = name;
+    return FAB_OK;
 }
 
 const char *fab_case_folder(const fab_case_writer *w) { return w->folder; }
@@ -174,8 +202,19 @@ static mode_t folder_mode(void)
     return (mode_t)(0777 & ~mask);
 }
 
+fab_status fab_case_swap_by_renames(const char *folder, const char *path, const char *aside,
+                                    fab_error *err)
+{
+    FAB_TRY(fab_path_remove_tree(aside, err));
+    if (rename(path, aside) != 0) return fab_tree_errno(err, "put aside", path);
+    if (rename(folder, path) == 0) return FAB_OK;
+    fab_status status = fab_tree_errno(err, "rename the finished folder to", path);
+    (void)rename(aside, path);
+    return status;
+}
+
 /* Puts the finished folder at path. What was there before ends up at w->folder. */
-static fab_status swap_in(const fab_case_writer *w, fab_error *err)
+static fab_status swap_in(fab_case_writer *w, fab_error *err)
 {
     if (!w->exists) {
         if (renameat2(AT_FDCWD, w->folder, AT_FDCWD, w->path, RENAME_NOREPLACE) == 0)
@@ -188,20 +227,31 @@ static fab_status swap_in(const fab_case_writer *w, fab_error *err)
     if (renameat2(AT_FDCWD, w->folder, AT_FDCWD, w->path, RENAME_EXCHANGE) == 0) return FAB_OK;
     if (errno != EINVAL && errno != ENOSYS)
         return fab_tree_errno(err, "exchange the finished folder with", w->path);
-    /* no exchange on this file system: the old one is gone for the length of one rename */
-    FAB_TRY(fab_path_remove_tree(w->path, err));
-    if (rename(w->folder, w->path) == 0) return FAB_OK;
-    return fab_tree_errno(err, "rename the finished folder to", w->path);
+    FAB_TRY(fab_case_swap_by_renames(w->folder, w->path, w->aside, err));
+    snprintf(w->folder, sizeof w->folder, "%.*s", (int)sizeof w->folder - 1, w->aside);
+    return FAB_OK;
+}
+
+/* What came into the old case while it was replaced. If it cannot be kept, the old case stays. */
+static fab_status keep_late(fab_case_writer *w, fab_error *err)
+{
+    fab_status status = fab_keep(w->folder, w->path, w->keep, true, err);
+    if (status == FAB_OK) return FAB_OK;
+    fab_error_prefix(err, "%s is the new case; the old one stays in %s", w->path, w->folder);
+    w->folder[0] = '\0';
+    return status;
 }
 
 fab_status fab_case_commit(fab_case_writer **slot, fab_error *err)
 {
     fab_case_writer *w = *slot;
     if (chmod(w->folder, folder_mode()) != 0) return fab_tree_errno(err, "chmod", w->folder);
+    if (w->keep && w->exists) FAB_TRY(fab_keep(w->path, w->folder, w->keep, false, err));
     FAB_TRY(fab_tree_sync(w->folder, 0, err));
     FAB_TRY(swap_in(w, err));
     FAB_TRY(fab_tree_sync_folder(w->parent, err));
     /* after an exchange the temporary name holds the old case; after a rename, nothing */
+    if (w->keep && w->exists) FAB_TRY(keep_late(w, err));
     *slot = fab_case_abort(w);
     return FAB_OK;
 }

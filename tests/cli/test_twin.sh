@@ -74,7 +74,10 @@ assert names == ["read", "segment", "check", "mesh", "detail", "measure", "write
 PY
     holds "progress lines" /usr/bin/env python3 progress.py
 fi
+mkdir case2/lessons && cp "$SOURCE/tests/fuzz/corpus/fuzz_lesson/plain.mcap" case2/lessons/
 expect "replace" 0 "case2: " twin -o case2 --replace --format nifti
+cmp -s "$SOURCE/tests/fuzz/corpus/fuzz_lesson/plain.mcap" case2/lessons/plain.mcap && ok "lessons stay" || bad "lessons stay"
+expect "the case is whole beside them" 0 "files unchanged" "$FABRICA" verify case2
 [ ! -e case2/export/stl ] && ok "replaced whole" || bad "replaced whole"
 expect "error as JSON" 3 '"status":"not-found"' "$FABRICA" twin nowhere -o x --progress json
 finish

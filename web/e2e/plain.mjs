@@ -10,7 +10,7 @@ const here = fileURLToPath(new URL('..', import.meta.url));
 /** Builds into a folder that goes away with `remove()`. `sourceOf(url, line)`: the file a line (from 0) was made of. */
 export async function plainClient() {
   const out = mkdtempSync(path.join(tmpdir(), 'fabrica-client-'));
-  await build({ entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, splitting: true, format: 'esm', target: 'es2022', outdir: path.join(out, 'assets'), loader: { '.worklet.js': 'file' }, absWorkingDir: here, logLevel: 'warning' });
+  await build({ entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, splitting: true, format: 'esm', target: 'es2022', outdir: path.join(out, 'assets'), loader: { '.worklet.js': 'file', '.worker.js': 'file' }, absWorkingDir: here, logLevel: 'warning' });
   const page = readFileSync(path.join(here, 'app/index.html'), 'utf8').replace('%SCRIPT%', '/assets/main.js').replace('%STYLE%', '/assets/main.css').replace('%ICON%', '/assets/none.svg');
   writeFileSync(path.join(out, 'index.html'), page);
   writeFileSync(path.join(out, 'assets/none.svg'), readFileSync(path.join(here, 'app/icon.svg')));

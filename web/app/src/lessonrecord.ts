@@ -45,6 +45,7 @@ export class Recording {
 
   private lostVoice(error: Error): void {
     this.silent = `The voice ended: ${error.message}.`;
+    this.recorder?.silent();
     this.changed();
   }
 
@@ -80,11 +81,12 @@ export class Recording {
 
   private end(): void {
     for (const end of this.ends.splice(0)) end();
-    this.microphone?.stop();
+    if (this.recorder.phase !== 'stopping') this.microphone?.stop();
   }
 
   stop(): void {
-    this.recorder.stop();
+    if (!this.recorder.going) return;
+    this.recorder.stop(this.microphone?.finish());
     this.end();
     this.changed();
   }
@@ -112,8 +114,10 @@ export class Recording {
   }
 
   told(): object {
-    const { phase, name, saved, problem, rows, time, dropped, refused } = this.recorder;
-    return { phase, name, saved, problem, rows, time, dropped, refused, silent: this.silent, voice: this.microphone !== undefined, level: this.microphone?.level ?? 0 };
+    const { phase, name, saved, problem, rows, time, dropped, refused, moved } = this.recorder;
+    const { heardAt } = this.microphone ?? {};
+    const voice = { voice: this.microphone !== undefined, level: this.microphone?.level ?? 0, moved, heard: heardAt === undefined ? null : this.recorder.timeOf(heardAt) };
+    return { phase, name, saved, problem, rows, time, dropped, refused, silent: this.silent, ...voice };
   }
 }
 

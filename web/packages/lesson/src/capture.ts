@@ -1,40 +1,58 @@
-/** The microphone as Opus packets of 20 ms, by WebCodecs, stamped by our clock. */
+/**
+ * The microphone as Opus packets of 20 ms, by WebCodecs, stamped by our clock. The page carries packets only:
+ *
+ *   audio thread --blocks--> worker --12 packets--> page: stamps them, sends them
+ */
 import workletUrl from './capture.worklet.js';
 import type { VoicePacket } from './codec';
+import workerUrl from './encode.worker.js';
 import { CaptureClock } from './stamp';
 
 const rate = 48000;
 const config: AudioEncoderConfig & { opus: { frameDuration: number; application: string } } = {
   codec: 'opus', sampleRate: rate, numberOfChannels: 1, bitrate: 24000, opus: { frameDuration: 20000, application: 'voip' },
 };
-
-/** Samples to drop at the start, of the OpusHead the encoder gives. */
-function preSkipOf(meta: EncodedAudioChunkMetadata | undefined): number {
-  const head = meta?.decoderConfig?.description;
-  if (!head) return 312;
-  const view = ArrayBuffer.isView(head) ? new DataView(head.buffer, head.byteOffset, head.byteLength) : new DataView(head);
-  return view.byteLength >= 12 ? view.getUint16(10, true) : 312;
-}
+/** Packets of one message; a quarter of a second, as they are sent. */
+const joined = 12;
+/** Milliseconds between looks at the audio clock, and the longest wait for the last packets. */
+const every = { look: 50, end: 5000 } as const;
+/** A block whose peak is above this share of full scale is no silence. */
+const loud = 0.02;
 
 export interface Microphone {
   /** Of the channel's metadata. */
   readonly preSkip: number;
-  /** Share of full scale, the last block's peak; for a meter. */
+  /** Share of full scale, the last blocks' peak; for a meter. */
   readonly level: number;
+  /** When the first sound that is no silence was made, ms of performance.now(); undefined: none yet. */
+  readonly heardAt: number | undefined;
   /** `time` of packets: ms of performance.now(). */
   start(on: (packet: VoicePacket) => void): void;
+  /** Listens no more; resolves when all that was said has been handed over, or after five seconds. */
+  finish(): Promise<void>;
   stop(): void;
 }
 
-/** What an encoder of silence says about itself. */
-async function learnPreSkip(): Promise<number> {
-  let found = 312;
-  const encoder = new AudioEncoder({ output: (_chunk, meta) => { if (meta?.decoderConfig) found = preSkipOf(meta); }, error: () => undefined });
-  encoder.configure(config);
-  encoder.encode(new AudioData({ format: 'f32-planar', sampleRate: rate, numberOfFrames: 1920, numberOfChannels: 1, timestamp: 0, data: new Float32Array(1920) }));
-  await encoder.flush();
-  encoder.close();
-  return found;
+interface Encoded { frame: number; peak: number; data: Uint8Array }
+type FromWorker = { ready: number } | { packets: Encoded[] } | { done: true } | { failed: string };
+
+/** The worker, ready to encode what comes on `port`. Throws with words. */
+async function openEncoder(port: MessagePort): Promise<{ worker: Worker; preSkip: number }> {
+  const worker = new Worker(new URL(workerUrl, import.meta.url));
+  const ready = new Promise<number>((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if ('ready' in data) resolve(data.ready);
+      else if ('failed' in data) reject(new Error(`the voice cannot be encoded: ${data.failed}`));
+    };
+    worker.onerror = () => reject(new Error('the voice cannot be encoded in this browser'));
+  });
+  worker.postMessage({ config, port, joined }, [port]);
+  try {
+    return { worker, preSkip: await ready };
+  } catch (error) {
+    worker.terminate();
+    throw error;
+  }
 }
 
 /** Asks for the microphone. Throws an Error with words where there is none, or it is not given. */
@@ -46,7 +64,9 @@ export async function openMicrophone(device: string | undefined, failed: (error:
   const context = new AudioContext({ sampleRate: rate });
   try {
     await context.audioWorklet.addModule(new URL(workletUrl, import.meta.url));
-    return new Capture(stream, context, await learnPreSkip(), failed);
+    const { port1, port2 } = new MessageChannel();
+    const { worker, preSkip } = await openEncoder(port2);
+    return new Capture(stream, context, port1, worker, preSkip, failed);
   } catch (error) {
     for (const track of stream.getTracks()) track.stop();
     await context.close();
@@ -56,44 +76,62 @@ export async function openMicrophone(device: string | undefined, failed: (error:
 
 class Capture implements Microphone {
   level = 0;
+  heardAt: number | undefined;
   private readonly clock = new CaptureClock(rate);
   private readonly node: AudioWorkletNode;
-  private readonly encoder: AudioEncoder;
+  private readonly timer = setInterval(() => this.look(), every.look);
   private on: ((packet: VoicePacket) => void) | undefined;
   private sequence = 0;
+  private done: () => void = () => undefined;
+  private broken = false;
 
-  constructor(private readonly stream: MediaStream, private readonly context: AudioContext, readonly preSkip: number, failed: (error: Error) => void) {
+  constructor(private readonly stream: MediaStream, private readonly context: AudioContext, port: MessagePort, private readonly worker: Worker, readonly preSkip: number, failed: (error: Error) => void) {
     this.node = new AudioWorkletNode(context, 'fabrica-capture', { numberOfOutputs: 0 });
+    this.node.port.postMessage({ port }, [port]);
     new MediaStreamAudioSourceNode(context, { mediaStream: stream }).connect(this.node);
-    this.node.port.onmessage = ({ data }: MessageEvent<{ frame: number; samples: Float32Array }>) => this.block(data);
-    this.encoder = new AudioEncoder({ output: (chunk) => this.packet(chunk), error: failed });
-    this.encoder.configure(config);
-    stream.getAudioTracks()[0]?.addEventListener('ended', () => failed(new Error('the microphone is gone')));
+    const fail = (words: string): void => {
+      this.broken = true;
+      this.done();
+      failed(new Error(words));
+    };
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if ('packets' in data) this.packets(data.packets);
+      else if ('done' in data) this.done();
+      else if ('failed' in data) fail(data.failed);
+    };
+    stream.getAudioTracks()[0]?.addEventListener('ended', () => fail('the microphone is gone'));
+    this.look();
   }
 
-  private block({ frame, samples }: { frame: number; samples: Float32Array }): void {
-    // the audio clock itself, where the browser lets it be read at any moment: a message waits while the page is busy
-    this.clock.told(Math.max(frame + samples.length, this.context.currentTime * rate), performance.now());
-    let peak = 0;
-    for (const v of samples) peak = Math.max(peak, Math.abs(v));
-    this.level = peak;
-    if (!this.on || this.encoder.state !== 'configured') return;
-    this.encoder.encode(new AudioData({ format: 'f32-planar', sampleRate: rate, numberOfFrames: samples.length, numberOfChannels: 1, timestamp: Math.round((frame / rate) * 1e6), data: samples as Float32Array<ArrayBuffer> }));
-  }
+  /** Compares the clocks as they are now: a message would wait while the page is busy. */
+  private look(): void { this.clock.told(this.context.currentTime * rate, performance.now()); }
 
-  private packet(chunk: EncodedAudioChunk): void {
-    const data = new Uint8Array(chunk.byteLength);
-    chunk.copyTo(data);
-    this.on?.({ time: this.clock.at((chunk.timestamp / 1e6) * rate), sequence: this.sequence++, data });
+  private packets(list: readonly Encoded[]): void {
+    this.look();
+    this.level = Math.max(...list.map((p) => p.peak));
+    for (const { frame, peak, data } of list) {
+      const time = this.clock.at(frame);
+      if (peak > loud) this.heardAt ??= time;
+      this.on?.({ time, sequence: this.sequence, data });
+      if (this.on) this.sequence++;
+    }
   }
 
   start(on: (packet: VoicePacket) => void): void { this.on = on; }
 
+  async finish(): Promise<void> {
+    const done = new Promise<void>((resolve) => { this.done = resolve; });
+    this.node.port.postMessage({ end: true });
+    for (const track of this.stream.getTracks()) track.stop();
+    if (!this.broken) await Promise.race([done, new Promise((late) => setTimeout(late, every.end))]);
+    this.stop();
+  }
+
   stop(): void {
     this.on = undefined;
-    this.node.port.onmessage = null;
+    clearInterval(this.timer);
+    this.worker.terminate();
     for (const track of this.stream.getTracks()) track.stop();
-    if (this.encoder.state !== 'closed') this.encoder.close();
     if (this.context.state !== 'closed') void this.context.close();
   }
 }

@@ -25,12 +25,13 @@ export type RecordPhase = 'starting' | 'recording' | 'stopping' | 'saved' | 'end
 /** A batch leaves when it is this old, microseconds. */
 const patience = 250000;
 /**
- * The server takes nothing that is a second older than something before it. Voice comes late where the page
- * was busy: what is newer waits until voice is this near, microseconds, or for three seconds.
+ * The server takes nothing that is a second older than something before it. Voice comes late where the machine
+ * is busy: what is newer waits until voice is this near, microseconds, or for eight seconds. Voice that is later
+ * still is put as early as the server takes it: out of step for a while, and not lost.
  */
-const together = { near: 600000, most: 3000000 } as const;
-/** Hands are kept at 36 Hz at most, devices at 90. Microseconds between samples. */
-const least = { hand: 27000, pose: 11000 } as const;
+const together = { near: 600000, most: 8000000, taken: 900000 } as const;
+/** Hands are kept at 36 Hz at most, devices at 90. */
+const most = { hand: 36, pose: 90 } as const;
 
 const kindNumber = { pose: 0, hand: 1, voice: 2 } as const;
 
@@ -70,6 +71,21 @@ function handed(joints: RigJoints | undefined): HandPose | undefined {
   }
 }
 
+/** Lets through so many samples a second on average: frames of that rate pass whole although they jitter by a quarter of their distance. */
+class Pace {
+  private due = -Infinity;
+  private readonly every: number;
+
+  constructor(rate: number) { this.every = 1e6 / rate; }
+
+  /** `time`: microseconds, growing. */
+  take(time: number): boolean {
+    if (time < this.due - this.every / 4) return false;
+    this.due = Math.max(this.due, time - this.every) + this.every; // what was late is made up for once
+    return true;
+  }
+}
+
 export class Recorder {
   phase: RecordPhase = 'starting';
   /** What the server calls the lesson. */
@@ -89,15 +105,23 @@ export class Recorder {
   private readonly poses: PoseSample[] = [];
   private readonly hands: HandSample[] = [];
   private readonly voice: VoiceBatches;
-  private last = { pose: -1e9, hand: -1e9, row: 0 };
+  private readonly pace = { pose: new Pace(most.pose), hand: new Pace(most.hand) };
+  private lastRow = 0;
   private readonly outbox: { end: number; data: string | Uint8Array }[] = [];
   private heard = 0;
+  /** Up to where something was sent, microseconds. */
+  private sent = 0;
+  /** Does voice come? */
+  private speaking: boolean;
+  /** Stopping, but what was said last is not here yet. */
+  private closing = false;
   private kinds: string;
 
   /** `changed`: phase, saved or problem. The recording starts with the session's scene as it is. */
   constructor(private readonly wire: Wire, session: Session, private readonly options: RecordOptions, private readonly changed: () => void) {
     this.kinds = JSON.stringify(deviceMetadata(options.kinds));
-    this.voice = new VoiceBatches((batch) => this.speak(batch));
+    this.voice = new VoiceBatches((batch) => this.speak(batch), () => this.sent - together.taken);
+    this.speaking = options.voice !== undefined;
     wire.listen((message) => this.onMessage(message), () => this.onClosed());
     this.text(this.startMessage(session.rows.length > 0 ? session.state : null));
     if (options.consent) this.attach('consent.json', 'application/json', new TextEncoder().encode(JSON.stringify(options.consent)));
@@ -116,12 +140,18 @@ export class Recorder {
 
   get going(): boolean { return this.phase === 'starting' || this.phase === 'recording'; }
 
+  /** May the server still be told something? */
+  private get open(): boolean { return this.going || this.closing; }
+
+  /** The most that voice was put later than it was said, microseconds. */
+  get moved(): number { return this.voice.moved; }
+
   /** Microseconds of the lesson at a time of performance.now(). */
   timeOf(now: number): number { return Math.max(0, (now - this.began) * 1000); }
 
   get time(): number { return this.timeOf(performance.now()); }
 
-  private text(message: object): void { if (this.going) this.wire.send(JSON.stringify(message)); }
+  private text(message: object): void { if (this.open) this.wire.send(JSON.stringify(message)); }
 
   /** Sends what ends at `end`, microseconds, when voice is near enough. */
   private queue(end: number, data: string | Uint8Array): void {
@@ -130,17 +160,20 @@ export class Recorder {
   }
 
   private pump(all = false): void {
-    const free = (end: number): boolean => all || !this.options.voice || this.heard >= end - together.near || this.time - end > together.most;
+    const free = (end: number): boolean => all || !this.speaking || this.heard >= end - together.near || this.time - end > together.most;
     while (this.outbox[0] && free(this.outbox[0].end)) {
-      const { data } = this.outbox.shift() as { data: string | Uint8Array };
-      if (this.going) this.wire.send(data);
+      const { end, data } = this.outbox.shift() as { end: number; data: string | Uint8Array };
+      if (!this.open) continue;
+      this.wire.send(data);
+      this.sent = Math.max(this.sent, end);
     }
   }
 
   private speak({ time, packets }: VoiceBatch): void {
-    if (!this.going) return;
+    if (!this.open) return;
     this.wire.send(envelope('voice', time, encodeVoice(packets)));
     this.heard = time + packets.length * limits.packetUs;
+    this.sent = Math.max(this.sent, this.heard);
     this.pump();
   }
 
@@ -149,8 +182,8 @@ export class Recorder {
     const seq = ++this.rows;
     this.sequence.set(row.seq, seq);
     const undone = row.undoes === undefined ? undefined : this.sequence.get(row.undoes);
-    const t = Math.max(this.last.row, Math.round(this.time));
-    this.last.row = t;
+    const t = Math.max(this.lastRow, Math.round(this.time));
+    this.lastRow = t;
     const { op, args, by } = row;
     this.flushOld(t);
     this.queue(t, JSON.stringify({ type: 'row', row: { op, args, seq, by, t, ...(undone === undefined ? {} : { undoes: undone }) } }));
@@ -172,8 +205,8 @@ export class Recorder {
     this.devices(kinds);
     const time = Math.round(this.timeOf(rig.time) / limits.tick) * limits.tick;
     this.flushOld(time);
-    if (time - this.last.pose >= least.pose) this.pose(rig, time);
-    if (rig.hands && time - this.last.hand >= least.hand) this.hand(rig.hands, time);
+    this.pose(rig, time);
+    if (rig.hands) this.hand(rig.hands, time);
     this.pump();
   }
 
@@ -185,6 +218,7 @@ export class Recorder {
   }
 
   private pose(rig: Rig, time: number): void {
+    if (!this.pace.pose.take(time)) return;
     const sample: PoseSample = { time, pose: {}, controls: {} };
     for (const device of ['head', 'left', 'right'] as const) {
       const pose = posed(rig[device]);
@@ -192,23 +226,26 @@ export class Recorder {
       sample.pose[device] = pose;
       sample.controls[device] = device === 'head' ? 0 : controlsOf(rig[device] as RigDevice);
     }
-    if (Object.keys(sample.pose).length === 0) return;
-    this.last.pose = time;
-    this.poses.push(sample);
+    if (Object.keys(sample.pose).length > 0) this.poses.push(sample);
   }
 
   private hand(hands: NonNullable<Rig['hands']>, time: number): void {
+    if (!this.pace.hand.take(time)) return;
     const left = handed(hands.left);
     const right = handed(hands.right);
-    if (!left && !right) return;
-    this.last.hand = time;
-    this.hands.push({ time, ...(left && { left }), ...(right && { right }) });
+    if (left || right) this.hands.push({ time, ...(left && { left }), ...(right && { right }) });
   }
 
   /** A packet of the microphone; `packet.time`: ms of performance.now(). */
   packet(packet: VoicePacket): void {
-    if (!this.going || !this.options.voice) return;
+    if (!this.open || !this.options.voice) return;
     this.voice.add({ ...packet, time: (packet.time - this.began) * 1000 });
+  }
+
+  /** No more voice will come: nothing waits for it. */
+  silent(): void {
+    this.speaking = false;
+    this.pump();
   }
 
   private flushOld(now: number): void {
@@ -226,19 +263,32 @@ export class Recorder {
     if (samples[0]) this.queue((samples.at(-1) as HandSample).time, envelope('hand', samples[0].time, encodeHands(samples)));
   }
 
-  /** Ends the lesson. `phase` becomes `saved` when the server has finished the file. */
-  stop(): void {
+  /**
+   * Ends the lesson: nothing that happens from now on is in it. `voice` resolves when all packets of what was said
+   * before have been given. `phase` becomes `saved` when the server has finished the file.
+   */
+  stop(voice?: Promise<void>): void {
     if (!this.going) return;
     this.flushPoses();
     this.flushHands();
+    this.closing = true;
+    this.end();
+    if (voice) void voice.then(() => this.close(), () => this.close());
+    else this.close();
+    if (this.going) this.become('stopping');
+  }
+
+  private close(): void {
+    if (!this.closing) return;
     this.voice.flush();
     this.pump(true);
     this.text({ type: 'record.stop' });
-    this.become('stopping');
-    this.end();
+    this.closing = false;
+    if (this.going) this.become('stopping');
   }
 
   private become(phase: RecordPhase, problem = this.problem): void {
+    if (phase !== 'stopping') this.closing = false;
     this.phase = phase;
     this.problem = problem;
     this.changed();

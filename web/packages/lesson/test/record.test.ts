@@ -68,6 +68,21 @@ test('rigs leave four times a second, thinned to 90 Hz, quantised once', () => {
   assert.ok(samples.every((s) => s.time % 100 === 0));
 });
 
+for (const [hz, devices, hands] of [[72, 72, 36], [90, 90, 36], [120, 90, 36], [60, 60, 36], [30, 30, 30]] as const) {
+  test(`frames of ${hz} Hz that jitter by 1.5 ms: ${devices} samples of devices a second, ${hands} of hands`, () => {
+    const { wire, recorder } = begun(new Session([1]), { ...options, voice: undefined });
+    const began = performance.now();
+    const joints = Array.from({ length: 25 }, (_, i) => ({ position: [i * 0.005, 1, 0] as [number, number, number], rotation: [0, 0, 0, 1] as [number, number, number, number] }));
+    let s = 5;
+    const noise = (): number => (s = (Math.imul(s, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5;
+    for (let n = 0; n < hz * 20; n++) recorder.rig({ ...rig(began + (n * 1000) / hz + 3 * noise(), n * 0.001), hands: { left: joints, right: undefined } }, options.kinds);
+    recorder.stop();
+    const count = (kind: number): number => wire.binary.filter((b) => b.kind === kind).reduce((sum, b) => sum + ((b.body[2] as number) | ((b.body[3] as number) << 8)), 0) / 20;
+    assert.ok(Math.abs(count(0) / devices - 1) < 0.015, `${count(0)} a second`);
+    assert.ok(Math.abs(count(1) / hands - 1) < 0.015, `${count(1)} of hands a second`);
+  });
+}
+
 test('a pose that is none is left out; new devices are told', () => {
   const { wire, recorder } = begun();
   recorder.rig({ time: performance.now(), head: { position: [NaN, 0, 0], rotation: [0, 0, 0, 1] } }, { left: 'hand', right: 'hand', space: 'target-ray' });
@@ -95,6 +110,50 @@ test('rows wait for voice that is late, and lose no order', () => {
   assert.equal(rows(), 0);
   for (let i = 0; i < 240; i++) recorder.packet({ time: began + i * 20, sequence: i, data: Uint8Array.of(1) });
   assert.equal(rows(), 1, 'sent as soon as voice came near');
+});
+
+test('voice that is later than anything waits for is moved, not lost: the server takes all that is sent', () => {
+  const { wire, recorder } = begun();
+  const began = performance.now() - 60000;
+  Object.assign(recorder, { began });
+  const rigs = (from: number, to: number): void => { for (let t = from; t < to; t += 20) recorder.rig(rig(began + t, 0), options.kinds); };
+  rigs(0, 20000); // forty seconds old: sent without voice
+  for (let i = 0; i < 50; i++) recorder.packet({ time: began + i * 20, sequence: i, data: Uint8Array.of(1) });
+  recorder.stop();
+  let newest = 0;
+  for (const { kind, time, body } of wire.binary) {
+    assert.ok(time >= newest - 1e6, `${kind} at ${time} behind ${newest}`);
+    newest = Math.max(newest, time, kind === 0 ? (decodePoses(body, time, 'wire').at(-1)?.time as number) : 0);
+  }
+  assert.equal(wire.binary.filter((b) => b.kind === 2).flatMap((b) => decodeVoice(b.body, b.time, 'wire')).length, 50);
+  assert.ok(recorder.moved > 1.8e7 && recorder.moved < 2e7, `${recorder.moved} us`);
+});
+
+test('stop waits for what was said last, and takes nothing that happens later', async () => {
+  const { wire, session, recorder } = begun();
+  const began = performance.now();
+  let given: () => void = () => undefined;
+  recorder.stop(new Promise((resolve) => { given = resolve; }));
+  assert.deepEqual([recorder.phase, recorder.going], ['stopping', false]);
+  session.dispatch({ op: 'explode', args: { amount: 5 } });
+  recorder.packet({ time: began + 1, sequence: 0, data: Uint8Array.of(7) });
+  assert.ok(wire.texts.every((m) => m['type'] !== 'record.stop'));
+  given();
+  await new Promise((soon) => setTimeout(soon));
+  assert.equal(wire.texts.at(-1)?.['type'], 'record.stop');
+  assert.ok(wire.texts.every((m) => m['type'] !== 'row'));
+  assert.equal(wire.binary.filter((b) => b.kind === 2).length, 1);
+  wire.say({ type: 'record.stopped', name: 't', duration_us: 20000, dropped: 0 });
+  assert.equal(recorder.phase, 'saved');
+});
+
+test('when the microphone is gone nothing waits for it', () => {
+  const { wire, session, recorder } = begun();
+  Object.assign(recorder, { began: performance.now() - 5000 });
+  session.dispatch({ op: 'explode', args: { amount: 5 } });
+  assert.ok(wire.texts.every((m) => m['type'] !== 'row'));
+  recorder.silent();
+  assert.equal(wire.texts.at(-1)?.['type'], 'row');
 });
 
 test('what the server says becomes a phase and words', () => {
