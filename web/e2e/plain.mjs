@@ -27,21 +27,45 @@ export async function plainClient() {
   return { folder: out, sourceOf, remove: () => rmSync(out, { recursive: true, force: true }) };
 }
 
-/** Bytes allocated by source file while `work` runs, those collected since included. `devtools`: a CDP session. */
-export async function allocatedBy(devtools, sourceOf, work) {
+/**
+ * Every allocation in the page while `work` runs, by the function that made it: counted by V8, not sampled, what was
+ * collected since included. What a function of the engine (Map, sort, values) allocates counts for who called it.
+ * `devtools`: a CDP session. Returns a map from `file function` to { count, bytes }; a script without an address,
+ * such as one put in before the page's own, is `(injected) function`.
+ */
+export async function allocations(devtools, sourceOf, work) {
+  const chunks = [];
+  const keep = ({ chunk }) => chunks.push(chunk);
+  devtools.on('HeapProfiler.addHeapSnapshotChunk', keep);
   await devtools.send('HeapProfiler.enable');
-  await devtools.send('HeapProfiler.startSampling', { samplingInterval: 64, includeObjectsCollectedByMajorGC: true, includeObjectsCollectedByMinorGC: true });
+  await devtools.send('HeapProfiler.startTrackingHeapObjects', { trackAllocations: true });
   await work();
-  const { profile } = await devtools.send('HeapProfiler.stopSampling');
-  const bytes = new Map();
-  const visit = (node) => {
-    const { url, lineNumber, functionName } = node.callFrame;
-    if (node.selfSize > 0 && url !== '') {
-      const key = `${sourceOf(url, lineNumber)} ${functionName}`;
-      bytes.set(key, (bytes.get(key) ?? 0) + node.selfSize);
-    }
-    for (const child of node.children) visit(child);
+  await devtools.send('HeapProfiler.stopTrackingHeapObjects', { reportProgress: false });
+  devtools.off('HeapProfiler.addHeapSnapshotChunk', keep);
+  return byFunction(JSON.parse(chunks.join('')), sourceOf);
+}
+
+/** Reads the tree of call stacks in a heap snapshot: each node has its function, and how much that one allocated. */
+function byFunction({ snapshot: { meta }, trace_function_infos: infos, trace_tree: tree, strings }, sourceOf) {
+  const wide = meta.trace_node_fields.length;
+  const field = (i, name) => infos[i * meta.trace_function_info_fields.length + meta.trace_function_info_fields.indexOf(name)];
+  const made = new Map();
+  const labels = new Map();
+  const label = (i) => {
+    if (field(i, 'script_id') === 0) return undefined;
+    const url = strings[field(i, 'script_name')];
+    return `${url === '' ? '(injected)' : sourceOf(url, field(i, 'line'))} ${strings[field(i, 'name')]}`;
   };
-  visit(profile.head);
-  return bytes;
+  const visit = (nodes, caller) => {
+    for (let at = 0; at < nodes.length; at += wide) {
+      const [, info, count, bytes, children] = nodes.slice(at, at + wide);
+      if (!labels.has(info)) labels.set(info, label(info));
+      const who = labels.get(info) ?? caller;
+      const sum = made.get(who) ?? { count: 0, bytes: 0 };
+      made.set(who, { count: sum.count + count, bytes: sum.bytes + bytes });
+      visit(children, who);
+    }
+  };
+  visit(tree, '(browser)');
+  return made;
 }

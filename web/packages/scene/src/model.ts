@@ -22,6 +22,8 @@ export class Model {
   /** The whole model: placed in the room. */
   readonly root = new Group();
   readonly parts = new Map<number, Part>();
+  /** The same, to be gone through each frame. */
+  list: readonly Part[] = [];
   readonly box = new Box3();
   readonly middle = new Vector3();
   body: Body | undefined;
@@ -64,7 +66,8 @@ export class Model {
     }
     const geometry = new BufferGeometry().setAttribute('position', new BufferAttribute(position, 3))
       .setAttribute('normal', new BufferAttribute(normal, 3)).setAttribute('part', new BufferAttribute(part, 1));
-    this.body = new Body(geometry, [...this.parts.values()], this.cut, this.root.matrixWorld);
+    this.list = [...this.parts.values()];
+    this.body = new Body(geometry, this.list, this.cut, this.root.matrixWorld);
     this.root.add(this.body.opaque.mesh, this.body.faded.mesh);
     if (!this.box.isEmpty()) this.box.getCenter(this.middle);
   }

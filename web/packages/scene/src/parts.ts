@@ -129,6 +129,7 @@ export class Body {
   private readonly solid: Part[] = [];
   private readonly clear: Part[] = [];
   private readonly eye = new Vector3();
+  private readonly point = new Vector3();
   private readonly away = new Float32Array(4096);
 
   /** `geometry`: position, normal and part of all; `root`: the model's world matrix. */
@@ -164,7 +165,7 @@ export class Body {
     let changed = false;
     for (let i = 0; i < clear.length; i++) {
       const part = clear[i] as Part;
-      const far = this.distance(part);
+      const far = this.point.copy(part.centroid).applyMatrix4(part.matrix).distanceToSquared(this.eye);
       let k = i;
       while (k > 0 && (away[k - 1] as number) < far) {
         clear[k] = clear[k - 1] as Part;
@@ -176,12 +177,6 @@ export class Body {
       away[k] = far;
     }
     return changed;
-  }
-
-  private readonly point = new Vector3();
-
-  private distance(part: Part): number {
-    return this.point.copy(part.centroid).applyMatrix4(part.matrix).distanceToSquared(this.eye);
   }
 
   /** Triangles drawn at a level of detail if all structures are shown. */

@@ -1,6 +1,6 @@
 /** What lies under a ray or near a tip: visible, not cut away, exploded or not. */
 import { DoubleSide, FrontSide, Matrix4, Ray, Raycaster, Vector3 } from 'three';
-import type { Box3, Camera, Plane, Vector2 } from 'three';
+import type { Camera, Plane, Vector2 } from 'three';
 import type { HitPointInfo } from 'three-mesh-bvh';
 import type { Model } from './model';
 import type { Part } from './parts';
@@ -27,6 +27,9 @@ export class Picker {
   private readonly matrix = new Matrix4();
   private readonly back = new Matrix4();
   private readonly point = new Vector3();
+  private readonly nearby = new Vector3();
+  /** Of the ray of now: metres to where it comes in through the planes, and how far it may go from there. */
+  private readonly span = { start: 0.5, far: 0.5 };
   private readonly found: HitPointInfo = { point: new Vector3(), distance: 0, faceIndex: 0 };
 
   constructor(private readonly model: Model) {}
@@ -40,26 +43,30 @@ export class Picker {
   /** The first structure a ray in world metres meets, no farther than `reach`. */
   along(ray: Ray, planes: readonly Plane[], reach = Infinity): Pick | undefined {
     this.ray.copy(ray);
-    const near = this.clipRay(planes, reach);
-    if (near === undefined) return undefined;
-    const { start, far } = near;
+    if (!this.clipRay(planes, reach)) return undefined;
+    const { span } = this;
+    const { list } = this.model;
     let best: Pick | undefined;
-    for (const part of this.model.parts.values()) {
+    for (let i = 0; i < list.length; i++) {
+      const part = list[i] as Part;
       if (!part.shown || part.opacity < solid) continue;
-      const hit = this.hit(part, planes.length > 0, best ? best.distance - start : far);
-      if (hit) best = { ...hit, distance: hit.distance + start };
+      const hit = this.hit(part, planes.length > 0);
+      if (!hit) continue;
+      best = hit;
+      span.far = hit.distance;
     }
+    if (best) best.distance += span.start;
     return best;
   }
 
-  /** One structure's hit within `far` metres; its tree is made only where the ray meets its box. */
-  private hit(part: Part, cutting: boolean, far: number): Pick | undefined {
+  /** One structure's hit within the ray's span; its tree is made only where the ray meets its box. */
+  private hit(part: Part, cutting: boolean): Pick | undefined {
     this.model.worldOf(part, this.matrix);
     this.back.copy(this.matrix).invert();
     this.local.copy(this.ray).applyMatrix4(this.back);
     if (!this.local.intersectsBox(part.box)) return undefined;
     const size = this.matrix.getMaxScaleOnAxis();
-    const found = this.model.treeOf(part).raycastFirst(this.local, cutting ? DoubleSide : FrontSide, 0, far / size);
+    const found = this.model.treeOf(part).raycastFirst(this.local, cutting ? DoubleSide : FrontSide, 0, this.span.far / size);
     if (!found?.face) return undefined;
     const normal = found.face.normal.clone();
     const onCut = cutting && normal.dot(this.local.direction) > 0; // a back face first: the cut itself was hit
@@ -69,20 +76,26 @@ export class Picker {
 
   /** The surface nearest to a tip, world metres, within `reach`; what is cut away is not there. */
   near(tip: Vector3, planes: readonly Plane[], reach: number): Pick | undefined {
+    const { list } = this.model;
     let best: Pick | undefined;
-    for (const part of this.model.parts.values()) {
+    this.span.far = reach;
+    for (let i = 0; i < list.length; i++) {
+      const part = list[i] as Part;
       if (!part.shown || part.opacity < solid) continue;
-      const hit = this.nearest(part, tip, best ? best.distance : reach);
-      if (hit && planes.every((plane) => plane.distanceToPoint(hit.world) >= 0)) best = hit;
+      const hit = this.nearest(part, tip);
+      if (!hit || !planes.every((plane) => plane.distanceToPoint(hit.world) >= 0)) continue;
+      best = hit;
+      this.span.far = hit.distance;
     }
     return best;
   }
 
-  private nearest(part: Part, tip: Vector3, reach: number): Pick | undefined {
+  private nearest(part: Part, tip: Vector3): Pick | undefined {
+    const reach = this.span.far;
     this.model.worldOf(part, this.matrix);
     const size = this.matrix.getMaxScaleOnAxis();
     this.point.copy(tip).applyMatrix4(this.back.copy(this.matrix).invert());
-    if (boxDistance(part.box, this.point) * size > reach) return undefined;
+    if (part.box.clampPoint(this.point, this.nearby).distanceTo(this.point) * size > reach) return undefined;
     const found = this.model.treeOf(part).closestPointToPoint(this.point, this.found, 0, reach / size);
     if (!found || found.distance * size > reach) return undefined;
     const patient = found.point.clone();
@@ -97,27 +110,27 @@ export class Picker {
     return b.sub(a).cross(c.sub(a)).normalize();
   }
 
-  /** Moves the ray's origin to where it comes in through the planes: how far that was and how far it may go; undefined if nowhere. */
-  private clipRay(planes: readonly Plane[], reach: number): { start: number; far: number } | undefined {
+  /** Moves the ray's origin to where it comes in through the planes, and notes its span; false if it does nowhere. */
+  private clipRay(planes: readonly Plane[], reach: number): boolean {
     const { origin, direction } = this.ray;
     let near = 0;
     let far = reach;
-    for (const plane of planes) {
+    for (let i = 0; i < planes.length; i++) {
+      const plane = planes[i] as Plane;
       const slope = plane.normal.dot(direction);
       const height = plane.distanceToPoint(origin);
       if (Math.abs(slope) < 1e-9) {
-        if (height < 0) return undefined;
+        if (height < 0) return false;
         continue;
       }
       const t = -height / slope;
       if (slope > 0) near = Math.max(near, t);
       else far = Math.min(far, t);
     }
-    if (far <= near) return undefined;
+    if (far <= near) return false;
     origin.addScaledVector(direction, near);
-    return { start: near, far: far - near };
+    this.span.start = near;
+    this.span.far = far - near;
+    return true;
   }
 }
-
-const clamped = new Vector3();
-const boxDistance = (box: Box3, point: Vector3): number => box.clampPoint(point, clamped).distanceTo(point);

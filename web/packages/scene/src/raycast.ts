@@ -82,14 +82,15 @@ export class Cloud {
     this.mesh.matrixAutoUpdate = false;
     this.mesh.visible = false;
     this.mesh.renderOrder = 10;
+    const back = new Matrix4();
     this.mesh.onBeforeRender = () => {
-      (material.uniforms['textureFromWorld']!.value as Matrix4).copy(this.textureFromScene).multiply(rootWorld.clone().invert());
+      (material.uniforms['textureFromWorld']!.value as Matrix4).copy(this.textureFromScene).multiply(back.copy(rootWorld).invert());
       const values = material.uniforms['planes']!.value as Vector4[];
-      values.forEach((value, i) => {
+      for (let i = 0; i < values.length; i++) {
         const plane = planes[i];
-        if (plane) value.set(plane.normal.x, plane.normal.y, plane.normal.z, plane.constant);
-        else value.set(0, 0, 0, 1);
-      });
+        if (plane) values[i]?.set(plane.normal.x, plane.normal.y, plane.normal.z, plane.constant);
+        else values[i]?.set(0, 0, 0, 1);
+      }
     };
   }
 

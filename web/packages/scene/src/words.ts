@@ -106,7 +106,10 @@ export class Words {
   flush(): void {
     this.mesh.visible = this.count > 0;
     this.mesh.geometry.instanceCount = this.count;
-    for (const name of ['anchor', 'cell', 'lift']) (this.mesh.geometry.attributes[name] as BufferAttribute).needsUpdate = true;
+    const { attributes } = this.mesh.geometry;
+    (attributes['anchor'] as BufferAttribute).needsUpdate = true;
+    (attributes['cell'] as BufferAttribute).needsUpdate = true;
+    (attributes['lift'] as BufferAttribute).needsUpdate = true;
   }
 
   /** The place of a text's picture; painted when first needed. A full canvas is begun anew. */

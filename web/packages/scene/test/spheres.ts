@@ -23,7 +23,8 @@ export function spheres(places: readonly (readonly [number, number, number])[], 
   });
   const all = new BufferGeometry().setAttribute('position', new BufferAttribute(Float32Array.from(position), 3))
     .setAttribute('normal', new BufferAttribute(new Float32Array(position.length), 3)).setAttribute('part', new BufferAttribute(new Uint16Array(position.length / 3), 1));
-  model.body = new Body(all, [...model.parts.values()], model.cut, model.root.matrixWorld);
+  model.list = [...model.parts.values()];
+  model.body = new Body(all, model.list, model.cut, model.root.matrixWorld);
   if (!model.box.isEmpty()) model.box.getCenter(model.middle);
   return model;
 }

@@ -15,9 +15,14 @@ const edge = { tip: 0.03, ray: 0.012, perMetre: 0.012, knob: 0.035 };
 const reach = 6;
 const pause = 50;
 
-export type Handle = { kind: 'clip'; plane: number; frame: Frame } | { kind: 'slice'; axis: Axis; frame: Frame };
+/** The frame of a cut or slice that can be taken hold of; its corners in the model's space, metres. */
+interface Held { frame: Frame; corners: readonly Vector3[]; knob: Vector3 }
+export type Handle = Held & ({ kind: 'clip'; plane: number } | { kind: 'slice'; axis: Axis });
 
+/** Two for each side, used in turn: who keeps something of one copies it. */
 export interface Aim {
+  /** Counted up by each look: another number, another look. */
+  look: number;
   pick: Pick | undefined;
   /** The pick is at the tip, not at the ray's end. */
   near: boolean;
@@ -30,9 +35,12 @@ export interface Aim {
   length: number;
 }
 
-const nothing = (): Aim => ({ pick: undefined, near: false, image: undefined, handle: undefined, floor: undefined, length: 0.6 });
+/** How long a ray is that meets nothing. */
+const idle = 0.6;
 
-interface Seen { origin: Vector3; direction: Vector3; version: number; time: number }
+const nothing = (): Aim => ({ look: 0, pick: undefined, near: false, image: undefined, handle: undefined, floor: undefined, length: idle });
+
+interface Seen { origin: Vector3; direction: Vector3; version: number; time: number; spare: Aim; image: Vector3; floor: Vector3 }
 
 export class Aimer {
   readonly aims: Record<Side, Aim> = { left: nothing(), right: nothing() };
@@ -42,9 +50,19 @@ export class Aimer {
   private readonly ray = new Ray();
   private readonly plane = new Plane();
   private readonly point = new Vector3();
+  private readonly local = new Vector3();
+  private readonly corners = [new Vector3(), new Vector3(), new Vector3(), new Vector3()];
+  private readonly knob = new Vector3();
+  private readonly onRay = new Vector3();
+  private readonly onEdge = new Vector3();
+  private readonly way = new Vector3();
+  private looks = 0;
+  /** Frames that are shown, and what of the scene they were made of. */
+  private handles: Handle[] = [];
+  private made: { clips: unknown; slices: unknown; volume: unknown } = { clips: undefined, slices: undefined, volume: undefined };
 
   constructor(private readonly viewer: Viewer) {
-    const seen = (): Seen => ({ origin: new Vector3(), direction: new Vector3(), version: -1, time: -Infinity });
+    const seen = (): Seen => ({ origin: new Vector3(), direction: new Vector3(), version: -1, time: -Infinity, spare: nothing(), image: new Vector3(), floor: new Vector3() });
     this.seen = { left: seen(), right: seen() };
   }
 
@@ -52,100 +70,142 @@ export class Aimer {
   step(device: Device, busy: boolean, time: number): void {
     const seen = this.seen[device.side];
     if (busy || !device.tracked) {
-      if (seen.version !== -1) this.aims[device.side] = nothing();
+      if (seen.version !== -1) this.fresh(device.side);
       seen.version = -1;
       return;
     }
     if (time - seen.time < pause) return;
-    const still = seen.version === this.version && seen.origin.distanceToSquared(device.origin) < 1e-7 && seen.direction.distanceToSquared(device.direction) < 1e-6;
+    const still = seen.version === this.version && near(seen.origin, device.origin, 3e-4) && near(seen.direction, device.direction, 1e-3);
     if (still) return;
     seen.time = time;
     seen.version = this.version;
     seen.origin.copy(device.origin);
     seen.direction.copy(device.direction);
-    this.aims[device.side] = this.look(device);
+    this.look(device);
   }
 
   forget(): void { for (const side of sides) this.seen[side].version = -2; }
 
+  /** An aim at nothing takes the place of the side's last, which is the next one's spare. */
+  private fresh(side: Side): Aim {
+    const seen = this.seen[side];
+    const aim = seen.spare;
+    seen.spare = this.aims[side];
+    this.aims[side] = aim;
+    aim.look = ++this.looks;
+    aim.pick = aim.image = aim.handle = aim.floor = undefined;
+    aim.near = false;
+    aim.length = idle;
+    return aim;
+  }
+
   /** At once, for a press. */
   look(device: Device): Aim {
     const { stage } = this.viewer;
-    const aim = nothing();
+    const seen = this.seen[device.side];
+    const aim = this.fresh(device.side);
     this.ray.set(device.origin, device.direction);
     aim.pick = device.hasTip ? stage.picker.near(device.tip, stage.planes, touch) : undefined;
     aim.near = aim.pick !== undefined;
     aim.pick ??= stage.picker.along(this.ray, stage.planes, reach);
-    let length = aim.near ? 0 : aim.pick?.distance ?? Infinity;
-    const image = aim.near ? undefined : this.onSlices();
-    if (image && image.distance < length) {
-      aim.image = image.at;
-      aim.pick = undefined;
-      length = image.distance;
-    }
-    aim.handle = this.handleAt(device, length);
-    if (!aim.pick && !aim.image && !aim.handle) aim.floor = this.onFloor();
-    aim.length = Number.isFinite(length) ? length : aim.floor ? aim.floor.distanceTo(device.origin) : 0.6;
-    this.aims[device.side] = aim;
+    aim.length = aim.near ? 0 : aim.pick ? aim.pick.distance : Infinity;
+    this.refreshHandles();
+    if (!aim.near && this.onSlices(aim, seen.image)) aim.pick = undefined;
+    aim.handle = this.handleAt(device, aim);
+    if (!aim.pick && !aim.image && !aim.handle && this.onFloor(seen.floor)) aim.floor = seen.floor;
+    if (aim.length === Infinity) aim.length = aim.floor ? aim.floor.distanceTo(device.origin) : idle;
     return aim;
   }
 
-  private onFloor(): Vector3 | undefined {
+  private onFloor(out: Vector3): boolean {
     const { origin, direction } = this.ray;
-    if (direction.y > -0.25 || origin.y <= 0.05) return undefined;
+    if (direction.y > -0.25 || origin.y <= 0.05) return false;
     const t = -origin.y / direction.y;
-    return t < reach ? origin.clone().addScaledVector(direction, t) : undefined;
+    if (t >= reach) return false;
+    out.copy(origin).addScaledVector(direction, t);
+    return true;
   }
 
-  private onSlices(): { at: Vector3; distance: number } | undefined {
-    const { stage, session } = this.viewer;
-    if (!stage.volume) return undefined;
-    let best: { at: Vector3; distance: number } | undefined;
-    for (const axis of axes) {
-      if (!session.state.slices[axis].on) continue;
-      const frame = sliceFrame(session.state, axis, stage.volume);
-      this.plane.setFromNormalAndCoplanarPoint(frame.normal, frame.middle).applyMatrix4(stage.model.root.matrixWorld);
+  /** The nearest place on a slice that is nearer than what the aim has; its length and image become that. */
+  private onSlices(aim: Aim, out: Vector3): boolean {
+    const { stage } = this.viewer;
+    const { root } = stage.model;
+    for (let i = 0; i < this.handles.length; i++) {
+      const { kind, frame } = this.handles[i] as Handle;
+      if (kind !== 'slice') continue;
+      this.plane.setFromNormalAndCoplanarPoint(frame.normal, frame.middle).applyMatrix4(root.matrixWorld);
       if (!this.ray.intersectPlane(this.plane, this.point)) continue;
-      const at = this.point.clone();
-      const distance = at.distanceTo(this.ray.origin);
-      if (distance > reach || (best && distance > best.distance) || !inside(stage.model.root.worldToLocal(this.point), frame)) continue;
-      if (stage.planes.every((p) => p.distanceToPoint(at) >= 0)) best = { at, distance };
+      const distance = this.point.distanceTo(this.ray.origin);
+      if (distance > reach || distance >= aim.length || !inside(root.worldToLocal(this.local.copy(this.point)), frame) || this.cutAway()) continue;
+      aim.length = distance;
+      aim.image = out.copy(this.point);
     }
-    return best;
+    return aim.image !== undefined;
+  }
+
+  private cutAway(): boolean {
+    const { planes } = this.viewer.stage;
+    for (let i = 0; i < planes.length; i++) if ((planes[i] as Plane).distanceToPoint(this.point) < 0) return true;
+    return false;
+  }
+
+  /** The frames that are shown, made anew where the scene has others. */
+  private refreshHandles(): void {
+    const { clips, slices } = this.viewer.session.state;
+    const { volume } = this.viewer.stage;
+    const { made } = this;
+    if (made.clips === clips && made.slices === slices && made.volume === volume) return;
+    this.made = { clips, slices, volume };
+    this.makeHandles();
+  }
+
+  private makeHandles(): void {
+    const { stage, session } = this.viewer;
+    const { clips, slices } = session.state;
+    const { volume, model } = stage;
+    const held = (frame: Frame): Held => ({ frame, corners: cornersOf(frame), knob: knobOf(frame) });
+    this.handles = Object.entries(clips).filter(([, clip]) => clip.on).map(([plane, clip]) => ({ kind: 'clip', plane: Number(plane), ...held(clipFrame(model, clip)) }));
+    if (volume) for (const axis of axes) if (slices[axis].on) this.handles.push({ kind: 'slice', axis, ...held(sliceFrame(session.state, axis, volume)) });
   }
 
   /** The nearest frame whose edge or knob is at the tip or on the ray, not farther than what the ray meets. */
-  private handleAt(device: Device, length: number): Handle | undefined {
-    const { stage, session } = this.viewer;
-    const handles: Handle[] = Object.entries(session.state.clips).filter(([, clip]) => clip.on).map(([plane, clip]) => ({ kind: 'clip', plane: Number(plane), frame: clipFrame(stage.model, clip) }));
-    if (stage.volume) for (const axis of axes) if (session.state.slices[axis].on) handles.push({ kind: 'slice', axis, frame: sliceFrame(session.state, axis, stage.volume) });
-    let best: { handle: Handle; off: number } | undefined;
-    for (const handle of handles) {
-      const off = this.offEdge(device, handle.frame, length);
-      if (off < 1 && (!best || off < best.off)) best = { handle, off };
+  private handleAt(device: Device, aim: Aim): Handle | undefined {
+    let best: Handle | undefined;
+    let least = 1;
+    for (let i = 0; i < this.handles.length; i++) {
+      const handle = this.handles[i] as Handle;
+      const off = this.offEdge(device, handle, aim);
+      if (off >= least) continue;
+      least = off;
+      best = handle;
     }
-    return best?.handle;
+    return best;
   }
 
   /** How far off a frame's edge is, as a share of what still takes it; over 1: not taken. */
-  private offEdge(device: Device, frame: Frame, length: number): number {
-    const { root } = this.viewer.stage.model;
-    const corners = cornersOf(frame).map((c) => c.applyMatrix4(root.matrixWorld));
-    const knob = knobOf(frame).applyMatrix4(root.matrixWorld);
+  private offEdge(device: Device, handle: Handle, { length }: Aim): number {
+    const { matrixWorld } = this.viewer.stage.model.root;
+    const { corners, ray } = this;
+    for (let i = 0; i < 4; i++) (corners[i] as Vector3).copy(handle.corners[i] as Vector3).applyMatrix4(matrixWorld);
+    const knob = this.knob.copy(handle.knob).applyMatrix4(matrixWorld);
     let best = device.hasTip ? knob.distanceTo(device.tip) / edge.knob : Infinity;
-    const onRay = new Vector3();
-    const onEdge = new Vector3();
-    const allowed = (distance: number): number => edge.ray + edge.perMetre * distance;
-    corners.forEach((corner, i) => {
+    for (let i = 0; i < 4; i++) {
+      const corner = corners[i] as Vector3;
       const next = corners[(i + 1) % 4] as Vector3;
-      if (device.hasTip) best = Math.min(best, segmentDistance(device.tip, corner, next) / edge.tip);
-      const off = Math.sqrt(this.ray.distanceSqToSegment(corner, next, onRay, onEdge));
-      const far = onRay.distanceTo(this.ray.origin);
-      if (far < length + 0.02) best = Math.min(best, off / allowed(far));
-    });
-    const far = knob.distanceTo(this.ray.origin);
-    if (far < length + 0.05) best = Math.min(best, this.ray.distanceToPoint(knob) / (2 * allowed(far)));
+      if (device.hasTip) best = Math.min(best, this.segmentDistance(device.tip, corner, next) / edge.tip);
+      const off = Math.sqrt(ray.distanceSqToSegment(corner, next, this.onRay, this.onEdge));
+      const far = this.onRay.distanceTo(ray.origin);
+      if (far < length + 0.02) best = Math.min(best, off / (edge.ray + edge.perMetre * far));
+    }
+    const far = knob.distanceTo(ray.origin);
+    if (far < length + 0.05) best = Math.min(best, ray.distanceToPoint(knob) / (2 * (edge.ray + edge.perMetre * far)));
     return best;
+  }
+
+  private segmentDistance(p: Vector3, a: Vector3, b: Vector3): number {
+    const ab = this.way.copy(b).sub(a);
+    const t = Math.min(1, Math.max(0, this.onEdge.copy(p).sub(a).dot(ab) / Math.max(ab.lengthSq(), 1e-12)));
+    return ab.multiplyScalar(t).add(a).distanceTo(p);
   }
 }
 
@@ -154,8 +214,7 @@ function inside(local: Vector3, frame: Frame): boolean {
   return Math.abs(d.dot(frame.right)) <= frame.wide && Math.abs(d.dot(frame.up)) <= frame.tall;
 }
 
-function segmentDistance(p: Vector3, a: Vector3, b: Vector3): number {
-  const ab = b.clone().sub(a);
-  const t = Math.min(1, Math.max(0, p.clone().sub(a).dot(ab) / Math.max(ab.lengthSq(), 1e-12)));
-  return ab.multiplyScalar(t).add(a).distanceTo(p);
+/** Each coordinate within `by`: a comparison that makes no number. */
+function near(a: Vector3, b: Vector3, by: number): boolean {
+  return Math.abs(a.x - b.x) < by && Math.abs(a.y - b.y) < by && Math.abs(a.z - b.z) < by;
 }

@@ -9,7 +9,6 @@ type ScaledView = XRView & { requestViewportScale?: (scale: number) => void };
 export class Care {
   readonly guard: Guard;
   private scale = 1;
-  private last = 0;
   /** What the page had. */
   private readonly before: number;
 
@@ -24,10 +23,7 @@ export class Care {
 
   /** Once a frame. */
   step(time: number, frame: XRFrame): void {
-    const took = time - this.last;
-    const first = this.last === 0;
-    this.last = time;
-    if (first || !this.guard.frame(took, time)) return;
+    if (!this.guard.frame(time)) return;
     const level = levels[this.guard.level] as Level;
     this.show(level);
     this.resize(level.scale, frame);

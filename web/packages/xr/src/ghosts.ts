@@ -4,11 +4,12 @@
  * without garbage; words only when they change.
  */
 import { Group, Vector3 } from 'three';
-import { angleDeg, cornersOf, distanceMm, inkOf, inks, Lines, said, tenthsOf, Words } from '@fabrica/scene';
+import { angleDeg, distanceMm, inkOf, inks, Lines, said, tenthsOf, Words } from '@fabrica/scene';
 import type { Ink, Viewer } from '@fabrica/scene';
 import type { Aim, Aimer } from './aim';
 import type { Device, Side } from './inputs';
 import { sides } from './inputs';
+import type { Spot } from './panel';
 import type { PanelHands } from './panel-hand';
 import type { ToolHand } from './toolhand';
 import { arcPoints } from './walk';
@@ -20,7 +21,8 @@ const bones = [0, 1, 1, 2, 2, 3, 3, 4, 0, 5, 5, 6, 6, 7, 7, 8, 8, 9, 0, 10, 10, 
 const tips = new Set([4, 9, 14, 19, 24]);
 const ringPoints = 28;
 
-interface Plate { text: string; aim: Aim | undefined }
+/** What is said at a device, and of which look of the aimer. */
+interface Plate { text: string; look: number }
 
 export class Ghosts {
   readonly group = new Group();
@@ -28,7 +30,7 @@ export class Ghosts {
   private readonly words: Words;
   private readonly a = new Vector3();
   private readonly b = new Vector3();
-  private readonly plates: Record<Side, Plate> = { left: { text: '', aim: undefined }, right: { text: '', aim: undefined } };
+  private readonly plates: Record<Side, Plate> = { left: { text: '', look: -1 }, right: { text: '', look: -1 } };
 
   constructor(private readonly viewer: Viewer, private readonly aimer: Aimer, private readonly panel: PanelHands, private readonly tools: ToolHand, private readonly walk: Walk) {
     const table = viewer.stage.model.body?.table.texture;
@@ -54,9 +56,9 @@ export class Ghosts {
     else if (device.kind === 'controller') this.wand(device);
     const aim = this.aimer.aims[device.side];
     if (aim.handle) this.edge(aim);
-    if (this.panel.busy[device.side]) return this.ray(device, this.panel.spots[device.side].depth, false);
-    if (aim.near && aim.pick) this.lines.add(aim.pick.world, aim.pick.world, 0.003, 0.003, ink.end);
-    else this.ray(device, aim.length, aim.pick !== undefined || aim.image !== undefined);
+    if (this.panel.busy[device.side]) this.ray(device, this.panel.spots[device.side], undefined);
+    else if (aim.near && aim.pick) this.lines.add(aim.pick.world, aim.pick.world, 0.003, 0.003, ink.end);
+    else this.ray(device, undefined, aim);
   }
 
   private hand(device: Device): void {
@@ -70,7 +72,7 @@ export class Ghosts {
   }
 
   private joint(device: Device, i: number, out: Vector3): void {
-    out.set(device.joints[16 * i + 12] as number, device.joints[16 * i + 13] as number, device.joints[16 * i + 14] as number);
+    out.fromArray(device.joints, 16 * i + 12);
   }
 
   /** A controller: a handle and a pointed end. */
@@ -80,7 +82,10 @@ export class Ghosts {
     this.lines.add(this.a, device.tip, 0.011, 0.0015, ink.skin);
   }
 
-  private ray(device: Device, length: number, met: boolean): void {
+  /** As long as it is to the panel, or to what it is at. */
+  private ray(device: Device, spot: Spot | undefined, aim: Aim | undefined): void {
+    const length = spot ? spot.depth : aim ? aim.length : 0;
+    const met = aim !== undefined && (aim.pick !== undefined || aim.image !== undefined);
     if (length <= 0) return;
     this.a.copy(device.origin).addScaledVector(device.direction, 0.045);
     this.b.copy(device.origin).addScaledVector(device.direction, Math.max(0.05, length));
@@ -92,8 +97,12 @@ export class Ghosts {
   private edge(aim: Aim): void {
     if (!aim.handle) return;
     const { root } = this.viewer.stage.model;
-    const corners = cornersOf(aim.handle.frame).map((corner) => corner.applyMatrix4(root.matrixWorld));
-    corners.forEach((corner, i) => this.lines.add(corner, corners[(i + 1) % 4] as Vector3, 0.003, 0.003, inks.plain));
+    const { corners } = aim.handle;
+    for (let i = 0; i < 4; i++) {
+      this.a.copy(corners[i] as Vector3).applyMatrix4(root.matrixWorld);
+      this.b.copy(corners[(i + 1) % 4] as Vector3).applyMatrix4(root.matrixWorld);
+      this.lines.add(this.a, this.b, 0.003, 0.003, inks.plain);
+    }
   }
 
   private way(): void {
@@ -136,10 +145,11 @@ export class Ghosts {
       const side = sides[i] as Side;
       const plate = this.plates[side];
       const aim = this.aimer.aims[side];
-      if (aim === plate.aim) continue;
-      fresh = true;
-      plate.aim = aim;
+      if (aim.look === plate.look) continue;
+      plate.look = aim.look;
+      const before = plate.text;
       plate.text = this.textFor(aim);
+      if (before !== '' || plate.text !== '') fresh = true;
     }
     if (!fresh) return;
     this.build();
@@ -148,9 +158,11 @@ export class Ghosts {
 
   private build(): void {
     this.words.clear();
-    for (const side of sides) {
-      const { text, aim } = this.plates[side];
-      const at = aim?.pick?.world ?? aim?.image;
+    for (let i = 0; i < sides.length; i++) {
+      const side = sides[i] as Side;
+      const { text } = this.plates[side];
+      const aim = this.aimer.aims[side];
+      const at = aim.pick?.world ?? aim.image;
       if (text !== '' && at) this.words.add(text, at, 0.8, 'rgba(120, 226, 216, 0.8)');
     }
     this.words.flush();

@@ -37,6 +37,7 @@ export class Guard {
   level = 0;
   private readonly times = new Float32Array(span);
   private count = 0;
+  private last = -1;
   private changed = 0;
   private wait = patience.first;
   private raised = false;
@@ -44,22 +45,25 @@ export class Guard {
   /** `due`: ms a frame may take, 1000 / 72 on most headsets. */
   constructor(readonly due: number) {}
 
-  /** One frame took `took` ms and ended at `now`; true where the level changed. */
-  frame(took: number, now: number): boolean {
-    if (took > 500) return false; // the person was away: a menu of the system, a headset taken off
+  /** A frame began at `now`, ms, and so the one before has ended; true where the level changed. */
+  frame(now: number): boolean {
+    const took = now - this.last;
+    const first = this.last < 0;
+    this.last = now;
+    if (first || took > 500) return false; // the person was away: a menu of the system, a headset taken off
     if (this.changed === 0) this.changed = now;
     this.times[this.count++ % span] = took;
     if (this.count < span) return false;
-    const share = this.lateShare();
-    if (share > bad && this.level < levels.length - 1 && now - this.changed > settle) return this.step(1, now);
-    if (share < good && this.level > 0 && now - this.changed > this.wait) return this.step(-1, now);
+    const count = this.lateCount();
+    if (count > bad * span && this.level < levels.length - 1 && now - this.changed > settle) return this.step(1, now);
+    if (count < good * span && this.level > 0 && now - this.changed > this.wait) return this.step(-1, now);
     return false;
   }
 
-  private lateShare(): number {
+  private lateCount(): number {
     let n = 0;
     for (let i = 0; i < span; i++) if ((this.times[i] as number) > late * this.due) n++;
-    return n / span;
+    return n;
   }
 
   private step(by: 1 | -1, now: number): boolean {

@@ -63,6 +63,8 @@ export class Headset {
   private seated = false;
   private summoned = false;
   private last = 0;
+  /** Of this frame, handed on as an object: a number that is an argument would be boxed. */
+  private readonly tick = { seconds: 0.01 };
   private begun = false;
 
   /** `floor`: the reference space the session began with; `walls`: draw a room, as the person sees no other. */
@@ -167,7 +169,8 @@ export class Headset {
   /** Where the eyes are: between the cameras of this frame. */
   private look(): void {
     const { cameras } = this.viewer.stage.renderer.xr.getCamera();
-    const [a, b] = cameras;
+    const a = cameras[0];
+    const b = cameras[1];
     if (!a) return;
     this.eye.copy(a.position);
     this.turned.copy(a.quaternion);
@@ -181,7 +184,7 @@ export class Headset {
 
   /** Once a frame, before it is drawn. */
   frame(time: number, frame: XRFrame): void {
-    const seconds = Math.min(0.1, (time - this.last) / 1000);
+    this.tick.seconds = Math.min(0.1, (time - this.last) / 1000);
     this.last = time;
     this.look();
     this.inputs.read(frame);
@@ -191,7 +194,7 @@ export class Headset {
       else this.recentre();
     }
     const { devices } = this.inputs;
-    this.panelHands.step(devices, this.eye, this.ahead, seconds);
+    this.panelHands.step(devices, this.eye, this.ahead, this.tick);
     for (let i = 0; i < this.doing.length; i++) {
       const doing = this.doing[i] as Doing;
       doing.deed.move(doing.device, time);
@@ -201,7 +204,7 @@ export class Headset {
     this.summon();
     this.panel.step(time);
     this.ghosts.step(devices);
-    this.notice.follow(this.head, seconds);
+    this.notice.follow(this.head, this.tick);
     this.room?.step();
     this.viewer.stage.model.sort(this.eye);
     this.rigs.emit(time, this.head, this.inputs);

@@ -110,10 +110,8 @@ export class Device {
     const many = frame as XRFrame & { fillPoses?: (spaces: readonly XRSpace[], base: XRSpace, out: Float32Array) => boolean };
     this.hasJoints = this.spaces.length >= jointCount && many.fillPoses?.(this.spaces, space, this.joints) === true;
     this.hasTip = this.hasJoints || this.kind === 'controller';
-    if (this.hasJoints) {
-      const { joints } = this;
-      this.tip.set(joints[16 * indexTip + 12] as number, joints[16 * indexTip + 13] as number, joints[16 * indexTip + 14] as number);
-    } else this.tip.copy(this.origin).addScaledVector(this.direction, reach);
+    if (this.hasJoints) this.tip.fromArray(this.joints, 16 * indexTip + 12);
+    else this.tip.copy(this.origin).addScaledVector(this.direction, reach);
   }
 
   /** The direction the index finger points in, or the ray's. */

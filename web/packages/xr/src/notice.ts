@@ -61,13 +61,25 @@ export class Notice {
   get text(): string { return this.shown; }
 
   /** Once a frame: low before the eyes. */
-  follow(head: Matrix4, seconds: number): void {
+  follow(head: Matrix4, tick: { readonly seconds: number }): void {
     head.decompose(this.at, this.turn, this.size);
-    if (this.started) this.now.slerp(this.turn, Math.min(1, 7 * seconds));
+    if (this.started) this.turnTowards(tick);
     else this.now.copy(this.turn);
     this.started = true;
     this.mesh.quaternion.copy(this.now);
     this.mesh.position.set(0, away.down, away.ahead).applyQuaternion(this.now).add(this.at);
+  }
+
+  /** A share of the way to where the head looks; straight through, as the way is short. */
+  private turnTowards(tick: { readonly seconds: number }): void {
+    const { now, turn } = this;
+    const share = Math.min(1, 7 * tick.seconds);
+    const sign = now.x * turn.x + now.y * turn.y + now.z * turn.z + now.w * turn.w < 0 ? -1 : 1;
+    now.x += share * (sign * turn.x - now.x);
+    now.y += share * (sign * turn.y - now.y);
+    now.z += share * (sign * turn.z - now.z);
+    now.w += share * (sign * turn.w - now.w);
+    now.normalize();
   }
 
   dispose(): void {

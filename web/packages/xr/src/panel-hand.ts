@@ -58,19 +58,20 @@ export class PanelHands implements Taker {
 
   private carry(device: Device): Deed {
     const { mesh } = this.panel;
-    const from = new Matrix4().compose(device.grip.position, device.grip.rotation, new Vector3(1, 1, 1)).invert().multiply(mesh.matrixWorld);
+    const one = new Vector3(1, 1, 1);
+    const from = new Matrix4().compose(device.grip.position, device.grip.rotation, one).invert().multiply(mesh.matrixWorld);
     const now = new Matrix4();
     const size = new Vector3();
     this.carried = this.pinned = true;
     return {
-      move: () => now.compose(device.grip.position, device.grip.rotation, new Vector3(1, 1, 1)).multiply(from).decompose(mesh.position, mesh.quaternion, size),
+      move: () => now.compose(device.grip.position, device.grip.rotation, one).multiply(from).decompose(mesh.position, mesh.quaternion, size),
       end: () => { this.carried = false; },
     };
   }
 
   /** Once a frame, before takers are asked. `eye` and `ahead`: where the person is and looks. */
-  step(devices: readonly Device[], eye: Vector3, ahead: Vector3, seconds: number): void {
-    this.follow(eye, ahead, seconds);
+  step(devices: readonly Device[], eye: Vector3, ahead: Vector3, tick: { readonly seconds: number }): void {
+    this.follow(eye, ahead, tick);
     for (let i = 0; i < devices.length; i++) {
       const device = devices[i] as Device;
       const touched = this.finger(device);
@@ -104,7 +105,7 @@ export class PanelHands implements Taker {
   }
 
   /** It follows the person until it is carried somewhere; `bring` makes it follow again. */
-  private follow(eye: Vector3, ahead: Vector3, seconds: number): void {
+  private follow(eye: Vector3, ahead: Vector3, tick: { readonly seconds: number }): void {
     const { mesh } = this.panel;
     if (this.carried || this.pinned) return;
     this.heading.copy(ahead).setY(0);
@@ -114,7 +115,7 @@ export class PanelHands implements Taker {
     const away = mesh.position.distanceTo(this.goal);
     if (away > slack) this.coming = true;
     if (!this.coming) return;
-    mesh.position.lerp(this.goal, Math.min(1, 6 * seconds));
+    mesh.position.lerp(this.goal, Math.min(1, 6 * tick.seconds));
     if (away < 0.01) this.coming = false;
     this.face(eye);
   }
@@ -130,7 +131,7 @@ export class PanelHands implements Taker {
   bring(eye: Vector3, ahead: Vector3): void {
     this.pinned = false;
     this.coming = true;
-    this.follow(eye, ahead, 10);
+    this.follow(eye, ahead, { seconds: 10 });
     this.panel.mesh.updateMatrixWorld(true);
   }
 

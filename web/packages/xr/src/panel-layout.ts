@@ -137,9 +137,14 @@ export function layOut(commands: readonly Command[], wanted: { page: string; scr
   return { items, page, screen, screens };
 }
 
-/** What lies at a place of the panel and answers to a press. */
-export function itemAt(layout: Layout, x: number, y: number): Item | undefined {
-  return layout.items.find((i) => i.kind !== 'text' && i.kind !== 'foot' && !i.disabled && x >= i.x - 4 && x <= i.x + i.w + 4 && y >= i.y - 4 && y <= i.y + i.h + 4);
+/** What lies at a place of the panel (pixels) and answers to a press. Asked each frame: a loop, and no numbers handed on. */
+export function itemAt(layout: Layout, at: { readonly x: number; readonly y: number }): Item | undefined {
+  const { items } = layout;
+  for (let k = 0; k < items.length; k++) {
+    const i = items[k] as Item;
+    if (i.kind !== 'text' && i.kind !== 'foot' && !i.disabled && at.x >= i.x - 4 && at.x <= i.x + i.w + 4 && at.y >= i.y - 4 && at.y <= i.y + i.h + 4) return i;
+  }
+  return undefined;
 }
 
 /** The bar of a slider within its box. */

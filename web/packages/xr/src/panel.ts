@@ -45,10 +45,14 @@ export class Spot {
   get y(): number { return this.numbers[1] as number; }
   get depth(): number { return this.numbers[2] as number; }
 
-  set(x: number, y: number, depth: number): void {
-    this.numbers[0] = x;
-    this.numbers[1] = y;
-    this.numbers[2] = depth;
+  /** From the panel's own metres, its middle at 0; z: in front of it, or along a ray. */
+  take(local: Vector3): void {
+    const { numbers } = this;
+    const x = (local.x + panelSize.width / 2) / metrics.pixel;
+    const y = (panelSize.height / 2 - local.y) / metrics.pixel;
+    numbers[0] = x;
+    numbers[1] = y;
+    numbers[2] = local.z;
     this.inside = x >= 0 && y >= 0 && x <= metrics.width && y <= metrics.height;
   }
 
@@ -138,7 +142,10 @@ export class Panel {
     this.b.copy(direction).transformDirection(this.inverse);
     if (this.a.z <= 0 || this.b.z >= -1e-4) return false;
     const t = -this.a.z / this.b.z;
-    this.put(this.a.x + t * this.b.x, this.a.y + t * this.b.y, t, out);
+    this.a.x += t * this.b.x;
+    this.a.y += t * this.b.y;
+    this.a.z = t;
+    out.take(this.a);
     return out.inside;
   }
 
@@ -146,12 +153,8 @@ export class Panel {
   over(tip: Vector3, out: Spot): boolean {
     this.inverse.copy(this.mesh.matrixWorld).invert();
     this.a.copy(tip).applyMatrix4(this.inverse);
-    this.put(this.a.x, this.a.y, this.a.z, out);
+    out.take(this.a);
     return out.inside;
-  }
-
-  private put(x: number, y: number, depth: number, out: Spot): void {
-    out.set((x + panelSize.width / 2) / metrics.pixel, (panelSize.height / 2 - y) / metrics.pixel, depth);
   }
 
   /** World metres of the middle of a command's button, or of a page's tab; undefined where it is not on this screen. */
@@ -168,9 +171,12 @@ export class Panel {
   /** Shows where a device points; undefined: nowhere. True where something new lies under it. */
   hover(side: Side, spot: Spot | undefined): boolean {
     const cursor = (this.mesh.material.uniforms['cursors']!.value as Vector3[])[side === 'left' ? 0 : 1] as Vector3;
-    if (spot) cursor.set(spot.x, spot.y, 1);
-    else cursor.z = 0;
-    const item = spot && itemAt(this.layout, spot.x, spot.y);
+    cursor.z = spot ? 1 : 0;
+    if (spot) {
+      cursor.x = spot.x;
+      cursor.y = spot.y;
+    }
+    const item = spot && itemAt(this.layout, spot);
     const before = this.hovers[side];
     const fresh = item !== undefined && (item.x !== before?.x || item.y !== before.y);
     this.hovers[side] = item;
@@ -183,7 +189,7 @@ export class Panel {
 
   /** A press at a place; what was pressed. The bar is the caller's to drag. */
   press(side: Side, spot: Spot): Item | undefined {
-    const item = itemAt(this.layout, spot.x, spot.y);
+    const item = itemAt(this.layout, spot);
     if (!item) return undefined;
     this.presses[side] = { item, gesture: `panel-${++this.count}-${performance.now().toFixed(0)}` };
     this.drag(side, spot);
@@ -204,7 +210,7 @@ export class Panel {
     this.presses[side] = undefined;
     this.dirty = true;
     if (!press || !spot) return;
-    const under = itemAt(this.layout, spot.x, spot.y);
+    const under = itemAt(this.layout, spot);
     if (!under || under.kind !== press.item.kind || under.x !== press.item.x || under.y !== press.item.y) return;
     this.run(press.item);
   }

@@ -40,13 +40,13 @@ test('more than a screen: the last cell leads on, nothing is lost, nothing overl
 
 test('a press finds buttons, not words nor what is disabled', () => {
   const layout = layOut([button('A', 'x'), button('A', 'y', { disabled: () => true }), { kind: 'text', id: 't', page: 'A', label: () => 'words' }], { page: 'A', screen: 0 }, '', measure);
-  const middle = (id: string): [number, number] => {
+  const middle = (id: string): { x: number; y: number } => {
     const i = layout.items.find((item) => item.command?.id === id);
-    return [(i?.x ?? 0) + (i?.w ?? 0) / 2, (i?.y ?? 0) + (i?.h ?? 0) / 2];
+    return { x: (i?.x ?? 0) + (i?.w ?? 0) / 2, y: (i?.y ?? 0) + (i?.h ?? 0) / 2 };
   };
-  assert.equal(itemAt(layout, ...middle('x'))?.command?.id, 'x');
-  assert.equal(itemAt(layout, ...middle('y')), undefined);
-  assert.equal(itemAt(layout, ...middle('t')), undefined);
+  assert.equal(itemAt(layout, middle('x'))?.command?.id, 'x');
+  assert.equal(itemAt(layout, middle('y')), undefined);
+  assert.equal(itemAt(layout, middle('t')), undefined);
 });
 
 test('a slider\'s ends, words that fit', () => {
