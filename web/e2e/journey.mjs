@@ -33,6 +33,7 @@ let me;
 let l3;
 let l4;
 let name; // of the lesson
+let asked; // just before the question, us
 const moments = [];
 
 before(async () => {
@@ -204,6 +205,7 @@ test('a question is asked from the panel, and the lesson saved', async () => {
   await me.pull('right', await middle(l3));
   await me.until(() => window.fabrica.selected() === 'vertebrae_L3');
   await me.press('Lesson');
+  asked = (await lesson('recording')).time;
   await me.press('lesson.ask');
   await moment('asked');
   await page.waitForTimeout(400);
@@ -272,7 +274,7 @@ test('inside: scrubbed by the panel, touched, returned; the checkpoint is answer
   await page.evaluate(() => window.fabrica.dispatch({ op: 'scene.reset', args: {} }));
   await me.press('lesson.return');
   await me.until((h) => window.fabrica.hash() === h, there);
-  await lesson('seek', moments.at(-1).t - 3e5);
+  await lesson('seek', asked);
   await me.press('lesson.play');
   await me.until(() => window.fabrica.lesson.playing().question);
   await me.pull('right', await middle(l3));
