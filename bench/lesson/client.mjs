@@ -3,7 +3,7 @@
  * the browser's microphone, a scene operation now and then. Takes as long as it says, once with controllers and once with hands.
  * One JSON object. Not in CI; where the machine cannot draw, the frame rate says so.
  *
- *   node bench/lesson/client.mjs FABRICA CASE [SECONDS [HERTZ]]     CASE is copied, not changed; 600 s, frames of 72 Hz
+ *   node bench/lesson/client.mjs FABRICA CASE [SECONDS [HERTZ]]     CASE is copied, not changed; 600 s, frames of 72 Hz; 0 s: the recorder alone
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -148,6 +148,41 @@ async function replayed(link, name) {
   }
 }
 
+/** The recorder alone, on frames of a headset's rate that jitter by a millisecond: samples a second, and MB an hour as it sends them (the server's batches are larger, so the file is smaller). */
+async function recorderAt(hz) {
+  const { build } = require('esbuild');
+  const made = path.join(work, 'recorder.mjs');
+  await build({ stdin: { contents: "export { Recorder } from './packages/lesson/src/index'; export { Session } from './packages/contract/src/index';", resolveDir: web }, bundle: true, format: 'esm', outfile: made, logLevel: 'error' });
+  const { Recorder, Session } = await import(pathToFileURL(made));
+  const bytes = [0, 0];
+  const samples = [0, 0];
+  const send = (data) => {
+    if (typeof data === 'string') return;
+    bytes[data[0]] += data.length;
+    samples[data[0]] += data[18] | (data[19] << 8);
+  };
+  const recorder = new Recorder({ send, listen: () => undefined, close: () => undefined }, new Session([1]), { title: 'rate', language: 'en', software: 'bench', kinds: { left: 'hand', right: 'hand', space: 'target-ray' } }, () => undefined);
+  const noise = (size) => (Math.random() + Math.random() + Math.random() - 1.5) * 1.15 * size;
+  const wander = (t, k, size) => size * (0.5 * Math.sin(0.43 * t + 1.7 * k) + 0.3 * Math.sin(1.31 * t + 2.9 * k) + 0.2 * Math.sin(2.77 * t + 0.6 * k));
+  const pose = (t, k, [x, y, z], reach, turn, trembles) => {
+    const q = [3, 4, 5].map((i) => wander(t, k + i, turn) + noise(0.0005)).concat(1);
+    const length = Math.hypot(...q);
+    return { position: [x, y, z].map((v, i) => v + wander(t, k + i, reach) + noise(trembles)), rotation: q.map((v) => v / length), pressed: 0, trigger: 0, squeeze: 0 };
+  };
+  const hand = (t, k, wrist) => Array.from({ length: 25 }, (_, i) => (i === 0 ? wrist : pose(t, k + i, wrist.position.map((v, j) => v + (j === 2 ? -0.004 * i : 0.01 * ((i % 5) - 2))), 0.012, 0.3, 0.0002)));
+  const began = performance.now();
+  const length = 60;
+  for (let n = 0; n < length * hz; n++) {
+    const t = n / hz;
+    const left = pose(t, 20, [-0.22, 1.25, -0.3], 0.16, 0.4, 0.0001);
+    const right = pose(t, 40, [0.22, 1.25, -0.3], 0.16, 0.4, 0.0001);
+    recorder.rig({ time: began + t * 1000 + noise(1), head: pose(t, 0, [0, 1.6, 0.1], 0.05, 0.12, 0.0001), left, right, hands: { left: hand(t, 50, left), right: hand(t, 80, right) } }, { left: 'hand', right: 'hand', space: 'target-ray' });
+  }
+  recorder.stop();
+  const hourly = bytes.map((b) => (b * 3600) / length / 1e6);
+  return { a_second: { pose: samples[0] / length, hand: samples[1] / length }, mb_an_hour: { devices: hourly[0], hands: hourly[1] } };
+}
+
 const at = (list, share) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * share))] ?? 0;
 
 async function measure(twin, wav, kind) {
@@ -179,7 +214,9 @@ try {
   const wav = path.join(work, 'voice.wav');
   speak(lines, wav, { lead: 0.5 });
   const out = { seconds, hertz: Number(hertz), cores: cpus().length };
-  for (const kind of ['controllers', 'hands']) out[kind] = await measure(twin, wav, kind);
+  out.recorder = {};
+  for (const hz of [72, 90, 120]) out.recorder[`${hz} Hz`] = await recorderAt(hz);
+  for (const kind of seconds > 0 ? ['controllers', 'hands'] : []) out[kind] = await measure(twin, wav, kind);
   console.log(JSON.stringify(out, (_key, v) => (typeof v === 'number' ? Math.round(v * 1000) / 1000 : v), 1));
 } finally {
   rmSync(work, { recursive: true, force: true });

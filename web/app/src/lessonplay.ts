@@ -44,6 +44,7 @@ export class Playing {
   /** What somebody should know now; shown until closed. */
   problem = '';
   private readonly avatar: Avatar;
+  private readonly others: readonly Avatar[];
   private readonly before: State;
   private readonly framing: Framing;
   private voice: Voice | undefined;
@@ -54,7 +55,8 @@ export class Playing {
   private constructor(readonly app: App, private readonly lib: Library, readonly lesson: Lesson, readonly info: LessonInfo, private readonly changed: () => void) {
     this.before = app.session.state;
     this.framing = new Framing(app);
-    this.avatar = new lib.Avatar();
+    this.avatar = new lib.Avatar(0, lesson.others.length > 0 ? lesson.who : '');
+    this.others = lesson.others.map(({ who }, i) => new lib.Avatar(i + 1, who));
     this.checkpoints = new Checkpoints(app, this, () => this.changed());
   }
 
@@ -70,6 +72,7 @@ export class Playing {
   private async begin(): Promise<void> {
     const { app, lesson, lib } = this;
     if (await isOfAnother(app, lesson, this.info)) this.notices.push('This lesson was recorded in another twin. What is pointed at may be something else here.');
+    if (lesson.voices > 1) this.notices.push('Several people speak in this lesson. The first is heard.');
     if (lesson.cut) this.notices.push('The recording ended suddenly. It plays as far as it was saved.');
     await this.openVoice();
     this.player = new lib.Player(lesson, {
@@ -101,9 +104,10 @@ export class Playing {
   private showAvatar(): void {
     const { stage } = this.app;
     const ray = new Ray();
-    this.avatar.meets = (origin, direction) => stage.picker.along(ray.set(origin, direction), stage.planes)?.world;
+    for (const avatar of [this.avatar, ...this.others]) avatar.meets = (origin, direction) => stage.picker.along(ray.set(origin, direction), stage.planes)?.world;
     this.avatar.points = this.lesson.metadata('pose')?.get('space') !== 'grip';
-    stage.scene.add(this.avatar.group);
+    this.others.forEach((avatar, i) => { avatar.points = !this.lesson.others[i]?.grip; });
+    stage.scene.add(this.avatar.group, ...this.others.map((avatar) => avatar.group));
     const before = stage.scene.onBeforeRender.bind(stage.scene);
     stage.scene.onBeforeRender = () => { if (stage.renderer.xr.isPresenting) this.tick(); }; // in the headset the page has no frames
     const free = (): void => { if (this.follow) this.setFollow(false); };
@@ -136,6 +140,7 @@ export class Playing {
     const { stage, session } = this.app;
     const ear = stage.camera.getWorldPosition(new Vector3());
     this.avatar.show(this.player.instructor(), this.player.state.model, session.state.model, ear);
+    this.player.others().forEach((shown, i) => this.others[i]?.show(shown, this.player.state.model, session.state.model, ear));
     const head = this.avatar.headNow();
     if (this.follow && head && !stage.renderer.xr.isPresenting) this.lookAs(head);
     if (!this.voice || !head) return;
@@ -209,7 +214,7 @@ export class Playing {
     this.checkpoints.close();
     this.player.close();
     this.voice?.close();
-    this.avatar.dispose();
+    for (const avatar of [this.avatar, ...this.others]) avatar.dispose();
     this.app.session.leave(this.before);
     this.framing.close();
   }

@@ -126,7 +126,7 @@ function questionDialog(recording: Recording): void {
   const { app } = recording;
   const { selected } = app;
   const text = h('input', { type: 'text', class: 'text', maxlength: 300, required: true, value: selected ? `Point at: ${app.nameOf(selected.value)}` : '', placeholder: 'Point at ...', 'aria-label': 'Question' });
-  const pick = h('select', { class: 'text', multiple: true, size: 7, required: true, 'aria-label': 'Right answers' }, app.manifest.structures.map((s) => h('option', { value: String(s.value), selected: s.value === selected?.value }, app.nameOf(s.value))));
+  const pick = h('select', { class: 'text', multiple: true, size: 4, required: true, 'aria-label': 'Right answers' }, app.manifest.structures.map((s) => h('option', { value: String(s.value), selected: s.value === selected?.value }, app.nameOf(s.value))));
   const seconds = h('input', { type: 'number', class: 'text', min: 0, max: 3600, value: 0, 'aria-label': 'Seconds to answer' });
   const { clicked } = recording;
   const near = h('input', { type: 'checkbox' });

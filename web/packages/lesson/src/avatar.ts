@@ -5,8 +5,8 @@
  *   shown = model as shown * inverse(model as recorded) * pose
  */
 import {
-  BufferGeometry, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
-  MeshStandardMaterial, Object3D, Quaternion, SphereGeometry, TorusGeometry, Vector3,
+  BufferGeometry, CanvasTexture, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
+  MeshStandardMaterial, Object3D, Quaternion, SphereGeometry, Sprite, SpriteMaterial, SRGBColorSpace, TorusGeometry, Vector3,
 } from 'three';
 import { mergeGeometries } from 'three/examples/jsm/utils/BufferGeometryUtils.js';
 import type { State } from '@fabrica/contract';
@@ -19,8 +19,14 @@ type Placement = State['model'];
 const reach = 1.6;
 /** A head nearer to the eye than this is not drawn: one looks out of it. Metres. */
 const personal = 0.3;
-/** Of no tissue, in light and dark. */
-const colour = { frame: '#7c6cff', glow: '#3a2bd0', point: '#9d8cff' } as const;
+interface Tint { frame: string; glow: string; point: string }
+/** Of no tissue, in light and dark: the instructor's first, then those of the others in turn. */
+const tints: readonly [Tint, ...Tint[]] = [
+  { frame: '#7c6cff', glow: '#3a2bd0', point: '#9d8cff' }, { frame: '#14a3a8', glow: '#06585b', point: '#4fd0d4' },
+  { frame: '#c857c0', glow: '#6f1d69', point: '#e58adf' }, { frame: '#6f9a1f', glow: '#39520b', point: '#a4d04a' },
+];
+/** The name above the glasses: metres above the eyes, and high. */
+const label = { above: 0.11, high: 0.045 } as const;
 /** Bones of a hand: each joint with the one before it on its finger (WebXR Hand Input). */
 const bones: readonly [number, number][] = [1, 5, 10, 15, 20].flatMap((first, finger): [number, number][] => {
   const last = finger === 0 ? 4 : first + 4;
@@ -38,7 +44,7 @@ const put = (object: Object3D, pose: PoseReal): void => {
 };
 
 /** Two lenses, a bridge and temples: 14 cm wide, eyes at the origin, looking along -z. */
-function glasses(): Group {
+function glasses(colour: Tint): Group {
   const frame: BufferGeometry[] = [];
   for (const side of [-1, 1]) {
     frame.push(new TorusGeometry(0.025, 0.0032, 10, 40).scale(1.12, 0.92, 1).translate(side * 0.034, 0, -0.03));
@@ -54,13 +60,13 @@ function glasses(): Group {
 }
 
 /** A tapering wand along -z, its tip at the origin of the target ray. */
-function wand(): Mesh {
+function wand(colour: Tint): Mesh {
   const parts = [new CylinderGeometry(0.0045, 0.012, 0.11, 20).rotateX(-Math.PI / 2).translate(0, 0, 0.06), new SphereGeometry(0.0065, 16, 12), new SphereGeometry(0.012, 16, 12).translate(0, 0, 0.115)];
   return new Mesh(mergeGeometries(parts), new MeshStandardMaterial({ color: '#e8e6ff', roughness: 0.45, emissive: new Color(colour.frame), emissiveIntensity: 0.25 }));
 }
 
 /** A thin beam along -z, one metre long, that fades. */
-function beam(): Mesh {
+function beam(colour: Tint): Mesh {
   const geometry = new CylinderGeometry(0.0011, 0.0015, 1, 8, 1, true).rotateX(-Math.PI / 2).translate(0, 0, -0.5);
   const place = geometry.getAttribute('position');
   const tint = new Color(colour.point);
@@ -70,10 +76,34 @@ function beam(): Mesh {
 }
 
 /** Where the ray meets something: in sight even inside a fold of the surface. */
-function spot(): Mesh {
+function spot(colour: Tint): Mesh {
   const mesh = new Mesh(new SphereGeometry(0.0055, 20, 14), new MeshBasicMaterial({ color: colour.point, transparent: true, opacity: 0.95, depthTest: false }));
   mesh.renderOrder = 10;
   return mesh;
+}
+
+/** A name on a plate of the person's colour, upright at any turn of the head. */
+function plate(name: string, colour: Tint): Sprite {
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d') as CanvasRenderingContext2D;
+  const font = '600 40px system-ui, sans-serif';
+  context.font = font;
+  canvas.width = Math.min(1024, Math.ceil(context.measureText(name).width) + 48);
+  canvas.height = 72;
+  context.font = font;
+  context.fillStyle = colour.glow;
+  context.beginPath();
+  context.roundRect(0, 0, canvas.width, canvas.height, 36);
+  context.fill();
+  context.fillStyle = '#ffffff';
+  context.textAlign = 'center';
+  context.textBaseline = 'middle';
+  context.fillText(name, canvas.width / 2, canvas.height / 2 + 2, canvas.width - 40);
+  const map = new CanvasTexture(canvas);
+  map.colorSpace = SRGBColorSpace;
+  const sprite = new Sprite(new SpriteMaterial({ map, transparent: true, depthWrite: false }));
+  sprite.scale.set((label.high * canvas.width) / canvas.height, label.high, 1);
+  return sprite;
 }
 
 interface Side { wand: Mesh; ray: Mesh; dot: Mesh; joints: InstancedMesh; bones: InstancedMesh }
@@ -84,23 +114,29 @@ export class Avatar {
   meets: (origin: Vector3, direction: Vector3) => Vector3 | undefined = () => undefined;
   /** Are devices' poses target rays? A grip's pose does not say where it points. */
   points = true;
-  private readonly head = glasses();
+  private readonly tint: Tint;
+  private readonly head: Group;
+  private readonly name: Sprite | undefined;
   private readonly sides: Record<'left' | 'right', Side>;
   private hasHead = false;
   private readonly now = new Matrix4();
   private readonly then = new Matrix4();
 
-  constructor() {
+  /** `place`: 0 the instructor, then the others; `name`: shown above the glasses. */
+  constructor(place = 0, name = '') {
+    this.tint = tints[place % tints.length] ?? tints[0];
+    this.head = glasses(this.tint);
+    this.name = name ? plate(name, this.tint) : undefined;
     this.group.matrixAutoUpdate = false;
-    this.group.add(this.head);
+    this.group.add(this.head, ...(this.name ? [this.name] : []));
     this.sides = { left: this.side(), right: this.side() };
     this.hide();
   }
 
   private side(): Side {
-    const skin = new MeshStandardMaterial({ color: colour.frame, roughness: 0.5, emissive: new Color(colour.glow), emissiveIntensity: 0.35 });
+    const skin = new MeshStandardMaterial({ color: this.tint.frame, roughness: 0.5, emissive: new Color(this.tint.glow), emissiveIntensity: 0.35 });
     const side: Side = {
-      wand: wand(), ray: beam(), dot: spot(),
+      wand: wand(this.tint), ray: beam(this.tint), dot: spot(this.tint),
       joints: new InstancedMesh(new SphereGeometry(1, 12, 8), skin, 25), bones: new InstancedMesh(new CylinderGeometry(1, 1, 1, 8), skin, bones.length),
     };
     side.joints.frustumCulled = side.bones.frustumCulled = false;
@@ -110,7 +146,7 @@ export class Avatar {
 
   hide(): void { this.group.visible = false; }
 
-  /** Shows the instructor; `recorded` and `shown`: the model's places then and now; `eye`: the learner's, world metres. */
+  /** Shows the person; `recorded` and `shown`: the model's places then and now; `eye`: the learner's, world metres. */
   show(rig: Shown, recorded: Placement, shown: Placement, eye?: Vector3): void {
     placementMatrix(shown, this.now);
     placementMatrix(recorded, this.then).invert();
@@ -119,10 +155,13 @@ export class Avatar {
     this.group.visible = true;
     this.head.visible = this.hasHead = rig.head !== undefined;
     if (rig.head) put(this.head, rig.head);
+    this.name?.position.copy(this.head.position).add(new Vector3(0, label.above, 0));
+    if (this.name) this.name.visible = this.hasHead;
     for (const side of ['left', 'right'] as const) this.showSide(this.sides[side], rig[side], rig.hands[side]);
     this.group.updateMatrixWorld(true);
     if (eye && rig.head && eye.distanceTo(this.head.getWorldPosition(new Vector3())) < personal) {
       this.head.visible = false;
+      if (this.name) this.name.visible = false;
       for (const side of ['left', 'right'] as const) this.sides[side].wand.visible = false;
     }
   }
@@ -174,6 +213,8 @@ export class Avatar {
 
   dispose(): void {
     this.group.removeFromParent();
+    this.name?.material.map?.dispose();
+    this.name?.material.dispose();
     this.group.traverse((object) => {
       if (!(object instanceof Mesh)) return;
       (object.geometry as BufferGeometry).dispose();

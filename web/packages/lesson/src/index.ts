@@ -5,7 +5,7 @@ export type { Cue } from './captions';
 export * from './codec';
 export { Container } from './container';
 export { Lesson } from './reader';
-export type { About, Chapter, Keyframe, Piece } from './reader';
+export type { About, Body, Chapter, Keyframe, Other, Piece } from './reader';
 export { fromBytes, fromUrl } from './source';
 export type { Source } from './source';
 export { Player, rates } from './player';

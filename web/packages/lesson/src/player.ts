@@ -243,6 +243,9 @@ export class Player {
   /** Where the instructor is now. */
   instructor(): Shown { return shownAt(this.near, this.time); }
 
+  /** Where the others are, in the order of `lesson.others`. */
+  others(): Shown[] { return this.lesson.others.map((_other, i) => shownAt(this.near.flatMap((p) => p.others[i] ?? []), this.time)); }
+
   /** Chapter before or after; before: the start of this one if it is more than two seconds old. */
   step(way: 1 | -1): Promise<void> {
     const now = this.time;

@@ -17,10 +17,16 @@ export interface About {
 export interface Keyframe { time: number; seq: number; sha256: string; state: State; /** Place among the chunk's rows: those before it are in its state. */ after: number }
 export interface Meta { time: number; value: Record<string, unknown> }
 
-/** What one chunk holds, each list in order of time (microseconds). */
-export interface Piece {
-  index: number; poses: PoseSample[]; hands: HandSample[]; voice: VoicePacket[]; rows: Row[]; keyframes: Keyframe[]; metas: Meta[];
+/** Where somebody was. */
+export interface Body { poses: PoseSample[]; hands: HandSample[] }
+
+/** What one chunk holds, each list in order of time (microseconds). `others`: as the lesson's, one each. */
+export interface Piece extends Body {
+  index: number; others: Body[]; voice: VoicePacket[]; rows: Row[]; keyframes: Keyframe[]; metas: Meta[];
 }
+
+/** Somebody beside the first: the channels' WHO, and whether devices' poses are grips, which do not point. */
+export interface Other { who: string; grip: boolean }
 
 /** A chunk read but for its batches: all that the state of the scene needs. */
 interface Script { rows: Row[]; keyframes: Keyframe[]; metas: Meta[]; batches: { kind: 'pose' | 'hand' | 'voice'; message: Message }[] }
@@ -29,7 +35,7 @@ export interface Chapter { time: number; title: string }
 
 type Kind = 'pose' | 'hand' | 'voice' | 'op' | 'keyframe' | 'meta';
 const encodings: Record<Kind, string> = { pose: 'fabrica-pose-1', hand: 'fabrica-hand-1', voice: 'fabrica-opus-1', op: 'json', keyframe: 'json', meta: 'json' };
-const most = { json: 65536, row: 1 << 20, state: (8 << 20) + 1024, time: 48 * 3600 * 1e6, samples: 65536 } as const;
+const most = { json: 65536, row: 1 << 20, state: (8 << 20) + 1024, time: 48 * 3600 * 1e6, samples: 65536, others: 15 } as const;
 /** Chunks kept unpacked, and samples of all of them together. */
 const kept = { chunks: 40, samples: 4 * most.samples, scripts: 64 } as const;
 
@@ -60,15 +66,36 @@ export class Lesson {
   private readonly pieces = new Map<number, Promise<Piece>>();
   private readonly weights = new Map<number, number>();
   private readonly counted = new Set<number>();
+  /** Who is shown beside the first person, fifteen at most; their voices are not heard. */
+  readonly others: Other[] = [];
   /** The channel of each kind that is played: of one person, the first. */
   private readonly played = new Map<Kind, number>();
+  /** Channels of poses and hands of others, to their place. */
+  private readonly otherOf = new Map<number, number>();
 
   private constructor(readonly container: Container, readonly about: About) {
     for (const channel of [...container.channels.values()].sort((a, b) => a.id - b.id)) {
       const kind = kindOf(channel);
       if (kind && !this.played.has(kind)) this.played.set(kind, channel.id);
+      else if (kind === 'pose' || kind === 'hand') this.addOther(channel);
     }
   }
+
+  private addOther(channel: Message['channel']): void {
+    const who = channel.topic.split('/')[1] ?? '';
+    let place = this.others.findIndex((o) => o.who === who);
+    if (place < 0 && this.others.length < most.others) place = this.others.push({ who, grip: false }) - 1;
+    const other = this.others[place];
+    if (!other) return;
+    if (channel.metadata.get('space') === 'grip') other.grip = true;
+    this.otherOf.set(channel.id, place);
+  }
+
+  /** WHO of the first person's poses; empty where the topic names nobody. */
+  get who(): string { return this.container.channels.get(this.played.get('pose') ?? -1)?.topic.split('/')[1] ?? ''; }
+
+  /** How many voices there are; the first is played. */
+  get voices(): number { return [...this.container.channels.values()].filter((c) => kindOf(c) === 'voice').length; }
 
   /** Throws a LessonError: no lesson, a version that cannot be read, damage. */
   static async open(source: Source): Promise<Lesson> {
@@ -167,7 +194,8 @@ export class Lesson {
     let passed = 0;
     for (const message of await this.container.load(chunk)) {
       const kind = kindOf(message.channel);
-      if (!kind || this.played.get(kind) !== message.channel.id || !this.onMessage(kind, message, script)) passed++;
+      if (kind === 'voice' && this.played.get(kind) !== message.channel.id) continue; // `voices` tells of it
+      if (!kind || (this.played.get(kind) !== message.channel.id && !this.otherOf.has(message.channel.id)) || !this.onMessage(kind, message, script)) passed++;
     }
     if (!this.counted.has(index)) this.skipped += passed;
     this.counted.add(index);
@@ -176,16 +204,19 @@ export class Lesson {
 
   private async unpack(index: number): Promise<Piece> {
     const { rows, keyframes, metas, batches } = await this.script(index);
-    const piece: Piece = { index, poses: [], hands: [], voice: [], rows, keyframes, metas };
+    const piece: Piece = { index, poses: [], hands: [], others: this.others.map(() => ({ poses: [], hands: [] })), voice: [], rows, keyframes, metas };
+    const bodies: Body[] = [piece, ...piece.others];
+    const sum = (count: (body: Body) => number): number => bodies.reduce((n, body) => n + count(body), 0);
     for (const { kind, message } of batches) {
       const time = Math.floor(message.ns / 1000);
-      if (kind === 'pose') piece.poses.push(...decodePoses(message.data, time, this.name, message.at));
-      else if (kind === 'hand') piece.hands.push(...decodeHands(message.data, time, this.name, message.at));
+      const { poses, hands } = bodies[(this.otherOf.get(message.channel.id) ?? -1) + 1] as Body;
+      if (kind === 'pose') poses.push(...decodePoses(message.data, time, this.name, message.at));
+      else if (kind === 'hand') hands.push(...decodeHands(message.data, time, this.name, message.at));
       else piece.voice.push(...decodeVoice(message.data, time, this.name, message.at));
-      if (piece.poses.length + piece.hands.length + piece.voice.length > most.samples) throw new LessonError(`${this.name}: chunk ${index}: more than ${most.samples} events`);
+      if (sum((body) => body.poses.length + body.hands.length) + piece.voice.length > most.samples) throw new LessonError(`${this.name}: chunk ${index}: more than ${most.samples} events`);
     }
-    this.weights.set(index, piece.poses.length + piece.hands.length * 16 + piece.voice.length + piece.rows.length);
-    for (const list of [piece.poses, piece.hands, piece.voice]) (list as { time: number }[]).sort((a, b) => a.time - b.time);
+    this.weights.set(index, sum((body) => body.poses.length + body.hands.length * 16) + piece.voice.length + piece.rows.length);
+    for (const list of [...bodies.flatMap((body) => [body.poses, body.hands]), piece.voice]) (list as { time: number }[]).sort((a, b) => a.time - b.time);
     return piece;
   }
 

@@ -159,8 +159,9 @@ export class Recorder {
     this.pump();
   }
 
-  private pump(all = false): void {
-    const free = (end: number): boolean => all || !this.speaking || this.heard >= end - together.near || this.time - end > together.most;
+  /** `before`: what ends by then goes in any case. */
+  private pump(before = -1): void {
+    const free = (end: number): boolean => end <= before || !this.speaking || this.heard >= end - together.near || this.time - end > together.most;
     while (this.outbox[0] && free(this.outbox[0].end)) {
       const { end, data } = this.outbox.shift() as { end: number; data: string | Uint8Array };
       if (!this.open) continue;
@@ -171,9 +172,12 @@ export class Recorder {
 
   private speak({ time, packets }: VoiceBatch): void {
     if (!this.open) return;
+    const end = time + packets.length * limits.packetUs;
+    this.flushOld(end); // what a page that stood still has not sent yet comes before what was said since
+    this.pump(time);
     this.wire.send(envelope('voice', time, encodeVoice(packets)));
-    this.heard = time + packets.length * limits.packetUs;
-    this.sent = Math.max(this.sent, this.heard);
+    this.heard = end;
+    this.sent = Math.max(this.sent, end);
     this.pump();
   }
 
@@ -281,7 +285,7 @@ export class Recorder {
   private close(): void {
     if (!this.closing) return;
     this.voice.flush();
-    this.pump(true);
+    this.pump(Infinity);
     this.text({ type: 'record.stop' });
     this.closing = false;
     if (this.going) this.become('stopping');

@@ -1,7 +1,7 @@
-/** The instructor at a time: between the two samples around it, as metres and quaternions. */
+/** Somebody at a time: between the two samples around it, as metres and quaternions. */
 import { devices, restore, restoreJoint } from './codec';
 import type { Device, HandPose, HandSample, Pose, PoseReal, PoseSample } from './codec';
-import type { Piece } from './reader';
+import type { Body } from './reader';
 
 export interface ShownDevice extends PoseReal { emulated: boolean; trigger: number; squeeze: number; pressed: number }
 export interface Shown { head?: ShownDevice; left?: ShownDevice; right?: ShownDevice; hands: { left?: PoseReal[]; right?: PoseReal[] } }
@@ -66,7 +66,7 @@ function handAt(a: HandSample, b: HandSample | undefined, side: 'left' | 'right'
 }
 
 /** Where head, devices and joints are at `time`; what had no sample for a quarter of a second is not shown. */
-export function shownAt(pieces: readonly Piece[], time: number): Shown {
+export function shownAt(pieces: readonly Body[], time: number): Shown {
   const out: Shown = { hands: {} };
   const [a, b] = around(pieces.map((p) => p.poses), time);
   if (a && time - a.time <= gap) {

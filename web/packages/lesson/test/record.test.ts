@@ -112,6 +112,30 @@ test('rows wait for voice that is late, and lose no order', () => {
   assert.equal(rows(), 1, 'sent as soon as voice came near');
 });
 
+/** Nothing is a second older than something before it, as the server wants it. */
+function accepted(wire: TestWire): void {
+  let newest = 0;
+  for (const { kind, time, body } of wire.binary) {
+    assert.ok(time >= newest - 1e6, `${kind} at ${time} behind ${newest}`);
+    newest = Math.max(newest, time, kind === 0 ? (decodePoses(body, time, 'wire').at(-1)?.time as number) : (decodeVoice(body, time, 'wire').at(-1)?.time as number));
+  }
+}
+
+test('a page that stood still for four seconds: what it had not sent comes before what was said meanwhile', () => {
+  const { wire, recorder } = begun();
+  const began = performance.now() - 10000;
+  Object.assign(recorder, { began });
+  const say = (from: number, to: number): void => { for (let i = from / 20; i < to / 20; i++) recorder.packet({ time: began + i * 20, sequence: i, data: Uint8Array.of(1) }); };
+  say(0, 1000);
+  for (let t = 900; t < 1100; t += 20) recorder.rig(rig(began + t, 0), options.kinds);
+  say(1000, 5000);
+  for (let t = 5000; t < 5100; t += 20) recorder.rig(rig(began + t, 0), options.kinds);
+  recorder.stop();
+  accepted(wire);
+  assert.equal(wire.binary.filter((b) => b.kind === 0).flatMap((b) => decodePoses(b.body, b.time, 'wire')).length, 15);
+  assert.equal(recorder.moved, 0);
+});
+
 test('voice that is later than anything waits for is moved, not lost: the server takes all that is sent', () => {
   const { wire, recorder } = begun();
   const began = performance.now() - 60000;
@@ -120,11 +144,7 @@ test('voice that is later than anything waits for is moved, not lost: the server
   rigs(0, 20000); // forty seconds old: sent without voice
   for (let i = 0; i < 50; i++) recorder.packet({ time: began + i * 20, sequence: i, data: Uint8Array.of(1) });
   recorder.stop();
-  let newest = 0;
-  for (const { kind, time, body } of wire.binary) {
-    assert.ok(time >= newest - 1e6, `${kind} at ${time} behind ${newest}`);
-    newest = Math.max(newest, time, kind === 0 ? (decodePoses(body, time, 'wire').at(-1)?.time as number) : 0);
-  }
+  accepted(wire);
   assert.equal(wire.binary.filter((b) => b.kind === 2).flatMap((b) => decodeVoice(b.body, b.time, 'wire')).length, 50);
   assert.ok(recorder.moved > 1.8e7 && recorder.moved < 2e7, `${recorder.moved} us`);
 });
