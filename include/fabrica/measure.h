@@ -24,8 +24,9 @@ typedef enum fab_measure_quality {
 } fab_measure_quality;
 const char *fab_measure_quality_name(fab_measure_quality q); /* "none", "poor", "fair", "good" */
 
-/* The plane fitted to an endplate without its rim. Points lie on the surface itself, in the
- * mid-sagittal plane at 1/8, 1/2 and 7/8 of the body's depth. */
+/* The plane fitted to an endplate without its rim. Points lie in the mid-sagittal plane at 1/8, 1/2
+ * and 7/8 of the body's depth, as high as the surface itself is over a zone about each: the middle
+ * third of the width and an eighth of the depth. */
 typedef struct fab_endplate {
     double centre[3], normal[3];   /* normal points up for both endplates */
     double front[3], middle[3], back[3];

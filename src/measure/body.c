@@ -143,7 +143,7 @@ static void plate_out(const me_mask *m, const me_body *b, bool upper, double z[3
     const me_plane *p = upper ? &b->top : &b->bottom;
     const me_surface *s = upper ? &b->top_surface : &b->bottom_surface;
     const double y = 0.75 * b->half_depth;
-    for (int i = 0; i < 3; i++) z[i] = fab_me_surface_at(s, 0, 0.75 * (i - 1));
+    for (int i = 0; i < 3; i++) z[i] = fab_me_surface_zone(s, 0.75 * (i - 1));
     me_to(me_world(&b->f, 0, 0, 0.5 * (z[0] + z[2])), e->centre);
     me_to(normal_of(&b->f, p), e->normal);
     me_to(me_world(&b->f, 0, -y, z[0]), e->front);

@@ -18,119 +18,60 @@
  * scan's end) is fitted alone. */
 #include <string.h>
 
-#include "measure_internal.h"
+#include "gap_internal.h"
 
-enum { GEOMETRY = ME_SURFACE_TERMS, HU_TERMS = 5, MAX_SAMPLES = 6000, COARSE = 400, STEPS = 512,
+enum { GEOMETRY = ME_SURFACE_TERMS, HU_TERMS = ME_HU_TERMS, COARSE = 400,
        HOLLOW = GEOMETRY - 1, PSF = 2 * GEOMETRY, UNKNOWNS = 2 * GEOMETRY + 1 + HU_TERMS };
-static const double COMPACT_MM = 1;    /* endplates are 0.5 to 1.1 mm thick, dense bone beneath */
 static const double OUTER = 0.88, INNER_WEIGHT = 0.4;
 static const double USUAL_HOLLOW = 0.5, BEND_SD = 0.6, DEEP_HOLLOW = 1; /* mm */
 static const double BLUR_SHARE = 0.12;  /* of a square spacing; a box's own is 1/12 */
 static const double WIDE = 6; /* times the noise: what is farther off is no part of the model */
 static const double HU_LOW = -150, HU_HIGH = 1200;
 
-typedef struct sample { double t[GEOMETRY], z, hu, weight; } sample;
-
-typedef struct model {
-    double plate[2][GEOMETRY], psf, hu[HU_TERMS]; /* disc, core 0, core 1, ridge 0, ridge 1 */
-} model;
-
-typedef struct curves { double step[STEPS + 1], bell[STEPS + 1], corner[STEPS + 1]; } curves;
-
-struct me_gap_room {
-    sample samples[MAX_SAMPLES];
-    double misses[MAX_SAMPLES];
-    curves curve;
-};
+typedef me_gap_sample sample;
+typedef me_gap_model model;
 
 typedef struct problem {
     const me_gap *g;
     sample *samples;
     int count;
-    const curves *curve;
-    double box, psf_prior, noise;    /* box: mm of a slice along the axis */
+    me_blur blur;
+    double psf_prior, noise;
     model m;
     double normal[UNKNOWNS * UNKNOWNS], slope[UNKNOWNS];
 } problem;
 
 /* ---- the model ---------------------------------------------------------------------------- */
 
-/* A curve from -4 to 4, and how it goes on beyond: level. */
-static double look_up(const double *curve, double x)
+static void make_curves(me_curves *c)
 {
-    double at = (x + 4) * (STEPS / 8.0);
-    if (at <= 0) return curve[0];
-    if (at >= STEPS) return curve[STEPS];
-    int i = (int)at;
-    return curve[i] + (at - i) * (curve[i + 1] - curve[i]);
-}
-
-/* A voxel is the mean over a slice, blurred by what else there is (sd psf): the step between two
- * values, x mm inside; its slope; and how it changes with the log of psf. */
-static double blurred(const problem *q, double psf, double x)
-{
-    double a = (x + 0.5 * q->box) / psf, b = (x - 0.5 * q->box) / psf;
-    double ramp = fmax(0, a) - fmax(0, b) + look_up(q->curve->corner, a) -
-                  look_up(q->curve->corner, b);
-    return ramp * psf / q->box;
-}
-
-static double slope(const problem *q, double psf, double x)
-{
-    double a = (x + 0.5 * q->box) / psf, b = (x - 0.5 * q->box) / psf;
-    return (look_up(q->curve->step, a) - look_up(q->curve->step, b)) / q->box;
-}
-
-static double by_blur(const problem *q, double psf, double x)
-{
-    double a = (x + 0.5 * q->box) / psf, b = (x - 0.5 * q->box) / psf;
-    return (look_up(q->curve->bell, a) - look_up(q->curve->bell, b)) * psf / q->box;
-}
-
-static void make_curves(curves *c)
-{
-    for (int i = 0; i <= STEPS; i++) {
-        double x = i * 8.0 / STEPS - 4;
+    for (int i = 0; i <= ME_CURVE_STEPS; i++) {
+        double x = i * 8.0 / ME_CURVE_STEPS - 4;
         c->step[i] = 0.5 * erfc(-x / sqrt(2));
         c->bell[i] = 0.39894228 * exp(-0.5 * x * x);
         c->corner[i] = x * c->step[i] + c->bell[i] - fmax(0, x); /* the step's integral */
     }
 }
 
-static double height(const double *p, const double *t)
-{
-    double z = 0;
-    for (int i = 0; i < GEOMETRY; i++) z += p[i] * t[i];
-    return z;
-}
-
 /* From plate k into the disc, mm. */
 static double into_disc(const model *m, int k, const sample *s)
 {
-    double z = height(m->plate[k], s->t);
+    double z = me_terms_height(m->plate[k], s->t);
     return k == 0 ? z - s->z : s->z - z;
 }
 
 /* What each of the five HU counts at a sample. */
 static void shares(const problem *q, const model *m, const sample *s, double share[HU_TERMS])
 {
-    share[0] = 1;
-    for (int k = 0; k < 2; k++) {
-        share[1 + k] = share[3 + k] = 0;
-        if (!q->g->there[k]) continue;
-        double d = into_disc(m, k, s);
-        double off = blurred(q, m->psf, d);
-        share[1 + k] = 1 - off;
-        share[3 + k] = blurred(q, m->psf, d + COMPACT_MM) - off;
-        share[0] -= share[1 + k];
-    }
+    double d[2] = {into_disc(m, 0, s), into_disc(m, 1, s)};
+    me_gap_shares(&q->blur, m, q->g->there, d, share);
 }
 
 /* How far the bone's edge stands out of the disc, HU. */
 static double contrast(const problem *q, const model *m, int k)
 {
-    double wide = sqrt(m->psf * m->psf + q->box * q->box / 12);
-    double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k] * COMPACT_MM / (2.5 * wide);
+    double wide = sqrt(m->psf * m->psf + q->blur.box * q->blur.box / 12);
+    double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k] * m->thick[k] / (2.5 * wide);
     return fmax(core, 0.5 * core + ridge);
 }
 
@@ -156,30 +97,28 @@ static double explain(const problem *q, model *m, int stride)
 
 /* ---- samples ------------------------------------------------------------------------------ */
 
-static uint32_t scatter(uint32_t i, uint32_t j, uint32_t k)
-{
-    uint32_t h = i * 0x9E3779B1u ^ j * 0x85EBCA77u ^ k * 0xC2B2AE3Du;
-    h ^= h >> 15, h *= 0x2C1B3C6Du, h ^= h >> 12, h *= 0x297A2D39u;
-    return h ^ h >> 15;
-}
-
 /* Is a voxel at p (in g's frame) part of the problem? Fills its terms. */
 static bool sample_at(const me_gap *g, me_vec p, sample *s)
 {
     double u = p.x / g->half_width, v = p.y / g->half_depth, r = sqrt(u * u + v * v);
     if (r > OUTER) return false;
     fab_me_surface_terms(u, v, s->t);
-    s->z = p.z;
+    s->x = p.x, s->y = p.y, s->z = p.z;
     s->weight = r < 0.5 ? INNER_WEIGHT : 1;
-    double high = height(g->plate[0].p, s->t), low = height(g->plate[1].p, s->t);
+    double high = me_terms_height(g->plate[0].p, s->t), low = me_terms_height(g->plate[1].p, s->t);
     if (!g->there[0]) high = low + g->beyond_mm;
     if (!g->there[1]) low = high - g->beyond_mm;
     return p.z < high + (g->there[0] ? g->reach_mm[0] : 0) &&
            p.z > low - (g->there[1] ? g->reach_mm[1] : 0);
 }
 
-static void box_of(const me_gap *g, const fab_grid *grid, const fab_mat34 *voxel_from_world,
-                   int32_t low[3], int32_t high[3])
+double fab_me_gap_hu(const fab_volume *image, int32_t i, int32_t j, int32_t k)
+{
+    return fmin(HU_HIGH, fmax(HU_LOW, fab_volume_get(image, i, j, k)));
+}
+
+void fab_me_gap_box(const me_gap *g, const fab_grid *grid, const fab_mat34 *voxel_from_world,
+                    int32_t low[3], int32_t high[3])
 {
     double least[3] = {1e9, 1e9, 1e9}, most[3] = {-1e9, -1e9, -1e9}, far = 20 + g->beyond_mm;
     for (int c = 0; c < 8; c++) {
@@ -202,21 +141,21 @@ static void gather(problem *q, const fab_volume *image, const fab_mat34 *voxel_f
     const fab_grid *grid = fab_volume_grid(image);
     const me_gap *g = q->g;
     int32_t low[3], high[3];
-    box_of(g, grid, voxel_from_world, low, high);
+    fab_me_gap_box(g, grid, voxel_from_world, low, high);
     double tall = 4 + fabs(g->plate[0].p[0] - g->plate[1].p[0]) + g->reach_mm[0] + g->reach_mm[1];
     double expected = 2.3 * g->half_width * g->half_depth * tall /
                       fab_grid_voxel_volume_mm3(grid);
-    double keep = 0.8 * MAX_SAMPLES / expected;
+    double keep = 0.8 * ME_GAP_SAMPLES / expected;
     uint32_t below = keep >= 1 ? UINT32_MAX : (uint32_t)(keep * UINT32_MAX);
     for (int32_t k = low[2]; k <= high[2]; k++)
         for (int32_t j = low[1]; j <= high[1]; j++)
-            for (int32_t i = low[0]; i <= high[0] && q->count < MAX_SAMPLES; i++) {
-                if (scatter((uint32_t)i, (uint32_t)j, (uint32_t)k) > below) continue;
+            for (int32_t i = low[0]; i <= high[0] && q->count < ME_GAP_SAMPLES; i++) {
+                if (me_scatter((uint32_t)i, (uint32_t)j, (uint32_t)k) > below) continue;
                 double at[3] = {i, j, k}, w[3];
                 fab_mat34_apply(&grid->world_from_voxel, at, w);
                 sample *s = &q->samples[q->count];
                 if (!sample_at(g, me_local(&g->f, me_from(w)), s)) continue;
-                s->hu = fmin(HU_HIGH, fmax(HU_LOW, fab_volume_get(image, i, j, k)));
+                s->hu = fab_me_gap_hu(image, i, j, k);
                 q->count++;
             }
 }
@@ -294,11 +233,11 @@ static void derivatives(const problem *q, const model *m, const sample *s,
     memcpy(by + PSF + 1, share, HU_TERMS * sizeof *share);
     for (int k = 0; k < 2; k++) {
         if (!q->g->there[k]) continue;
-        double d = into_disc(m, k, s), y = d + COMPACT_MM;
+        double d = into_disc(m, k, s), by_d = me_gap_slope(&q->blur, m, k, d);
         double core = m->hu[1 + k] - m->hu[0], ridge = m->hu[3 + k];
-        double near = slope(q, m->psf, d), by_near = by_blur(q, m->psf, d);
-        double by_d = -core * near + ridge * (slope(q, m->psf, y) - near);
-        by[PSF] += -core * by_near + ridge * (by_blur(q, m->psf, y) - by_near);
+        double near = me_blur_by_psf(&q->blur, m->psf, d);
+        double beneath = me_blur_by_psf(&q->blur, m->psf, d + m->thick[k]);
+        by[PSF] += -core * near + ridge * (beneath - near);
         for (int i = 0; i < GEOMETRY; i++)
             by[k * GEOMETRY + i] = (k == 0 ? by_d : -by_d) * s->t[i];
     }
@@ -333,7 +272,7 @@ static double prior(const problem *q, int i, double value, double *mean)
     if (i >= PSF + 4 && value < 0) return 20; /* no plate is less dense than what lies beneath it */
     *mean = i == PSF + 1 ? usual->disc_hu : usual->ridge_hu;
     if (!usual->known || i == PSF + 2 || i == PSF + 3) return 0;
-    return i == PSF + 1 ? 25 : 0.2 * usual->ridge_hu; /* 0: not to be expected */
+    return i == PSF + 1 ? 25 : q->g->sacral ? 0 : 0.2 * usual->ridge_hu;
 }
 
 /* Normal equations about m (only if `complete`); the sum of the losses. */
@@ -382,7 +321,7 @@ static void refine(problem *q, double *room)
         for (int i = 0; i < UNKNOWNS; i++) a[i * UNKNOWNS + i] *= 1 + damping;
         if (!fab_me_factor(UNKNOWNS, a)) break;
         fab_me_solve(UNKNOWNS, a, q->slope, step);
-        model next;
+        model next = q->m;
         pack(&q->m, x);
         for (int i = 0; i < UNKNOWNS; i++) x[i] += step[i];
         x[PSF] = fmin(log(2.5 * q->psf_prior), fmax(log(0.25 * q->psf_prior), x[PSF]));
@@ -400,7 +339,7 @@ static void refine(problem *q, double *room)
  * farther in. The better one. Plates that cut through slices have but one. */
 static void refine_hollow(problem *q, double slant, double *room)
 {
-    if (q->box < 1.2 || 2 * q->g->half_depth * slant > 2 * q->box) return;
+    if (q->blur.box < 1.2 || 2 * q->g->half_depth * slant > 2 * q->blur.box) return;
     const model flat = q->m;
     const double noise = q->noise;
     for (int k = 0; k < 2; k++) {
@@ -414,6 +353,21 @@ static void refine_hollow(problem *q, double slant, double *room)
     q->noise = fmax(noise, q->noise);
     if (gather_equations(q, &q->m, false) > gather_equations(q, &flat, false))
         q->m = flat, q->noise = noise;
+}
+
+/* The image tells how much compact bone there is, not how thick or how dense: within the blur both
+ * make the ridge higher. Density is much the same throughout a patient, so a plate with more of it
+ * than usual is thicker, and its border is farther out by half of that (ADR 0117). */
+static void settle_thickness(problem *q)
+{
+    const me_usual *usual = &q->g->usual;
+    for (int k = 0; k < 2 && usual->known && usual->ridge_hu > 0; k++) {
+        if (k == 1 && q->g->sacral) continue; /* another bone */
+        double more = fmax(0.7, fmin(1.4, q->m.hu[3 + k] / usual->ridge_hu));
+        double out = 0.5 * ME_PLATE_MM * (more - 1);
+        q->m.thick[k] = ME_PLATE_MM * more, q->m.hu[3 + k] /= more;
+        q->m.plate[k][0] += k == 0 ? -out : out;
+    }
 }
 
 /* ---- verdict ------------------------------------------------------------------------------ */
@@ -490,14 +444,15 @@ static double usual_blur(const fab_grid *grid, me_vec axis, double *box, double 
 void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, me_gap_room *room,
                     me_gap *g)
 {
-    problem q = {.g = g, .samples = room->samples, .curve = &room->curve};
+    problem q = {.g = g, .samples = room->samples, .blur = {.curve = &room->curve}};
     g->found[0] = g->found[1] = false;
     gather(&q, image, voxel_from_world);
     if (q.count < 150) return;
     double slant = 0;
-    const double usual = usual_blur(fab_volume_grid(image), g->f.z, &q.box, &slant);
+    const double usual = usual_blur(fab_volume_grid(image), g->f.z, &q.blur.box, &slant);
     q.psf_prior = usual * (g->usual.known ? g->usual.blur : 1);
-    q.m.psf = 1.4 * hypot(q.psf_prior, 0.3 * q.box);
+    q.m.thick[0] = q.m.thick[1] = ME_PLATE_MM;
+    q.m.psf = 1.4 * hypot(q.psf_prior, 0.3 * q.blur.box);
     for (int k = 0; k < 2; k++) memcpy(q.m.plate[k], g->plate[k].p, sizeof q.m.plate[k]);
     coarse(&q);
     q.m.psf = q.psf_prior;
@@ -506,5 +461,7 @@ void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, 
     refine_hollow(&q, slant, room->misses);
     g->seen = (me_usual){true, q.m.psf / usual, q.m.hu[0], 0.5 * (q.m.hu[3] + q.m.hu[4])};
     uncertainty(&q, g);
+    settle_thickness(&q);
     judge(&q, g);
+    if (g->relieve) fab_me_relief_fit(image, voxel_from_world, room, &q.blur, &q.m, q.noise, g);
 }

@@ -88,7 +88,25 @@ typedef struct me_surface {
 bool fab_me_surface_fit(const me_mask *m, const me_frame *f, double half_width, double half_depth,
                         double outer, double sign, const me_plane *first, me_surface *out);
 double fab_me_surface_at(const me_surface *s, double u, double v); /* u, v: shares of half sizes */
+double fab_me_surface_zone(const me_surface *s, double v); /* mean over the zone about (0, v) */
 void fab_me_surface_terms(double u, double v, double t[ME_SURFACE_TERMS]);
+
+/* Heights are means over three zones of an endplate, in front, in the middle and behind: the middle
+ * third of the width, and an eighth of the depth about 1/8, 1/2 and 7/8 of it. */
+typedef struct me_zone { double half_x, half_y; } me_zone; /* mm */
+enum { ME_ZONE_X = 6, ME_ZONE_Y = 4 };                     /* points that are averaged */
+static inline me_zone me_zone_of(double half_width, double half_depth)
+{
+    return (me_zone){half_width / 3, half_depth / 8};
+}
+static inline double me_zone_x(me_zone z, int i)
+{
+    return z.half_x * ((2 * i + 1.0) / ME_ZONE_X - 1);
+}
+static inline double me_zone_y(me_zone z, int j)
+{
+    return z.half_y * ((2 * j + 1.0) / ME_ZONE_Y - 1);
+}
 
 /* Standard uncertainty of an endplate's tilt, degrees: the fit's own, what labels err in patches of
  * some millimetres, and the terraces of an endplate that lies along the slices. */
@@ -115,10 +133,16 @@ void fab_me_endplates(const me_mask *m, const me_body *b, fab_vertebra *v);
 /* Axial rotation of `back` about `up` against the patient's own, degrees. */
 double fab_me_rotation(me_vec up, me_vec back);
 
-/* ---- gap.c, plates.c, walls.c ------------------------------------------------------------ */
+/* ---- gap.c, relief.c, plates.c, walls.c -------------------------------------------------- */
 
 /* What one image shows alike in all gaps. blur: against what is to be expected. */
 typedef struct me_usual { bool known; double blur, disc_hu, ridge_hu; } me_usual;
+
+/* How far an endplate stands up from its smooth surface, mm: nodes ME_RELIEF_MM apart in a band
+ * about the plane of symmetry, row by row from the front; beyond it nothing. */
+enum { ME_RELIEF_COLUMNS = 7, ME_RELIEF_ROWS = 17, ME_RELIEF_NODES = 7 * 17 };
+#define ME_RELIEF_MM 3.0
+typedef struct me_relief { double up[ME_RELIEF_NODES]; } me_relief;
 
 /* A disc between two endplates: [0] is the lower endplate of the body above it, [1] the upper one
  * of the body below. */
@@ -131,6 +155,9 @@ typedef struct me_gap {
     double search_mm, search_deg; /* how far off the first plates may be */
     me_surface plate[2];     /* in f; first the labels', then what was found */
     me_usual usual, seen;    /* in all this patient's gaps; in this one */
+    bool sacral;             /* [1] is S1's: another bone */
+    bool relieve;            /* look for the relief too */
+    me_relief relief[2];
     bool found[2];
     double tilt_sigma_deg[2], offset_sigma_mm[2], contrast_hu[2], noise_hu;
 } me_gap;
@@ -138,6 +165,9 @@ typedef struct me_gap_room me_gap_room; /* scratch; fab_free it */
 fab_status fab_me_gap_room(me_gap_room **out, fab_error *err);
 void fab_me_gap_fit(const fab_volume *image, const fab_mat34 *voxel_from_world, me_gap_room *room,
                     me_gap *g);
+/* How high plate k lies about (x, y) of the gap's frame, with its relief: mean over a zone of these
+ * half sizes. relief.c */
+double fab_me_gap_height(const me_gap *g, int k, double x, double y, me_zone zone);
 
 /* Endplates of all vertebrae and of S1 by the image, where it shows them. */
 fab_status fab_me_plates(const fab_volume *image, bool sacrum, fab_spine_measures *s,

@@ -57,15 +57,14 @@ static void open_gap(const fab_spine_measures *s, const fab_endplate *sacrum, pl
     for (int k = 0; k < 2; k++) g->plate[k] = flat(g, first[k]);
 }
 
-/* A body's own endplate lies on a neighbour's frame: how high above (x, y) of f. */
-static double height_above(const me_frame *f, const me_gap *g, int k, double x, double y,
+/* A body's own endplate lies on a neighbour's frame: how high above the zone about (0, y) of f. */
+static double height_above(const me_frame *f, const me_gap *g, int k, double y, me_zone zone,
                            double guess)
 {
     double z = guess, slant = fmax(0.3, me_dot(f->z, g->f.z));
     for (int i = 0; i < 6; i++) {
-        me_vec p = me_local(&g->f, me_world(f, x, y, z));
-        double s = fab_me_surface_at(&g->plate[k], p.x / g->half_width, p.y / g->half_depth);
-        z += (s - p.z) / slant;
+        me_vec p = me_local(&g->f, me_world(f, 0, y, z));
+        z += (fab_me_gap_height(g, k, p.x, p.y, zone) - p.z) / slant;
     }
     return z;
 }
@@ -78,11 +77,13 @@ static me_vec normal_of(const me_gap *g, int k)
 }
 
 /* The plate as seen from a body's frame. */
-static void take(const me_frame *f, double half_depth, const me_gap *g, int k, fab_endplate *e)
+static void take(const me_frame *f, double half_width, double half_depth, const me_gap *g, int k,
+                 fab_endplate *e)
 {
+    const me_zone zone = me_zone_of(half_width, half_depth);
     double z[3], guess = me_local(f, me_from(e->centre)).z;
     for (int i = 0; i < 3; i++)
-        z[i] = height_above(f, g, k, 0, 0.75 * half_depth * (i - 1), guess);
+        z[i] = height_above(f, g, k, 0.75 * half_depth * (i - 1), zone, guess);
     me_to(me_world(f, 0, 0, 0.5 * (z[0] + z[2])), e->centre);
     me_to(me_world(f, 0, -0.75 * half_depth, z[0]), e->front);
     me_to(me_world(f, 0, 0, z[1]), e->middle);
@@ -130,16 +131,16 @@ void fab_me_frame_of(const me_frame *f, fab_vertebra *v)
 static void update(fab_vertebra *v, const me_gap *over, const me_gap *under)
 {
     bool high = over && over->found[1], low = under && under->found[0];
-    double half_depth = 0.5 * v->depth_mm;
+    const double half_width = 0.5 * v->width_mm, half_depth = 0.5 * v->depth_mm;
     if (!high) doubt(&v->upper);
     if (!low) doubt(&v->lower);
     if (high) me_to(normal_of(over, 1), v->upper.normal);
     if (low) me_to(normal_of(under, 0), v->lower.normal);
     me_vec up = me_add(me_from(v->upper.normal), me_from(v->lower.normal));
     me_frame f = fab_me_frame(me_from(v->centre), up, me_from(v->back));
-    if (high) take(&f, half_depth, over, 1, &v->upper);
+    if (high) take(&f, half_width, half_depth, over, 1, &v->upper);
     else keep(&f, half_depth, &v->upper);
-    if (low) take(&f, half_depth, under, 0, &v->lower);
+    if (low) take(&f, half_width, half_depth, under, 0, &v->lower);
     else keep(&f, half_depth, &v->lower);
     double top = me_local(&f, me_from(v->upper.centre)).z;
     double bottom = me_local(&f, me_from(v->lower.centre)).z;
@@ -185,7 +186,7 @@ static void update_sacrum(fab_spine_measures *s, const fab_endplate *first, bool
     if (!s->has_sacrum) s->sacrum_depth_mm = l5->depth_mm;
     me_frame f = fab_me_frame(me_from(first->centre), me_from(s->sacrum.normal),
                               me_from(l5->back));
-    take(&f, 0.5 * s->sacrum_depth_mm, &p->gap, 1, &s->sacrum);
+    take(&f, 0.5 * l5->width_mm, 0.5 * s->sacrum_depth_mm, &p->gap, 1, &s->sacrum);
     s->has_sacrum = true;
 }
 
@@ -217,7 +218,8 @@ static void find_gap(const search *q, fab_spine_measures *s, bool again, place *
     fab_endplate first = guess ? expected_sacrum(&s->vertebra[p->above]) : s->sacrum;
     open_gap(s, &first, p);
     p->gap.usual = q->usual;
-    if (lowest) p->gap.usual.ridge_hu = 0; /* S1 is another bone */
+    p->gap.sacral = lowest;
+    p->gap.relieve = again;
     p->gap.search_mm = again ? 3 : guess ? 7 : 4.5;
     p->gap.search_deg = again ? 6 : lowest ? 20 : 16;
     fab_me_gap_fit(q->image, &q->voxel_from_world, q->room, &p->gap);

@@ -63,7 +63,7 @@ static bool centre_depth(const me_mask *m, plate *p)
 static void plate_out(const me_mask *m, const plate *p, const me_surface *s, fab_endplate *out)
 {
     double z[3];
-    for (int i = 0; i < 3; i++) z[i] = fab_me_surface_at(s, 0, 0.75 * (i - 1));
+    for (int i = 0; i < 3; i++) z[i] = fab_me_surface_zone(s, 0.75 * (i - 1));
     me_to(me_world(&p->f, 0, 0, 0.5 * (z[0] + z[2])), out->centre);
     me_to(me_unit(me_add(p->f.z, me_add(me_mul(p->f.x, -s->p[1] / p->half_width),
                                         me_mul(p->f.y, -s->p[2] / p->half_depth)))),

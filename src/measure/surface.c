@@ -39,6 +39,16 @@ double fab_me_surface_at(const me_surface *s, double u, double v)
     return z;
 }
 
+double fab_me_surface_zone(const me_surface *s, double v)
+{
+    const me_zone zone = me_zone_of(1, 1);
+    double sum = 0;
+    for (int i = 0; i < ME_ZONE_X; i++)
+        for (int j = 0; j < ME_ZONE_Y; j++)
+            sum += fab_me_surface_at(s, me_zone_x(zone, i), v + me_zone_y(zone, j));
+    return sum / (ME_ZONE_X * ME_ZONE_Y);
+}
+
 /* The voxels that the footprint's box can hold. */
 static void bounds(problem *q, double middle, double tall)
 {

@@ -100,25 +100,26 @@ static fab_status put_landmarks(const ph_scene *s, fab_json *o, const ph_vertebr
     return fab_json_set(o, "landmarks", given, err);
 }
 
-/* The body as drawn, in canonical mm of its own frame: half depth and width at mid height, and the
- * endplates' surface at 1/8, 1/2 and 7/8 of that depth, endplates being hollow. */
+/* The body as drawn, in canonical mm of its own frame: half depth and width at mid height, and how
+ * high its endplates lie in three zones. */
 typedef struct drawn { double width, depth, y[3], top[3], low[3]; } drawn;
 
-/* Where the body ends above or below (x 0, y): its even shape, moved by what its roughness, as it
- * is painted, comes to over a spot of 3 mm radius, for no one reads a height off a single grain. */
-static double plate_edge(const ph_scene *s, const ph_vertebra *v, double y, ph_vec d)
+/* Where the body, rough as it is painted, ends above or below: mean over a zone in front, in the
+ * middle or behind (about y): the middle third of the width and an eighth of the depth, for no one
+ * can say which point of a rough bone a height is read off. */
+static double plate_edge(const ph_scene *s, const ph_vertebra *v, const drawn *size, double y,
+                         ph_vec d)
 {
+    enum { ACROSS = 12, ALONG = 8 };
     const ph_shape *shape = shape_of(s, v->label);
-    double rough = 0;
-    int n = 0;
-    for (int i = -3; i <= 3; i++)
-        for (int j = -3; j <= 3; j++) {
-            if (i * i + j * j > 9) continue;
-            ph_vec p = V(i / s->scale, y + j / s->scale, 0);
-            rough += fab_ph_body_edge(s, v, shape, p, d) - fab_ph_body_edge(s, v, NULL, p, d);
-            n++;
+    double sum = 0;
+    for (int i = 0; i < ACROSS; i++)
+        for (int j = 0; j < ALONG; j++) {
+            double across = (2 * i + 1.0) / ACROSS - 1, along = (2 * j + 1.0) / ALONG - 1;
+            ph_vec p = V(across * size->width / 6, y + along * size->depth / 16, 0);
+            sum += fab_ph_body_edge(s, v, shape, p, d);
         }
-    return fab_ph_body_edge(s, v, NULL, V(0, y, 0), d) + rough / n;
+    return sum / (ACROSS * ALONG);
 }
 
 static drawn body_drawn(const ph_scene *s, const ph_vertebra *v)
@@ -130,8 +131,8 @@ static drawn body_drawn(const ph_scene *s, const ph_vertebra *v)
                                                fab_ph_body_edge(s, v, NULL, o, V(-1, 0, 0))};
     for (int i = 0; i < 3; i++) {
         d.y[i] = 0.5 * (back - front) + 0.375 * (i - 1) * d.depth;
-        d.top[i] = plate_edge(s, v, d.y[i], V(0, 0, 1));
-        d.low[i] = -plate_edge(s, v, d.y[i], V(0, 0, -1));
+        d.top[i] = plate_edge(s, v, &d, d.y[i], V(0, 0, 1));
+        d.low[i] = -plate_edge(s, v, &d, d.y[i], V(0, 0, -1));
     }
     return d;
 }

@@ -14,6 +14,7 @@
 import { BufferAttribute, BufferGeometry, Color, DataTexture, FloatType, Matrix4, Mesh, NearestFilter, Quaternion, RGBAFormat, SRGBColorSpace, Vector3 } from 'three';
 import type { Box3 } from 'three';
 import type { Rgb } from '@fabrica/contract';
+import { Distances } from './distances';
 import { SurfaceMaterial } from './surface';
 import type { CutUniforms } from './surface';
 
@@ -124,6 +125,7 @@ export class Body {
   readonly table: PartTable;
   readonly opaque: Layer;
   readonly faded: Layer;
+  readonly distances: Distances;
   readonly materials: readonly [SurfaceMaterial, SurfaceMaterial];
   level = 0;
   private readonly solid: Part[] = [];
@@ -141,6 +143,7 @@ export class Body {
     this.opaque = new Layer(geometry, first, most, first.rootFromView, root);
     this.faded = new Layer(geometry, second, most, second.rootFromView, root);
     this.faded.mesh.renderOrder = 1;
+    this.distances = new Distances(this.opaque.mesh.geometry, this.table.texture, root);
   }
 
   /** Brings the lists to what is shown, faded and how fine. */

@@ -1,10 +1,12 @@
 /**
  * The CT as a cloud: a ray through the volume for each pixel, front to back. Presets say which densities are
- * seen, and in which colours. It is drawn over the structures that are shown: hide them to see it alone.
+ * seen, and in which colours. It ends at the structures that are shown and at slices; what is see-through is drawn
+ * under it.
  */
 import { BackSide, BoxGeometry, GLSL3, Matrix4, Mesh, ShaderMaterial, Vector3, Vector4 } from 'three';
-import type { Plane } from 'three';
+import type { Object3D, Plane } from 'three';
 import type { State } from '@fabrica/contract';
+import type { Body } from './parts';
 import { sceneFromPatient } from './space';
 import type { Volume } from './volume';
 
@@ -27,13 +29,30 @@ precision highp sampler3D;
 uniform sampler3D volume;
 uniform mat4 textureFromWorld;
 uniform vec4 planes[3];
+uniform vec4 slices[3];
 uniform vec3 voxel;
+uniform sampler2D distances;
+uniform float hasDistances;
 in vec3 world;
+in vec3 seen;
 out vec4 colour;
 float at(vec3 t) { return texture(volume, t).r; }
 bool cutAway(vec3 w) {
   for (int i = 0; i < 3; i++) if (dot(planes[i].xyz, w) + planes[i].w < 0.0) return true;
   return false;
+}
+/** The share of the way from the eye to the box's far side at which something solid is. */
+float solidAt(vec3 a, vec3 way) {
+  float end = 1.0;
+  float inverse = hasDistances > 0.5 ? texture(distances, seen.xy / seen.z * 0.5 + 0.5).r : 0.0;
+  if (inverse > 0.0) end = min(end, 1.0 / (inverse * length(world - cameraPosition)));
+  for (int i = 0; i < 3; i++) {
+    float s = -(dot(slices[i].xyz, cameraPosition) + slices[i].w) / dot(slices[i].xyz, world - cameraPosition);
+    if (!(s > 0.0 && s < end)) continue;
+    vec3 t = a + way * s;
+    if (all(greaterThan(t, vec3(0.0))) && all(lessThan(t, vec3(1.0))) && at(t) >= -900.0) end = s;
+  }
+  return end;
 }
 void main() {
   vec3 a = (textureFromWorld * vec4(cameraPosition, 1.0)).xyz;
@@ -44,7 +63,9 @@ void main() {
   vec3 lo = min(t0, t1);
   float near = max(max(lo.x, max(lo.y, lo.z)), 0.0);
   float jitter = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453);
-  float size = (1.0 - near) / float(${steps});
+  float end = solidAt(a, way);
+  if (end <= near) discard;
+  float size = (end - near) / float(${steps});
   vec4 sum = vec4(0.0);
   for (int i = 0; i < ${steps}; i++) {
     float s = near + (float(i) + jitter) * size;
@@ -64,18 +85,34 @@ void main() {
 }`;
 };
 
+const facing = new Vector3();
+const middle = new Vector3();
+
+/** World planes of those that are shown; nothing meets (0, 0, 0, 0). */
+function placeSlices(slices: readonly Object3D[], out: readonly Vector4[]): void {
+  for (let i = 0; i < out.length; i++) {
+    const slice = slices[i];
+    out[i]?.set(0, 0, 0, 0);
+    if (!slice?.visible) continue;
+    facing.setFromMatrixColumn(slice.matrixWorld, 2).normalize();
+    out[i]?.set(facing.x, facing.y, facing.z, -facing.dot(middle.setFromMatrixPosition(slice.matrixWorld)));
+  }
+}
+
 /** A child of the model's root; drawn last. */
 export class Cloud {
   readonly mesh: Mesh<BoxGeometry, ShaderMaterial>;
   private preset: State['volume']['preset'] = 'bone';
   private readonly textureFromScene = new Matrix4();
 
-  constructor(planes: readonly Plane[], rootWorld: Matrix4) {
+  /** `body`: the structures, once they are read; `slices`: meshes whose z looks along their normal. */
+  constructor(planes: readonly Plane[], rootWorld: Matrix4, body: () => Body | undefined, slices: readonly Object3D[]) {
     const free = new Vector4(0, 0, 0, 1);
     const material = new ShaderMaterial({
       glslVersion: GLSL3, side: BackSide, transparent: true, premultipliedAlpha: true, depthWrite: false, depthTest: false,
-      uniforms: { volume: { value: null }, textureFromWorld: { value: new Matrix4() }, planes: { value: [free.clone(), free.clone(), free.clone()] }, voxel: { value: new Vector3() } },
-      vertexShader: 'out vec3 world; void main() { vec4 w = modelMatrix * vec4(position, 1.0); world = w.xyz; gl_Position = projectionMatrix * viewMatrix * w; }',
+      uniforms: { volume: { value: null }, textureFromWorld: { value: new Matrix4() }, planes: { value: [free.clone(), free.clone(), free.clone()] },
+        slices: { value: [new Vector4(), new Vector4(), new Vector4()] }, distances: { value: null }, hasDistances: { value: 0 }, voxel: { value: new Vector3() } },
+      vertexShader: 'out vec3 world; out vec3 seen; void main() { vec4 w = modelMatrix * vec4(position, 1.0); world = w.xyz; gl_Position = projectionMatrix * viewMatrix * w; seen = gl_Position.xyw; }',
       fragmentShader: fragment('bone'),
     });
     this.mesh = new Mesh(new BoxGeometry(1, 1, 1), material);
@@ -83,7 +120,16 @@ export class Cloud {
     this.mesh.visible = false;
     this.mesh.renderOrder = 10;
     const back = new Matrix4();
-    this.mesh.onBeforeRender = () => {
+    const { uniforms } = material;
+    this.mesh.onBeforeRender = (renderer, _scene, camera) => {
+      const structures = body();
+      const solid = structures?.opaque.mesh.visible === true;
+      uniforms['hasDistances']!.value = solid ? 1 : 0;
+      if (structures && solid) {
+        structures.distances.draw(renderer, camera, planes);
+        uniforms['distances']!.value = structures.distances.texture;
+      }
+      placeSlices(slices, uniforms['slices']!.value as Vector4[]);
       (material.uniforms['textureFromWorld']!.value as Matrix4).copy(this.textureFromScene).multiply(back.copy(rootWorld).invert());
       const values = material.uniforms['planes']!.value as Vector4[];
       for (let i = 0; i < values.length; i++) {

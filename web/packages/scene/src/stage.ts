@@ -66,7 +66,7 @@ export class Stage {
     this.renderer.localClippingEnabled = true;
     this.model = new Model(this.cut);
     this.picker = new Picker(this.model);
-    this.cloud = new Cloud(this.planes, this.model.root.matrixWorld);
+    this.cloud = new Cloud(this.planes, this.model.root.matrixWorld, () => this.model.body, this.slices.group.children);
     this.flats = Object.fromEntries(axes.map((axis) => [axis, { axis, centre: new Vector3(), scale: 1 }])) as Record<Axis, Flat>;
     this.scene.add(this.model.root, this.camera);
     this.model.root.add(this.slices.group, this.cloud.mesh);

@@ -42,17 +42,48 @@ uniform mat4 textureFromScene;
 uniform mat4 rootFromView;
 ${partShader}`;
 
-const cut = /* glsl */ `
+/** How much nearer than they are back faces are drawn while something is cut, metres as scanned. */
+const nearer = 0.0015;
+
+/**
+ * Where two structures touch, one's back face and the other's front face are the same surface, and whichever wins by
+ * the last bit of depth shows: stripes of the neighbour on the cut. What turns away from the eye is moved towards it,
+ * along its own ray, so that the cap wins. At a silhouette a structure is thicker than that within a hundredth of a
+ * pixel. Only the depth changes.
+ */
+export const capFirst = /* glsl */ `
 #if NUM_CLIPPING_PLANES > 0
-if (!gl_FrontFacing) {
-  vec3 far = -vClipPosition;
+{
+  vec3 ray = normalize(mvPosition.xyz);
+  float away = smoothstep(0.0, 0.05, dot(ray, normalize(transformedNormal)));
+  vec4 moved = projectionMatrix * vec4(mvPosition.xyz - ray * away * ${nearer} * length(modelViewMatrix[0].xyz), 1.0);
+  gl_Position.z = moved.z / moved.w * gl_Position.w; // to the last bit where it was on the screen: no cracks
+}
+#endif
+`;
+
+/** GLSL: where on the way to `far` (from the eye at 0) the last plane lets it in, as a share; how squarely it meets that plane. */
+export const planeEntry = /* glsl */ `
+#if NUM_CLIPPING_PLANES > 0
+float entryOf(vec3 far, out float facing) {
   float entry = 0.0;
-  float facing = 1.0;
+  facing = 1.0;
   for (int i = 0; i < NUM_CLIPPING_PLANES; i++) {
     float slope = dot(clippingPlanes[i].xyz, far);
     float t = slope > 0.0 ? -clippingPlanes[i].w / slope : 0.0;
     if (t > entry && t <= 1.0001) { entry = t; facing = abs(dot(clippingPlanes[i].xyz, normalize(far))); }
   }
+  return entry;
+}
+#endif
+`;
+
+const cut = /* glsl */ `
+#if NUM_CLIPPING_PLANES > 0
+if (!gl_FrontFacing) {
+  vec3 far = -vClipPosition;
+  float facing;
+  float entry = entryOf(far, facing);
   vec3 flatColour = partInk.rgb * (0.55 + 0.35 * facing);
   if (cutHas > 0.5 && entry > 0.0) {
     vec4 turn = texelFetch(parts, ivec2(0, vPart), 0);
@@ -82,8 +113,10 @@ export class SurfaceMaterial extends MeshStandardMaterial {
       Object.assign(shader.uniforms, shared, { parts: { value: parts }, rootFromView: { value: this.rootFromView } });
       shader.vertexShader = vertexHead + shader.vertexShader
         .replace('#include <beginnormal_vertex>', 'vPart = int(part + 0.5);\n#include <beginnormal_vertex>\nobjectNormal = turned(texelFetch(parts, ivec2(0, vPart), 0), objectNormal);')
-        .replace('#include <begin_vertex>', '#include <begin_vertex>\ntransformed = placed(vPart, transformed);');
+        .replace('#include <begin_vertex>', '#include <begin_vertex>\ntransformed = placed(vPart, transformed);')
+        .replace('#include <project_vertex>', `#include <project_vertex>\n${capFirst}`);
       shader.fragmentShader = fragmentHead + shader.fragmentShader
+        .replace('#include <clipping_planes_pars_fragment>', `#include <clipping_planes_pars_fragment>\n${planeEntry}`)
         .replace('vec4 diffuseColor = vec4( diffuse, opacity );', 'vec4 partInk = texelFetch(parts, ivec2(2, vPart), 0);\nvec4 partGlow = texelFetch(parts, ivec2(3, vPart), 0);\nvec4 diffuseColor = partInk;')
         .replace('vec3 totalEmissiveRadiance = emissive;', 'vec3 totalEmissiveRadiance = partGlow.rgb;')
         .replace('#include <opaque_fragment>', `#include <opaque_fragment>\n${cut}`);
