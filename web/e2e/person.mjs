@@ -78,7 +78,7 @@ export class Person {
 
   async button(side, id, value, flag) {
     await this.page.evaluate(([s, b, v]) => window.device.controllers[s].updateButtonValue(b, v), [side, id, value]);
-    await this.until(([s, f, v]) => !window.fabrica.inside()?.pressed || window.fabrica.inside().pressed[s][f] === (v > 0), [side, flag, value]);
+    await this.until(([s, f, v]) => { const inside = window.fabrica.inside(); return !inside || inside.pressed[s][f] === (v > 0); }, [side, flag, value]);
   }
 
   trigger(side, value) { return this.button(side, 'trigger', value, 'press'); }
@@ -86,7 +86,7 @@ export class Person {
 
   async pinch(side, value) {
     await this.page.evaluate(([s, v]) => window.device.hands[s].updatePinchValue(v), [side, value]);
-    await this.until(([s, v]) => window.fabrica.inside().pressed[s].press === (v > 0), [side, value]);
+    await this.until(([s, v]) => { const inside = window.fabrica.inside(); return !inside || inside.pressed[s].press === (v > 0); }, [side, value]);
   }
 
   async stick(side, x, y) {

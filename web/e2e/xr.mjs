@@ -230,8 +230,8 @@ test('snap turn by the right stick, teleport by the left', async () => {
 });
 
 test('hands: they are told apart, a pinch holds, a finger presses, a pinch on the floor goes there', async () => {
-  await page.evaluate(() => { window.got = undefined; });
   await me.use('hand');
+  await page.evaluate(() => { window.got = undefined; });
   await me.until(() => window.got?.rig.hands);
   const { rig } = await page.evaluate(() => window.got);
   assert.equal(rig.hands.left.length, 25);
