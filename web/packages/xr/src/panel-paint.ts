@@ -22,8 +22,8 @@ function rounded(brush: Brush, { x, y, w, h }: Box, radius: number, fill: string
   brush.fill();
 }
 
-function words(brush: Brush, lines: readonly string[], box: Box, ink: string, align: 'center' | 'left', size = metrics.font): void {
-  brush.font = font(size);
+function words(brush: Brush, lines: readonly string[], box: Box, ink: string, align: 'center' | 'left', px = metrics.font): void {
+  brush.font = font(px);
   brush.textAlign = align;
   brush.textBaseline = 'middle';
   brush.fillStyle = ink;
