@@ -29,7 +29,7 @@ const hashed = (name, data) => name.replace(/(\.\w+)$/, `-${createHash('sha256')
 async function bundle() {
   const one = await build({
     entryPoints: [path.join(here, 'app/src/main.ts')], bundle: true, minify: true, write: false, format: 'iife', target: 'es2022', outdir: path.join(dist, 'bundle'),
-    inject: [path.join(here, 'app/src/page.ts')], loader: { '.worklet.js': 'dataurl', '.worker.js': 'dataurl' }, absWorkingDir: here, legalComments: 'eof', logLevel: 'warning',
+    inject: [path.join(here, 'app/src/page.ts')], define: { 'import.meta.url': 'document.baseURI' }, loader: { '.worklet.js': 'dataurl', '.worker.js': 'dataurl' }, absWorkingDir: here, legalComments: 'eof', logLevel: 'warning',
   });
   const text = (ending) => one.outputFiles.filter((f) => f.path.endsWith(ending)).map((f) => f.text).join('\n');
   const script = text('.js');

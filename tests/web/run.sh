@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh types|unit|e2e|lesson|xr [FABRICA]: the viewer's checks (ADR 0110). `make web` installed what they need.
+# run.sh types|unit|e2e|lesson|xr|journey [FABRICA]: the viewer's checks (ADR 0110). `make web` installed what they need.
 set -eu
 what=$1
 web="$FAB_SOURCE_ROOT/web"
@@ -24,10 +24,10 @@ fi
 FAB_FABRICA="$fabrica"
 export FAB_FABRICA
 case "$what" in
-lesson) # its lessons go into a copy of the case
-    rm -rf "$work/lesson-twin"
-    cp -r "$case_dir" "$work/lesson-twin"
-    exec node e2e/lesson.mjs "$work/lesson-twin" ;;
+lesson | journey) # their lessons go into copies of the case
+    rm -rf "$work/$what-twin"
+    cp -r "$case_dir" "$work/$what-twin"
+    exec node "e2e/$what.mjs" "$work/$what-twin" "$work/phantom/truth/truth.json" ;;
 xr) exec node e2e/xr.mjs "$case_dir" "$work/phantom/truth/truth.json" ;;
 esac
 exec node e2e/run.mjs "$case_dir"

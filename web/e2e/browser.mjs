@@ -6,6 +6,9 @@ export const executable = process.env.FAB_CHROMIUM ?? '/usr/bin/chromium';
 const flags = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-dev-shm-usage', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--no-first-run', '--mute-audio'];
 
+/** A microphone that hums, without asking anybody. */
+export const sound = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'];
+
 /** `more`: further flags. */
 export const launch = (more = []) => chromium.launch({ executablePath: executable, args: [...flags, ...more] });
 

@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { McapIndexedReader } from '@mcap/core';
-import { executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
+import { executable, hash, idOf, launch, openPage, ready, sound, state } from './browser.mjs';
 import { view } from './view.mjs';
 
 const caseDir = process.argv[2] ?? process.env.FAB_CASE;
@@ -20,7 +20,6 @@ if (!existsSync(executable)) {
   process.exit(77);
 }
 const require = createRequire(import.meta.url);
-const sound = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'];
 const lessonFile = (name) => path.join(caseDir, 'lessons', `${name}.mcap`);
 let server;
 let browser;

@@ -78,7 +78,7 @@ export class Person {
 
   async button(side, id, value, flag) {
     await this.page.evaluate(([s, b, v]) => window.device.controllers[s].updateButtonValue(b, v), [side, id, value]);
-    await this.until(([s, f, v]) => !window.fabrica.inside()?.pressed || window.fabrica.inside().pressed[s][f] === (v > 0), [side, flag, value]);
+    await this.until(([s, f, v]) => { const inside = window.fabrica.inside(); return !inside || inside.pressed[s][f] === (v > 0); }, [side, flag, value]);
   }
 
   trigger(side, value) { return this.button(side, 'trigger', value, 'press'); }
@@ -86,7 +86,7 @@ export class Person {
 
   async pinch(side, value) {
     await this.page.evaluate(([s, v]) => window.device.hands[s].updatePinchValue(v), [side, value]);
-    await this.until(([s, v]) => window.fabrica.inside().pressed[s].press === (v > 0), [side, value]);
+    await this.until(([s, v]) => { const inside = window.fabrica.inside(); return !inside || inside.pressed[s].press === (v > 0); }, [side, value]);
   }
 
   async stick(side, x, y) {
@@ -94,11 +94,24 @@ export class Person {
     await this.until(([s, h, v]) => { const [a, b] = window.fabrica.inside().sticks[s]; return Math.abs(a - h) < 0.01 && Math.abs(b - v) < 0.01; }, [side, x, y]);
   }
 
-  /** Trigger on a place of the room. */
+  /** Trigger, or pinch. */
+  act(side, value) { return this.hands ? this.pinch(side, value) : this.trigger(side, value); }
+
+  /** Squeeze, or pinch. */
+  grip(side, value) { return this.hands ? this.pinch(side, value) : this.squeeze(side, value); }
+
+  /** Trigger or pinch on a place of the room. */
   async pull(side, place) {
     await this.aim(side, place);
-    await this.trigger(side, 1);
-    await this.trigger(side, 0);
+    await this.act(side, 1);
+    await this.act(side, 0);
+  }
+
+  /** From controllers to hands, and back. */
+  async use(mode) {
+    await this.page.evaluate((m) => { window.device.primaryInputMode = m; }, mode);
+    await this.until((m) => window.fabrica.inside().kinds.left === m && window.fabrica.inside().kinds.right === m, mode);
+    this.hands = mode === 'hand';
   }
 
   /** Of a button or tab of the panel, once the panel, which may be on its way, stands still. */
@@ -112,7 +125,7 @@ export class Person {
     return this.page.evaluate((n) => window.fabrica.inside().place(n), name);
   }
 
-  /** A button or tab of the panel, by ray and trigger. */
+  /** A button or tab of the panel, by ray and trigger or pinch. */
   async press(name) { await this.pull('left', await this.placeOf(name)); }
 
   /** The same with the tip of the index finger. */

@@ -344,6 +344,8 @@ test('a phone: by link, sheets, no sideways scroll, touch picks', async () => {
   await ready(phone.page);
   assert.equal(new URL(phone.page.url()).hash, '', 'the token is gone from the address');
   assert.ok(await phone.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  const beyond = await phone.page.evaluate(() => [...document.querySelectorAll('.topbar button, .dock-bar button')].filter((b) => b.getBoundingClientRect().right > innerWidth).map((b) => b.title || b.textContent));
+  assert.deepEqual(beyond, [], 'every button is on the screen');
   await phone.page.locator('#notice').waitFor({ state: 'visible' });
   await phone.page.getByRole('navigation').getByRole('button', { name: 'Structures' }).tap();
   await phone.page.getByLabel('Search structures').fill('liver');

@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { executable, hash, idOf, launch, openPage, ready, state } from './browser.mjs';
+import { anterior } from './phantom.mjs';
 import { Person, emulate } from './person.mjs';
 import { allocations, plainClient } from './plain.mjs';
 import { serve } from './serve.mjs';
@@ -135,19 +136,10 @@ test('the panel by ray: point at L3, hide it, show all, explode; undo comes back
   assert.equal(await hash(page), before, 'undone from the panel');
 });
 
-/** The front edges of L3's endplates, 1 mm inside so that the ray meets bone, and what is between them. */
-function anterior() {
-  const v = manifest.measurements.spine.vertebrae.find((x) => x.level === 'L3');
-  const { front_mm: upper } = v.endplate_upper;
-  const { front_mm: lower } = v.endplate_lower;
-  const inward = (a, b, mm) => a.map((x, i) => x + ((b[i] - x) * mm) / Math.hypot(...a.map((y, j) => b[j] - y)));
-  return { upper: inward(upper, lower, 1), lower: inward(lower, upper, 1), manifest: v.heights_mm.anterior };
-}
-
 test('L3 measured by hand: within 2.5 mm of the manifest and 3 mm of the phantom\'s truth', async () => {
   const [l3] = await alone('vertebrae_L3');
   const before = await hash(page);
-  const v = anterior();
+  const v = anterior(manifest, 'L3');
   await me.press('tool.distance');
   for (const mm of [v.upper, v.lower]) await me.pull('right', await world(mm, l3));
   await me.until(() => Object.keys(window.fabrica.state().measures).length === 1);
@@ -238,12 +230,11 @@ test('snap turn by the right stick, teleport by the left', async () => {
 });
 
 test('hands: they are told apart, a pinch holds, a finger presses, a pinch on the floor goes there', async () => {
-  await page.evaluate(() => { window.device.primaryInputMode = 'hand'; window.got = undefined; });
-  await me.until(() => window.fabrica.inside().kinds.left === 'hand' && window.fabrica.inside().kinds.right === 'hand');
+  await me.use('hand');
+  await page.evaluate(() => { window.got = undefined; });
   await me.until(() => window.got?.rig.hands);
   const { rig } = await page.evaluate(() => window.got);
   assert.equal(rig.hands.left.length, 25);
-  me.hands = true;
   const [l3] = await alone('vertebrae_L3');
   const on = await world(centroid(l3), l3);
   await me.aim('right', on);
@@ -264,9 +255,7 @@ test('hands: they are told apart, a pinch holds, a finger presses, a pinch on th
   await me.pinch('right', 1);
   await me.pinch('right', 0);
   await me.until((x) => window.fabrica.inside().eye[0] > x + 0.5, eye[0]);
-  await page.evaluate(() => { window.device.primaryInputMode = 'controller'; });
-  await me.until(() => window.fabrica.inside().kinds.right === 'controller');
-  me.hands = false;
+  await me.use('controller');
 });
 
 test('all on at once: at most 100 draw calls an eye', async () => {

@@ -127,8 +127,8 @@ export function captionLine(playing: Playing): Part {
 function toggles(playing: Playing): Part {
   const captions = iconButton('captions', 'Captions (U)', () => { playing.captionsOn = !playing.captionsOn; update(); });
   const sound = iconButton('sound', 'Voice on or off', () => { playing.muted = !playing.muted; update(); });
-  const follow = h('button', { type: 'button', class: 'button follow', title: 'See what the instructor sees (B)', onclick: () => playing.setFollow(!playing.follow) }, icon('follow'), h('span', {}, 'Follow'));
-  const back = h('button', { type: 'button', class: 'button back', title: 'Return to the instructor: your own changes are given back (Backspace)', onclick: () => playing.comeBack() }, icon('back'), h('span', {}, 'Return to instructor'));
+  const follow = h('button', { type: 'button', class: 'button follow', 'aria-label': 'Follow', title: 'See what the instructor sees (B)', onclick: () => playing.setFollow(!playing.follow) }, icon('follow'), h('span', {}, 'Follow'));
+  const back = h('button', { type: 'button', class: 'button back', 'aria-label': 'Return to instructor', title: 'Return to the instructor: your own changes are given back (Backspace)', onclick: () => playing.comeBack() }, icon('back'), h('span', {}, 'Return to instructor'));
   const update = (): void => {
     captions.hidden = playing.captions.size === 0;
     pressed(captions, playing.captionsOn);

@@ -198,6 +198,9 @@ export class Playing {
     return this.captionsOn && cues ? this.lib.cueAt(cues, this.player.time) : '';
   }
 
+  /** Where the instructor's head is in the world as shown, metres. */
+  get figure(): number[] | undefined { return this.avatar.headNow()?.position.toArray(); }
+
   get hasVoice(): boolean { return this.voice !== undefined; }
   get muted(): boolean { return this.voice?.muted ?? true; }
   set muted(value: boolean) { if (this.voice) this.voice.muted = value; }

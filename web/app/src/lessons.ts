@@ -176,6 +176,7 @@ export class Lessons {
       button('lesson.agree', () => 'I agree: record', () => this.agreed(), () => !this.asking),
       { kind: 'text', id: 'lesson.recording', page, label: () => this.recording?.words() ?? '', hidden: () => !this.recording },
       button('lesson.chapter', () => 'New chapter', () => this.recording?.chapter(''), () => !this.recording?.going),
+      { kind: 'button', id: 'lesson.ask', page, label: () => (this.app.selected ? `Ask: where is ${this.app.nameOf(this.app.selected.value)}?` : 'Ask: pick a structure first'), run: () => this.askPicked(), hidden: () => !this.recording?.going, disabled: () => !this.app.selected },
       button('lesson.stop', () => 'Stop recording', () => this.recording?.stop(), () => !this.recording?.going),
       button('lesson.leave', () => 'Leave the lesson', () => this.leave(), off),
     ];
@@ -184,6 +185,12 @@ export class Lessons {
   private agreed(): void {
     this.asking = false;
     void this.record({ title: `Lesson ${new Date().toISOString().slice(0, 10)}`, voice: true, microphone: undefined });
+  }
+
+  /** A checkpoint about the structure the teacher picked: any place of it is right. */
+  private askPicked(): void {
+    const { selected } = this.app;
+    if (selected) this.recording?.question(`Point at ${this.app.nameOf(selected.value)}`, [selected.value], 0);
   }
 
   private questionText(): string {
@@ -205,7 +212,7 @@ export class Lessons {
       playing: () => this.playing && {
         time: this.playing.player.time, duration: this.playing.lesson.duration, playing: this.playing.player.playing, ended: this.playing.player.ended, own: this.playing.own,
         chapters: this.playing.player.chapters, notices: this.playing.notices, problem: this.playing.problem, voice: this.playing.planned.length, caption: this.playing.caption(),
-        instructor: this.playing.player.instructor(), others: this.playing.player.others(), question: this.playing.checkpoints.open?.question.name, answers: this.playing.checkpoints.answers.list,
+        instructor: this.playing.player.instructor(), figure: this.playing.figure, others: this.playing.player.others(), question: this.playing.checkpoints.open?.question.name, answers: this.playing.checkpoints.answers.list,
       },
       recorded: () => this.playing?.player.state, planned: () => this.playing?.planned, statements: () => this.playing && statementsOf(this.playing, 'tester'),
     };

@@ -7,7 +7,7 @@
  */
 import type { Command } from '@fabrica/scene';
 
-export const metrics = { width: 1120, height: 860, pixel: 0.00055, margin: 28, tab: 88, row: 92, gap: 12, columns: 4, rows: 6, font: 36, line: 44, foot: 64, bar: 40 };
+export const metrics = { width: 1120, height: 860, pixel: 0.00055, margin: 28, tab: 88, row: 92, gap: 12, columns: 4, rows: 6, font: 36, line: 44, foot: 64, footFont: 31, bar: 40 };
 
 export interface Box { x: number; y: number; w: number; h: number }
 export interface Item extends Box {
@@ -132,7 +132,7 @@ export function layOut(commands: readonly Command[], wanted: { page: string; scr
   const items = [...tabs(pages, page, measure), ...placed.filter((p) => p.screen === screen).map(itemOf)];
   if (screens > 1) items.push({ ...cell(metrics.rows - 1, metrics.columns - 1), w: columnWidth, h: metrics.row, kind: 'more', lines: [`More ${screen + 1}/${screens}`], on: false, disabled: false });
   const footTop = metrics.height - metrics.bar - metrics.foot;
-  items.push({ x: metrics.margin, y: footTop, w: inner, h: metrics.foot, kind: 'foot', lines: [shortened(foot, inner - 60, measure)], on: false, disabled: false });
+  items.push({ x: metrics.margin, y: footTop, w: inner, h: metrics.foot, kind: 'foot', lines: [shortened(foot, ((inner - 60) * metrics.font) / metrics.footFont, measure)], on: false, disabled: false });
   items.push({ x: metrics.width / 2 - 160, y: metrics.height - metrics.bar, w: 320, h: metrics.bar, kind: 'bar', lines: [], on: false, disabled: false });
   return { items, page, screen, screens };
 }

@@ -22,8 +22,8 @@ function rounded(brush: Brush, { x, y, w, h }: Box, radius: number, fill: string
   brush.fill();
 }
 
-function words(brush: Brush, lines: readonly string[], box: Box, ink: string, align: 'center' | 'left'): void {
-  brush.font = font(metrics.font);
+function words(brush: Brush, lines: readonly string[], box: Box, ink: string, align: 'center' | 'left', px = metrics.font): void {
+  brush.font = font(px);
   brush.textAlign = align;
   brush.textBaseline = 'middle';
   brush.fillStyle = ink;
@@ -61,7 +61,7 @@ function foot(brush: Brush, item: Item): void {
   brush.fillStyle = colour.ground;
   brush.fillRect(x - 2.5, y - 7, 5, 14);
   brush.fillRect(x - 2.5, y + 10, 5, 5);
-  words(brush, item.lines, { ...item, x: x + 34, w: item.w - 60 }, colour.warn, 'left');
+  words(brush, item.lines, { ...item, x: x + 34, w: item.w - 60 }, colour.warn, 'left', metrics.footFont);
 }
 
 const painters: Record<Item['kind'], (brush: Brush, item: Item) => void> = {
