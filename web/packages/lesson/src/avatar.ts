@@ -6,10 +6,12 @@
  */
 import {
   BufferGeometry, CanvasTexture, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
-  MeshStandardMaterial, Object3D, Quaternion, SphereGeometry, Sprite, SpriteMaterial, SRGBColorSpace, TorusGeometry, Vector3,
+  Object3D, Quaternion, SphereGeometry, Sprite, SpriteMaterial, SRGBColorSpace, TorusGeometry, Vector3,
 } from 'three';
+import type { Material } from 'three';
 import { mergeGeometries } from 'three/examples/jsm/utils/BufferGeometryUtils.js';
 import type { State } from '@fabrica/contract';
+import { SolidMaterial } from '@fabrica/scene';
 import type { PoseReal } from './codec';
 import type { Shown, ShownDevice } from './rig';
 
@@ -51,9 +53,9 @@ function glasses(colour: Tint): Group {
     frame.push(new CapsuleGeometry(0.0026, 0.1, 4, 8).rotateX(Math.PI / 2).rotateY(side * 0.05).translate(side * 0.0605, 0.006, 0.022));
   }
   frame.push(new TorusGeometry(0.009, 0.0028, 8, 16, Math.PI).translate(0, 0.002, -0.03));
-  const solid = new Mesh(mergeGeometries(frame), new MeshStandardMaterial({ color: colour.frame, roughness: 0.35, metalness: 0.2, emissive: new Color(colour.glow), emissiveIntensity: 0.45 }));
+  const solid = new Mesh(mergeGeometries(frame), new SolidMaterial({ colour: colour.frame, roughness: 0.35, metalness: 0.2, glow: colour.glow, glowing: 0.45 }));
   const lens = [-1, 1].map((side) => new SphereGeometry(0.025, 24, 10).scale(1.1, 0.9, 0.12).translate(side * 0.034, 0, -0.03));
-  const glass = new Mesh(mergeGeometries(lens), new MeshStandardMaterial({ color: '#bfe9ff', roughness: 0.05, metalness: 0.1, transparent: true, opacity: 0.28, depthWrite: false }));
+  const glass = new Mesh(mergeGeometries(lens), new SolidMaterial({ colour: '#bfe9ff', roughness: 0.05, metalness: 0.1, opacity: 0.28 }));
   const group = new Group();
   group.add(solid, glass);
   return group;
@@ -62,7 +64,7 @@ function glasses(colour: Tint): Group {
 /** A tapering wand along -z, its tip at the origin of the target ray. */
 function wand(colour: Tint): Mesh {
   const parts = [new CylinderGeometry(0.0045, 0.012, 0.11, 20).rotateX(-Math.PI / 2).translate(0, 0, 0.06), new SphereGeometry(0.0065, 16, 12), new SphereGeometry(0.012, 16, 12).translate(0, 0, 0.115)];
-  return new Mesh(mergeGeometries(parts), new MeshStandardMaterial({ color: '#e8e6ff', roughness: 0.45, emissive: new Color(colour.frame), emissiveIntensity: 0.25 }));
+  return new Mesh(mergeGeometries(parts), new SolidMaterial({ colour: '#e8e6ff', roughness: 0.45, glow: colour.frame, glowing: 0.25 }));
 }
 
 /** A thin beam along -z, one metre long, that fades. */
@@ -134,7 +136,7 @@ export class Avatar {
   }
 
   private side(): Side {
-    const skin = new MeshStandardMaterial({ color: this.tint.frame, roughness: 0.5, emissive: new Color(this.tint.glow), emissiveIntensity: 0.35 });
+    const skin = new SolidMaterial({ colour: this.tint.frame, roughness: 0.5, glow: this.tint.glow, glowing: 0.35 });
     const side: Side = {
       wand: wand(this.tint), ray: beam(this.tint), dot: spot(this.tint),
       joints: new InstancedMesh(new SphereGeometry(1, 12, 8), skin, 25), bones: new InstancedMesh(new CylinderGeometry(1, 1, 1, 8), skin, bones.length),
@@ -218,7 +220,7 @@ export class Avatar {
     this.group.traverse((object) => {
       if (!(object instanceof Mesh)) return;
       (object.geometry as BufferGeometry).dispose();
-      (object.material as MeshStandardMaterial).dispose();
+      (object.material as Material).dispose();
       if (object instanceof InstancedMesh) object.dispose();
     });
   }
