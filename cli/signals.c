@@ -3,7 +3,8 @@
  *     Ctrl-C -> handler: flag, wake the watchdog -> the job sees the flag at its next step, cleans
  *               up and returns -> exit
  *               watchdog: 0.2 s later the job is still busy -> renames the job's temporary folders,
- *               so that it can put nothing more into them, removes them and exits
+ *               so that it can put nothing more into them, removes them and half-written files,
+ *               and exits
  *     A closed terminal (SIGHUP) and a closed pipe under the progress (SIGPIPE) stop it likewise.
  *     Ctrl-C again -> default action: dead at once (the next run tidies up, see case_writer.c)
  */
@@ -62,6 +63,7 @@ static void remove_scratch(void)
     pthread_mutex_lock(&scratch_lock); /* for good: the process ends here */
     for (int i = 0; i < MAX_SCRATCH; i++)
         if (scratch[i][0]) remove_folder(scratch[i]);
+    fab_atomic_remove_unfinished();
 }
 
 static void *watchdog(void *unused)

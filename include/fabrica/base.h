@@ -129,6 +129,7 @@ typedef struct fab_reader {
     char name[256];           /* what messages call it */
 } fab_reader;
 
+/* A file, also by a link; a pipe, a device or a folder is FAB_ERR_IO at once, without waiting. */
 fab_status fab_reader_open_file(const char *path, fab_reader *out, fab_error *err);
 void fab_reader_from_memory(const void *bytes, size_t count, const char *name, fab_reader *out);
 fab_status fab_reader_read(const fab_reader *r, uint64_t offset, void *into, size_t count,
@@ -151,14 +152,19 @@ fab_status fab_writer_printf(fab_writer *w, fab_error *err, const char *format, 
     FAB_PRINTF(3, 4);
 void fab_writer_to_buf(fab_buf *buf, fab_writer *out);
 
-/* A file that appears only when complete: written to "<path>.tmp-XXXXXX" in the same folder, then
- * fsync, rename, fsync of the folder. Until fab_atomic_commit nothing is visible at path;
- * fab_atomic_abort (also by FAB_AUTO) removes the temporary. Disk full is FAB_ERR_NOSPACE. */
+/* A file that appears only when complete: written without a name in the folder of path, or to
+ * "<path>.tmp-XXXXXX" where the file system has no such files, then fsync, link or rename, fsync of
+ * the folder. Until fab_atomic_commit nothing is visible at path; fab_atomic_abort (also by
+ * FAB_AUTO) removes what was written, and so does the end of the process, however it comes, unless
+ * the file had a name (ADR 0119). Disk full is FAB_ERR_NOSPACE. */
 typedef struct fab_atomic_file fab_atomic_file;
 fab_status fab_atomic_open(const char *path, fab_atomic_file **out, fab_error *err);
 fab_writer *fab_atomic_writer(fab_atomic_file *file); /* buffered; owned by file */
 fab_status fab_atomic_commit(fab_atomic_file **file, fab_error *err);
 fab_atomic_file *fab_atomic_abort(fab_atomic_file *file);
+/* For a process that was told to stop and ends next, from any thread but not from a signal handler:
+ * removes temporaries that have a name. Other threads' atomic files wait from then on. */
+void fab_atomic_remove_unfinished(void);
 #if defined(__GNUC__)
 FAB_DEFINE_AUTO(fab_atomic_file, fab_atomic_abort)
 #endif

@@ -34,7 +34,7 @@ static void file_close(void *ctx)
 
 fab_status fab_reader_open_file(const char *path, fab_reader *out, fab_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* no wait for a pipe */
     if (fd < 0) {
         fab_status status = errno == ENOENT ? FAB_ERR_NOTFOUND : FAB_ERR_IO;
         FAB_FAIL(err, status, "%s: %s", path, strerror(errno));

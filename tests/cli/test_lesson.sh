@@ -48,6 +48,11 @@ expect "a flipped byte" 4 "CRC does not match" "$FABRICA" lesson verify bad.mcap
 echo hello, this is no lesson >words.mcap
 expect "no lesson" 3 "words.mcap: no MCAP file" "$FABRICA" lesson info words.mcap
 expect "missing" 3 "nowhere.mcap" "$FABRICA" lesson info nowhere.mcap
+mkfifo pipe
+expect "a pipe" 1 "pipe: not a regular file" timeout 20 "$FABRICA" lesson info pipe
+expect "a pipe to verify" 1 "pipe: not a regular file" timeout 20 "$FABRICA" lesson verify pipe
+expect "a pipe for a voice" 1 "pipe: not a regular file" timeout 20 "$FABRICA" lesson voice "$lesson" --with pipe -o y.mcap
+expect "a device" 1 "/dev/zero: not a regular file" "$FABRICA" lesson info /dev/zero
 expect "no output" 2 "Give -o FILE" "$FABRICA" lesson trim "$lesson" 0 1
 expect "a bad time" 2 "is no time" "$FABRICA" lesson trim "$lesson" x 1 -o y.mcap
 expect "past the end" 2 "of a lesson of" "$FABRICA" lesson trim "$lesson" 100 200 -o y.mcap

@@ -87,7 +87,43 @@ for n in range(40):
     if page.exists():
         assert page.read_bytes() == whole, f"half a page after {n}"
     seen["whole" if page.exists() else "none"] += 1
+    left = [p.name for p in pathlib.Path(".").iterdir() if ".tmp-" in p.name]
+    assert not left, f"{left} after {n}"
 print(seen)
 PY
 ) && ok "killed: $took" || bad "killed while it writes" "$took"
+
+# A file system that knows no files without names (a filter stands for it): the half page has one
+# while it is written, and is removed when the program is told to stop.
+stopped=$(/usr/bin/env python3 - "$FABRICA" "$SOURCE/web/dist" <<'PY'
+import ctypes, pathlib, platform, signal, struct, subprocess, sys, time
+command = [sys.argv[1], "view", "case", "--web", sys.argv[2], "--bundle", "stopped.html"]
+openat = {"x86_64": 257, "aarch64": 56}[platform.machine()]
+rules = [(0x20, 0, 0, 0), (0x15, 0, 3, openat), (0x20, 0, 0, 32), (0x45, 0, 1, 0o20000000),
+         (0x06, 0, 0, 0x00050000 | 95), (0x06, 0, 0, 0x7FFF0000)]  # O_TMPFILE: EOPNOTSUPP
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *r) for r in rules))
+class Filter(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+filter = Filter(len(rules), ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+def without():
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(filter)):
+        raise OSError(ctypes.get_errno(), "prctl")
+halves = lambda: list(pathlib.Path(".").glob("stopped.html.tmp-*"))
+seen = 0
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    page = pathlib.Path("stopped.html")
+    page.unlink(missing_ok=True)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=without)
+    while child.poll() is None and not halves():
+        time.sleep(0.001)
+    seen += bool(halves())
+    child.send_signal(number)
+    child.wait()
+    assert not halves(), f"{halves()} after {number.name}"
+    assert page.exists() == (child.returncode == 0), child.returncode
+assert seen, "no half page was ever seen"
+print(f"{seen} of 3 while it wrote")
+PY
+) && ok "told to stop: $stopped" || bad "told to stop" "$stopped"
 finish

@@ -1,8 +1,18 @@
 /* Unit tests of layer 0. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fabrica/json.h"
 #include "harness.h"
@@ -74,6 +84,95 @@ static void atomic_file_appears_whole_or_not(void)
     CHECK(strcmp(hex, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824") == 0);
     CHECK_OK(fab_path_remove_tree(folder, &err));
     CHECK(access(folder, F_OK) != 0);
+}
+
+/* An open that waited for a writer would be ended by the alarm. */
+static void pipes_and_devices_are_refused_at_once(void)
+{
+    fab_error err;
+    fab_reader r;
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES + 8];
+    CHECK(fab_test_folder(folder));
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    CHECK(mkfifo(path, 0600) == 0);
+    alarm(20);
+    CHECK_FAILS(FAB_ERR_IO, path, fab_reader_open_file(path, &r, &err));
+    CHECK_FAILS(FAB_ERR_IO, "/dev/zero: not a regular",
+                fab_reader_open_file("/dev/zero", &r, &err));
+    CHECK_FAILS(FAB_ERR_IO, "not a regular file", fab_reader_open_file(folder, &r, &err));
+    alarm(0);
+    CHECK_OK(fab_path_remove_tree(folder, &err));
+}
+
+static int names_in(const char *folder)
+{
+    int n = 0;
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && (e = readdir(d));) n += e->d_name[0] != '.';
+    if (d) closedir(d);
+    return d ? n : -1;
+}
+
+/* Half a file, written by a process that is then killed outright, or (named) on a file system
+ * without O_TMPFILE, for which a filter stands: there it is told to stop and ends by itself.
+ * Exit codes name what went wrong. */
+static void write_half(const char *folder, const char *path, bool named)
+{
+    static struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof code / sizeof *code, code};
+    static char block[1 << 20];
+    fab_error err;
+    fab_atomic_file *f = NULL;
+    if (named && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+                  prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)) _exit(2);
+    if (named && fab_file_write_atomic(path, "whole", 5, &err) != FAB_OK) _exit(3);
+    int before = names_in(folder);
+    if (fab_atomic_open(path, &f, &err) != FAB_OK) _exit(4);
+    if (fab_writer_write(fab_atomic_writer(f), block, sizeof block, &err) != FAB_OK) _exit(5);
+    if (names_in(folder) != before + (named ? 1 : 0)) _exit(6);
+    if (!named) raise(SIGKILL);
+    fab_atomic_remove_unfinished();
+    _exit(0);
+}
+
+static int ends_as(const char *folder, const char *path, bool named)
+{
+    int how = 0;
+    pid_t child = fork();
+    if (child == 0) write_half(folder, path, named);
+    return child > 0 && waitpid(child, &how, 0) == child ? how : -1;
+}
+
+static void a_stopped_writer_leaves_nothing(void)
+{
+    fab_error err;
+    char folder[FAB_MAX_PATH_BYTES], path[FAB_MAX_PATH_BYTES + 8];
+    CHECK(fab_test_folder(folder));
+    snprintf(path, sizeof path, "%s/f", folder);
+    int how = ends_as(folder, path, true);
+    CHECK(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    struct stat st;
+    CHECK(stat(path, &st) == 0 && st.st_size == 5 && names_in(folder) == 1);
+    CHECK_OK(fab_file_write_atomic(path, "another", 7, &err)); /* in the place of what is there */
+    CHECK(stat(path, &st) == 0 && st.st_size == 7 && names_in(folder) == 1);
+    mode_t mask = umask(0);
+    umask(mask);
+    CHECK((st.st_mode & 0777) == (0666 & ~mask));
+    int probe = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+    if (probe >= 0) { /* else nothing helps against SIGKILL */
+        close(probe);
+        how = ends_as(folder, path, false);
+        CHECK(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+        CHECK(stat(path, &st) == 0 && st.st_size == 7 && names_in(folder) == 1);
+    }
+    CHECK_OK(fab_path_remove_tree(folder, &err));
 }
 
 static void full_disk_is_named_and_leaves_nothing(void)
@@ -232,7 +331,9 @@ int main(void)
     static const fab_test tests[] = {TEST(long_input_is_hashed),
         TEST(error_messages_nest), TEST(allocation_hook_fails_exactly_the_nth),
         TEST(buffer_grows_to_its_cap), TEST(reader_refuses_past_the_end),
-        TEST(atomic_file_appears_whole_or_not), TEST(full_disk_is_named_and_leaves_nothing),
+        TEST(atomic_file_appears_whole_or_not),
+        TEST(pipes_and_devices_are_refused_at_once), TEST(a_stopped_writer_leaves_nothing),
+        TEST(full_disk_is_named_and_leaves_nothing),
         TEST(json_round_trips_and_names_fields), TEST(parallel_loop_visits_all_once),
         TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use),
         TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path)};
