@@ -281,6 +281,21 @@ test('all on at once: at most 100 draw calls an eye', async () => {
   await dispatch({ op: 'structure.only', args: { ids: [await idOf(page, 'vertebrae_L3')] } });
 });
 
+test('reset and undo inside never drop the model on the floor; reset is one step', async () => {
+  await alone('vertebrae_L3');
+  const { model } = await state(page);
+  await dispatch({ op: 'explode', args: { amount: 400 } });
+  const before = await hash(page);
+  await me.press('Tools');
+  await me.press('scene.reset');
+  await me.until(() => window.fabrica.state().explode === 0);
+  assert.deepEqual((await state(page)).model, model);
+  await me.press('undo');
+  await me.until((was) => window.fabrica.hash() === was, before);
+  await page.evaluate(() => { for (let i = 0; i < 200; i++) document.dispatchEvent(new KeyboardEvent('keydown', { key: 'z', ctrlKey: true, bubbles: true })); });
+  await me.until(() => window.fabrica.state().model.position.some((v) => v !== 0));
+});
+
 test('leaving by the panel: the page, the tool and the model are as they were', async () => {
   await me.press('View');
   await me.press('xr.leave');

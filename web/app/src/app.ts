@@ -24,6 +24,8 @@ export interface Ui {
   colour: [number, number, number];
   /** On a phone: which sheet is open. */
   sheet: 'none' | 'structures' | 'details';
+  /** The card of the bar below that is open; empty: none. */
+  card: string;
 }
 
 /** DOM is brought up to date this often while somebody is in the headset, ms. */
@@ -34,7 +36,7 @@ export class App implements Viewer {
   readonly commands = new Commands();
   /** Where head and hands are, while somebody is in the headset. */
   readonly rigs = new RigHub();
-  readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, selectedAt: undefined, pending: [], colour: [255, 196, 61], sheet: 'none' };
+  readonly ui: Ui = { tool: 'select', layout: innerWidth > 1180 ? 'split' : 'model', tab: 'details', selected: undefined, selectedAt: undefined, pending: [], colour: [255, 196, 61], sheet: 'none', card: '' };
   readonly byId = new Map<number, Structure>();
   readonly byName = new Map<string, Structure>();
   private readonly watchers = new Set<() => void>();
@@ -68,6 +70,14 @@ export class App implements Viewer {
       this.toast(error.message);
       return false;
     }
+  }
+
+  /** The scene as it was opened, in one step of undo. In the headset the model stays where it is: the origin is the floor there. */
+  reset(): void {
+    const { model } = this.state;
+    const gesture = `reset-${performance.now()}`;
+    this.act({ op: 'scene.reset', args: {} }, gesture);
+    if (this.stage.renderer.xr.isPresenting) this.act({ op: 'model.place', args: model }, gesture);
   }
 
   /** Changes the viewer's own state. */

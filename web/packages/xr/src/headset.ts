@@ -4,6 +4,7 @@
  * scene goes through the viewer's rows, so a lesson records it and undo takes it back.
  */
 import { Matrix4, Quaternion, Vector3 } from 'three';
+import type { State } from '@fabrica/contract';
 import type { Viewer } from '@fabrica/scene';
 import { Aimer } from './aim';
 import { Care } from './care';
@@ -32,6 +33,9 @@ const usual = 1000 / 72;
 
 /** Bit of button 4: A or X. */
 const summoning = 1 << 4;
+
+/** Was the model ever put somewhere? At a desk it stands at the origin, which in a room is the floor. */
+const hasPlace = (model: State['model']): boolean => model.position.some((v) => v !== 0);
 
 interface Doing { deed: Deed; device: Device; squeeze: boolean }
 
@@ -66,13 +70,15 @@ export class Headset {
   /** Of this frame, handed on as an object: a number that is an argument would be boxed. */
   private readonly tick = { seconds: 0.01 };
   private begun = false;
+  /** The scene gave the model no place in the room: a lesson from a desk, or an undo of the placing. */
+  private unplaced = false;
 
   /** `floor`: the reference space the session began with; `walls`: draw a room, as the person sees no other. */
   constructor(private readonly viewer: Viewer, private readonly session: XRSession, floor: XRReferenceSpace, readonly walls: boolean) {
     const { stage } = viewer;
     const { xr } = stage.renderer;
     this.before = viewer.session.state.model;
-    this.placed = this.before.position.some((v) => v !== 0);
+    this.placed = hasPlace(this.before);
     stage.inside = true;
     this.standing = new Standing(xr, floor);
     this.rigs = new Rigs(viewer.rigs);
@@ -101,7 +107,10 @@ export class Headset {
 
   private listen(): void {
     const { viewer } = this;
-    this.ends.push(viewer.session.watch(() => { this.aimer.version++; }));
+    this.ends.push(viewer.session.watch(({ model }) => {
+      this.aimer.version++;
+      this.unplaced = !hasPlace(model);
+    }));
     this.ends.push(viewer.commands.add(...viewCommands({
       recentre: () => this.recentre(), scaleTo: (scale) => this.scaleTo(scale), scale: () => viewer.stage.model.root.scale.x,
       seat: () => { this.seated = !this.seated; this.recentre(); }, seated: () => this.seated, leave: () => void this.session.end(),
@@ -134,6 +143,14 @@ export class Headset {
     const { model } = this.viewer.stage;
     placeModel(this.viewer, standingAt(model.middle, place, this.hold.placement().scale, headingOf(this.ahead)), gestureName('recentre'));
     this.panelHands.bring(this.eye, this.ahead);
+  }
+
+  /** A model without a place would lie at the feet. Where an undo took it, that is made again, so that redo is kept. */
+  private placeAgain(): void {
+    const { session } = this.viewer;
+    if (session.rows[session.rows.length - 1]?.undoes !== undefined) session.redo();
+    if (!hasPlace(session.state.model)) this.recentre();
+    this.unplaced = false;
   }
 
   /** Scales about the model's middle. */
@@ -193,6 +210,7 @@ export class Headset {
       if (this.placed) this.panelHands.bring(this.eye, this.ahead);
       else this.recentre();
     }
+    if (this.unplaced) this.placeAgain();
     const { devices } = this.inputs;
     this.panelHands.step(devices, this.eye, this.ahead, this.tick);
     for (let i = 0; i < this.doing.length; i++) {
