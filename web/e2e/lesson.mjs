@@ -251,6 +251,35 @@ test('in a headset (emulated): head and controllers are recorded, and shown agai
   await xr.context.close();
 });
 
+test('shared: the link opens the lesson that plays, for somebody who may only look', async () => {
+  await lesson('play', 'the-apex-of-the-curve');
+  await button('Share').click();
+  await page.getByLabel('Good for').selectOption({ label: 'One day' });
+  await button('Make a link').click();
+  const shared = await page.getByLabel('Link', { exact: true }).inputValue();
+  await accessible('share dialog', 'dialog[open]');
+  await page.keyboard.press('Escape');
+  await lesson('leave');
+  const guest = await openPage(browser);
+  await guest.page.goto(shared);
+  await guest.page.waitForFunction(() => window.fabrica?.lesson.playing(), null, { timeout: 20000 });
+  assert.equal(await guest.page.getByRole('button', { name: 'Share' }).count(), 0);
+  await guest.context.close();
+});
+
+test('a lesson is saved as a file, and removed when that was confirmed', async () => {
+  await lesson('list');
+  const saved = page.waitForEvent('download');
+  await page.getByRole('link', { name: 'Save the file of In the headset' }).click();
+  assert.deepEqual(readFileSync(await (await saved).path()), readFileSync(lessonFile('in-the-headset')));
+  await button('Remove In the headset').click();
+  assert.ok(existsSync(lessonFile('in-the-headset')), 'it asks first');
+  await button('Remove for good: In the headset').click();
+  await page.locator('[data-lesson="in-the-headset"]').waitFor({ state: 'detached' });
+  assert.ok(!existsSync(lessonFile('in-the-headset')));
+  await page.keyboard.press('Escape');
+});
+
 test('no microphone: recorded without voice, and said; a tab that dies keeps all but a second', async () => {
   const other = await openPage(browser);
   await other.context.addInitScript(() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')); });

@@ -300,6 +300,45 @@ test('a click in 3D brings the slices there', async () => {
   assert.ok(Math.abs(slices.axial.at / 10 - centre[2]) < 20, `${slices.axial.at / 10} mm, L4 is at ${centre[2]}`);
 });
 
+test('a structure of the list brings the slices to its middle; Escape closes a card before it clears the selection', async () => {
+  const before = await hash(page);
+  const l2 = manifest.structures.find((s) => s.name === 'vertebrae_L2');
+  await page.locator('[data-name="vertebrae_L2"]').click();
+  assert.ok(Math.abs((await state(page)).slices.axial.at - Math.round(l2.centroid_mm[2] * 10)) <= 1, 'the axial slice is at L2');
+  await button('Window').click();
+  await page.locator('#card-window').waitFor();
+  await page.keyboard.press('Escape');
+  await page.locator('#card-window').waitFor({ state: 'hidden' });
+  assert.equal(await page.evaluate(() => window.fabrica.selected()), 'vertebrae_L2');
+  await page.keyboard.press('Escape');
+  assert.equal(await page.evaluate(() => window.fabrica.selected()), undefined);
+  await page.getByText(/slices, 3 mm apart/).waitFor();
+  await button('Undo (Ctrl Z)').click();
+  assert.equal(await hash(page), before, 'one step of undo');
+});
+
+test('nothing of the bar below is cut off, from a small phone to a desktop', async () => {
+  for (const [width, height] of [[360, 640], [844, 390], [932, 430], [1200, 700], [1280, 720]]) {
+    await page.setViewportSize({ width, height });
+    const out = await page.evaluate(() => [...document.querySelectorAll('.rail button, .dock-bar > button')].filter((b) => {
+      const [box, stage] = [b, document.querySelector('.stage')].map((e) => e.getBoundingClientRect());
+      const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+      return box.right > stage.right || box.bottom > stage.bottom || !b.contains(top);
+    }).map((b) => b.textContent || b.title));
+    assert.deepEqual(out, [], `${width} x ${height}`);
+  }
+  await page.setViewportSize({ width: 1000, height: 600 });
+});
+
+test('no WebGL: said, and not called a lost connection', async () => {
+  const poor = await openPage(browser);
+  await poor.context.addInitScript(() => { HTMLCanvasElement.prototype.getContext = () => null; });
+  await poor.page.goto(await newLink());
+  await poor.page.getByText('This browser shows no WebGL 2').waitFor();
+  assert.equal(await poor.page.getByText('No connection').count(), 0);
+  await poor.context.close();
+});
+
 test('the spine panel shows the manifest\'s Cobb angle', async () => {
   await page.getByRole('tab', { name: 'Spine' }).click();
   const curve = manifest.measurements.spine.coronal_curves[0];

@@ -55,6 +55,15 @@ export async function pair(by: { code: string } | { link: string }): Promise<voi
   await ask('/api/v1/session', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(by) });
 }
 
+/** Asks for a change that answers nothing. */
+export async function send(method: 'DELETE', path: string): Promise<void> { await ask(path, { method }); }
+
+export interface Link { url: string; token: string; expires_s: number }
+
+/** A link for others to look; the owner alone may make one. */
+export const makeLink = async (minutes: number): Promise<Link> =>
+  (await ask('/api/v1/links', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ role: 'view', minutes }) })).json() as Promise<Link>;
+
 export const getJson = async <T>(path: string): Promise<T> => (await ask(path)).json() as Promise<T>;
 
 /** A file whole, told of as it comes. `bytes`: how many are expected, where known. */

@@ -104,7 +104,7 @@ function cutCard(app: App): { body: HTMLElement; update: () => void } {
     pressed(on, now?.on ?? false);
     on.classList.toggle('on', now?.on ?? false);
     const mm = now ? depthOf(app, now.point, normalNow()) : 0;
-    depth.show(mm, `${mm.toFixed(0)} mm`);
+    depth.show(mm, `${Math.round(mm) + 0} mm`);
   } };
 }
 
@@ -162,33 +162,30 @@ const cards = (full: (() => Promise<void>) | undefined): readonly Card[] => [
 
 /** The bar below: one card open at a time. */
 export function dock(app: App, full: (() => Promise<void>) | undefined): HTMLElement {
-  let shown = '';
   const place = h('div', { class: 'card-place' });
   const parts = cards(full).map((card) => {
     const made = card.make(app);
     const panel = h('section', { class: 'card', 'aria-label': card.label, id: `card-${card.name}` }, h('h3', {}, card.label), made.body);
     panel.hidden = true;
-    const button = h('button', { type: 'button', class: 'dock-button', 'aria-expanded': 'false', 'aria-controls': `card-${card.name}`, onclick: () => show(shown === card.name ? '' : card.name) }, icon(card.icon), h('span', {}, card.label));
+    const button = h('button', { type: 'button', class: 'dock-button', 'aria-expanded': 'false', 'aria-controls': `card-${card.name}`, onclick: () => show(app.ui.card === card.name ? '' : card.name) }, icon(card.icon), h('span', {}, card.label));
     place.append(panel);
     return { card, made, panel, button };
   });
   function show(name: string): void {
-    shown = name;
-    for (const p of parts) {
-      p.panel.hidden = p.card.name !== name;
-      p.button.setAttribute('aria-expanded', String(p.card.name === name));
-      if (!p.panel.hidden && p.card.name === 'cut' && !app.state.clips[0]?.on) toggleCut(app);
-    }
+    app.set({ card: name });
+    if (name === 'cut' && !app.state.clips[0]?.on) toggleCut(app);
   }
   const update = (): void => {
     for (const p of parts) {
+      p.panel.hidden = p.card.name !== app.ui.card;
+      p.button.setAttribute('aria-expanded', String(!p.panel.hidden));
       p.made.update();
       p.button.classList.toggle('active', p.card.active(app));
     }
   };
   app.watch(update);
   update();
-  const reset = h('button', { type: 'button', class: 'dock-button', onclick: () => app.act({ op: 'scene.reset', args: {} }) }, icon('reset'), h('span', {}, 'Reset'));
+  const reset = h('button', { type: 'button', class: 'dock-button', onclick: () => app.reset() }, icon('reset'), h('span', {}, 'Reset'));
   return h('div', { class: 'dock' }, place, h('div', { class: 'dock-bar', role: 'toolbar', 'aria-label': 'Scene' }, parts.map((p) => p.button), reset));
 }
 

@@ -1,12 +1,13 @@
 /** The right panel: the selected structure, findings, spine measurements, measures and annotations. */
 import { structureOf } from '@fabrica/contract';
-import { measured, said, sceneOfMm, tenthsOf } from '@fabrica/scene';
+import { measured, said } from '@fabrica/scene';
 import type { App, Tab } from './app';
 import { fill, h, icon, iconButton } from './dom';
 import type { Child } from './dom';
+import { goToPoint } from './slices';
 import { curveCard, spinePanel } from './spine';
 import { trust } from './structures';
-import { displayOf, millilitres, spoken, systemOf, worstFirst } from './twin';
+import { displayOf, millilitres, readable, spoken, systemOf, worstFirst } from './twin';
 import type { Finding, Structure } from './twin';
 
 /** Selects what a finding speaks of and brings slices and camera there. */
@@ -21,16 +22,6 @@ function goTo(app: App, finding: Finding): void {
   if (ids.length > 0) app.stage.look(undefined, ids);
 }
 
-/** Moves the three slices to a point in mm LPS: one step of undo. */
-export function goToPoint(app: App, mm: readonly number[], why: string): void {
-  const gesture = `${why}-${performance.now()}`;
-  const [x, y, z] = tenthsOf(sceneOfMm(mm));
-  const { slices } = app.state;
-  app.act({ op: 'slice.set', args: { axis: 'sagittal', on: slices.sagittal.on, at: x } }, gesture);
-  app.act({ op: 'slice.set', args: { axis: 'coronal', on: slices.coronal.on, at: y } }, gesture);
-  app.act({ op: 'slice.set', args: { axis: 'axial', on: slices.axial.on, at: z } }, gesture);
-}
-
 const severityWord: Record<string, string> = { error: 'Error', warning: 'Check', info: 'Note', note: 'Note' };
 
 function findingRow(app: App, finding: Finding, withName: boolean): HTMLElement {
@@ -38,7 +29,7 @@ function findingRow(app: App, finding: Finding, withName: boolean): HTMLElement 
   return h('li', {}, h('button', { type: 'button', class: `finding ${finding.severity}`, onclick: () => goTo(app, finding) },
     h('span', { class: `alarm ${finding.severity}` }, icon(finding.severity === 'error' || finding.severity === 'warning' ? 'warning' : 'info')),
     h('span', {}, h('strong', {}, withName && names.length > 0 ? names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '') : severityWord[finding.severity] ?? 'Note'),
-      h('span', { class: 'finding-text' }, finding.text.charAt(0).toUpperCase() + finding.text.slice(1)))));
+      h('span', { class: 'finding-text' }, readable(finding.text)))));
 }
 
 function facts(pairs: readonly (readonly [string, Child])[]): HTMLElement {
@@ -106,7 +97,7 @@ function overview(app: App): Child {
   return [
     h('div', { class: 'hero' }, h('h2', {}, app.view.name), h('p', { class: 'quiet' }, 'Select a structure in the model, in a slice or in the list.')),
     facts([
-      ['Scan', `${manifest.input.modality}, ${manifest.geometry.text}`],
+      ['Scan', `${manifest.input.modality}, ${readable(manifest.geometry.text, false)}`],
       ['Voxel', grid.spacing_mm.map((v) => v.toFixed(2)).join(' × ') + ' mm'],
       ['Structures', `${manifest.structures.length}`],
       ['Segmented by', source],

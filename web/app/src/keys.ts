@@ -12,7 +12,7 @@ export interface Commands {
 
 export const shortcuts: readonly { title: string; keys: readonly [string, string][] }[] = [
   { title: 'View', keys: [['1 … 6', 'front, back, left, right, top, bottom'], ['0', 'oblique'], ['F', 'focus on the selection, or all'], ['D', 'model alone, with slices, four panes'], ['T', 'light or dark']] },
-  { title: 'Structures', keys: [['H', 'hide or show the selected'], ['I', 'isolate the selected'], ['A', 'show all'], ['G', 'fade the selected'], ['/', 'search'], ['Esc', 'leave a tool, clear the selection']] },
+  { title: 'Structures', keys: [['H', 'hide or show the selected'], ['I', 'isolate the selected'], ['A', 'show all'], ['G', 'fade the selected'], ['/', 'search'], ['Esc', 'leave a tool, close a card, clear the selection']] },
   { title: 'Scene', keys: [['C', 'cut on or off'], ['S', 'slices in the model on or off'], ['E', 'explode, more with each press'], ['Ctrl Z', 'undo'], ['Ctrl Y', 'redo'], ['R', 'reset the scene']] },
   { title: 'Tools', keys: [['V', 'select'], ['M', 'measure a distance'], ['N', 'measure an angle'], ['P', 'pen'], ['W', 'arrow'], ['L', 'label'], ['?', 'this sheet']] },
   { title: 'Lessons', keys: [['J', 'lessons'], ['Space', 'play or pause'], [', .', 'chapter before, after'], ["; '", 'five seconds back, on'], ['B', 'see what the instructor sees'], ['U', 'captions'], ['Backspace', 'return to the instructor']] },
@@ -30,7 +30,7 @@ function structureKeys(app: App): Record<string, () => void> {
     a: () => { app.act({ op: 'structure.only', args: { ids: [] } }); },
     f: () => app.stage.look(undefined, app.ui.selected === undefined ? undefined : [app.ui.selected]),
     e: () => { app.act({ op: 'explode', args: { amount: app.state.explode >= 1000 ? 0 : Math.min(1000, app.state.explode + 250) } }); },
-    r: () => { app.act({ op: 'scene.reset', args: {} }); },
+    r: () => app.reset(),
   };
 }
 
@@ -43,7 +43,7 @@ function table(app: App, commands: Commands): Record<string, () => void> {
     v: () => app.set({ tool: 'select' }), m: () => app.set({ tool: 'distance' }), n: () => app.set({ tool: 'angle' }),
     p: () => app.set({ tool: 'pen' }), w: () => app.set({ tool: 'arrow' }), l: () => app.set({ tool: 'label' }),
     '/': () => { app.set({ sheet: 'structures' }); document.getElementById('search')?.focus(); },
-    escape: () => { if (app.ui.tool !== 'select' || app.ui.pending.length > 0) app.set({ tool: 'select', pending: [] }); else if (app.ui.sheet !== 'none') app.set({ sheet: 'none' }); else app.select(undefined); },
+    escape: () => { if (app.ui.tool !== 'select' || app.ui.pending.length > 0) app.set({ tool: 'select', pending: [] }); else if (app.ui.card !== '') app.set({ card: '' }); else if (app.ui.sheet !== 'none') app.set({ sheet: 'none' }); else app.select(undefined); },
   };
   views.forEach((view, i) => { keys[String(i + 1)] = () => app.stage.look(view); });
   return keys;

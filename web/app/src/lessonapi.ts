@@ -1,6 +1,6 @@
 /** The server's lessons and its live channel, as a recorder needs it. */
 import type { Wire } from '@fabrica/lesson';
-import { getJson } from './api';
+import { getJson, send } from './api';
 
 /** A row of GET /api/v1/lessons. `model`: was it recorded on this twin; `error`: why it is not served. */
 export interface LessonInfo {
@@ -11,6 +11,9 @@ export interface LessonInfo {
 export const listLessons = async (): Promise<LessonInfo[]> => (await getJson<{ lessons: LessonInfo[] }>('/api/v1/lessons')).lessons;
 
 export const lessonPath = (name: string): string => `/api/v1/lessons/${encodeURIComponent(name)}`;
+
+/** Takes a lesson away for good; the owner alone may. */
+export const removeLesson = (name: string): Promise<void> => send('DELETE', lessonPath(name));
 
 /** Opens the live channel; what is sent before it is open waits. */
 export function liveWire(): Wire {

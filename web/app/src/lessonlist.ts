@@ -1,26 +1,48 @@
 /** The dialog of lessons: play one, record one. */
 import { open } from './dialogs';
-import { fill, h, icon } from './dom';
+import { fill, h, icon, iconButton } from './dom';
 import { clockText } from './lessonbar';
-import { listLessons } from './lessonapi';
+import { lessonPath, listLessons, removeLesson } from './lessonapi';
 import type { LessonInfo } from './lessonapi';
 
 export interface ListActions {
   play: (info: LessonInfo) => void;
   /** Undefined where this person may not record. */
   record: ((wish: RecordWish) => void) | undefined;
+  /** May this person remove lessons? */
+  remove: boolean;
+  /** The lesson that plays: it is not removed below the player. */
+  playing: string | undefined;
 }
 
 export interface RecordWish { title: string; microphone: string | undefined; voice: boolean }
 
 const megabytes = (bytes: number): string => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-function row(info: LessonInfo, play: () => void): HTMLElement {
+/** Pressed once it asks, pressed again it removes. */
+function removeButton(info: LessonInfo, removed: () => void, failed: (error: Error) => void): HTMLElement {
+  const button = iconButton('trash', `Remove ${info.title || info.name}`, () => {
+    if (!button.classList.contains('sure')) {
+      button.classList.add('sure');
+      button.setAttribute('aria-label', `Remove for good: ${info.title || info.name}`);
+      fill(button, 'Remove for good');
+      return;
+    }
+    button.disabled = true;
+    removeLesson(info.name).then(removed, failed);
+  });
+  return button;
+}
+
+interface RowActions { play: () => void; remove: HTMLElement | undefined }
+
+function row(info: LessonInfo, { play, remove }: RowActions): HTMLElement {
   const chapters = info.chapters?.length ?? 0;
   const details = [info.duration_us === undefined ? '' : clockText(info.duration_us), chapters > 1 ? `${chapters} chapters` : '', info.created ?? '', megabytes(info.bytes)].filter(Boolean).join(' · ');
   const warning = info.error ?? [info.model === 'other' ? 'Recorded in another twin' : '', info.cut ? 'Ended suddenly' : ''].filter(Boolean).join(' · ');
-  return h('li', {}, h('button', { type: 'button', class: 'lesson-item', 'data-lesson': info.name, disabled: info.error !== undefined, onclick: play }, h('span', { class: 'lesson-play' }, icon(info.error ? 'warning' : 'play')),
-    h('span', {}, h('strong', {}, info.title || info.name), h('span', { class: 'quiet' }, details), warning && h('span', { class: 'lesson-warning' }, warning))));
+  const file = info.error === undefined && location.protocol !== 'file:' && h('a', { class: 'icon-button', href: lessonPath(info.name), download: `${info.name}.mcap`, title: 'Save the file', 'aria-label': `Save the file of ${info.title || info.name}` }, icon('download'));
+  return h('li', { class: 'lesson-line' }, h('button', { type: 'button', class: 'lesson-item', 'data-lesson': info.name, disabled: info.error !== undefined, onclick: play }, h('span', { class: 'lesson-play' }, icon(info.error ? 'warning' : 'play')),
+    h('span', {}, h('strong', {}, info.title || info.name), h('span', { class: 'quiet' }, details), warning && h('span', { class: 'lesson-warning' }, warning))), file, remove);
 }
 
 /** Microphones, named once the person has allowed one. */
@@ -48,8 +70,12 @@ export function lessonsDialog(actions: ListActions): void {
   const list = h('ul', { class: 'lesson-list' }, h('li', { class: 'quiet' }, 'Looking for lessons'));
   const { record } = actions;
   const dialog = open('Lessons', 'lessons', list, record && recordForm((wish) => record(wish)));
-  listLessons().then((lessons) => {
-    const rows = lessons.map((info) => row(info, () => { dialog.close(); actions.play(info); }));
-    fill(list, rows.length > 0 ? rows : h('li', { class: 'quiet empty' }, record ? 'No lesson yet. Record the first.' : 'No lesson yet.'));
-  }, (error: Error) => fill(list, h('li', { class: 'callout' }, icon('warning'), h('span', {}, error.message))));
+  const failed = (error: Error): void => fill(list, h('li', { class: 'callout' }, icon('warning'), h('span', {}, error.message)));
+  const ask = (): void => {
+    listLessons().then((lessons) => {
+      const rows = lessons.map((info) => row(info, { play: () => { dialog.close(); actions.play(info); }, remove: actions.remove && actions.playing !== info.name ? removeButton(info, ask, failed) : undefined }));
+      fill(list, rows.length > 0 ? rows : h('li', { class: 'quiet empty' }, record ? 'No lesson yet. Record the first.' : 'No lesson yet.'));
+    }, failed);
+  };
+  ask();
 }

@@ -126,7 +126,7 @@ function questionDialog(recording: Recording): void {
   const { app } = recording;
   const { selected } = app;
   const text = h('input', { type: 'text', class: 'text', maxlength: 300, required: true, value: selected ? `Point at: ${app.nameOf(selected.value)}` : '', placeholder: 'Point at ...', 'aria-label': 'Question' });
-  const pick = h('select', { class: 'text', multiple: true, size: 4, required: true, 'aria-label': 'Right answers' }, app.manifest.structures.map((s) => h('option', { value: String(s.value), selected: s.value === selected?.value }, app.nameOf(s.value))));
+  const pick = h('select', { class: 'text', multiple: true, size: 4, required: true, 'aria-label': 'Right answers' }, [...app.manifest.structures].sort((a, b) => app.nameOf(a.value).localeCompare(app.nameOf(b.value), 'en', { numeric: true })).map((s) => h('option', { value: String(s.value), selected: s.value === selected?.value }, app.nameOf(s.value))));
   const seconds = h('input', { type: 'number', class: 'text', min: 0, max: 3600, value: 0, 'aria-label': 'Seconds to answer' });
   const { clicked } = recording;
   const near = h('input', { type: 'checkbox' });
@@ -134,7 +134,7 @@ function questionDialog(recording: Recording): void {
   const ask = (): void => recording.question(text.value.trim(), [...pick.selectedOptions].map((o) => Number(o.value)), whole(seconds, 0, 3600),
     clicked && near.checked ? { point: clicked.point, within: whole(within, 1, 1000) * 10 } : undefined);
   open('Ask a question', 'ask-question', h('form', { method: 'dialog', class: 'record-form', onsubmit: ask },
-    h('label', { class: 'field' }, h('span', {}, 'Question'), text), h('label', { class: 'field' }, h('span', {}, 'Right answers'), pick),
+    h('label', { class: 'field' }, h('span', {}, 'Question'), text), h('label', { class: 'field' }, h('span', {}, 'Right answers (several: with Ctrl)'), pick),
     clicked && h('div', { class: 'near' }, h('label', { class: 'check' }, near, h('span', {}, `Only near where I clicked last, on ${app.nameOf(clicked.id)}, within`)), within, h('span', { class: 'quiet' }, 'mm')),
     h('label', { class: 'field' }, h('span', {}, 'Seconds to answer, 0: no limit'), seconds), h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Ask'))));
 }

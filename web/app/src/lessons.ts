@@ -1,7 +1,7 @@
 /** Lessons in the viewer: the button, the dialog, what plays or records, keys, commands, and a hook for tests. */
 import type { Command } from '@fabrica/scene';
 import type { App } from './app';
-import { iconButton } from './dom';
+import { h, iconButton } from './dom';
 import { listLessons } from './lessonapi';
 import type { LessonInfo } from './lessonapi';
 import { captionLine, clockText, lessonBar, questionCard } from './lessonbar';
@@ -33,11 +33,15 @@ export class Lessons {
   }
 
   /** The button of the page's header. */
-  button(): HTMLElement { return iconButton('lesson', 'Lessons (J)', () => this.list(), { class: 'lessons-button' }); }
+  button(): HTMLElement {
+    const button = iconButton('lesson', 'Lessons (J)', () => this.list(), { class: 'lessons-button worded' });
+    button.append(h('span', {}, 'Lessons'));
+    return button;
+  }
 
   list(): void {
     if (this.recording?.going) return;
-    lessonsDialog({ play: (info) => void this.play(info), record: this.mayRecord ? (wish) => void this.record(wish) : undefined });
+    lessonsDialog({ play: (info) => void this.play(info), record: this.mayRecord ? (wish) => void this.record(wish) : undefined, remove: this.app.view.role === 'owner', playing: this.playing?.info.name });
   }
 
   private get mayRecord(): boolean { return this.app.view.role !== 'view' && this.playing === undefined && !this.recording?.going; }
@@ -53,8 +57,10 @@ export class Lessons {
   private async offer(): Promise<void> {
     const lessons = await listLessons().catch(() => []);
     this.offered();
-    this.offered = this.app.commands.add(...lessons.filter((l) => !l.error).slice(0, 8).map((info): Command => (
-      { kind: 'button', id: `lesson.open.${info.name}`, page, label: () => info.title || info.name, run: () => void this.play(info), hidden: () => this.playing !== undefined || this.recording?.going === true })));
+    const hidden = (): boolean => this.playing !== undefined || this.recording?.going === true || this.asking;
+    const found = lessons.filter((l) => !l.error).slice(0, 8).map((info): Command => (
+      { kind: 'button', id: `lesson.open.${info.name}`, page, label: () => info.title || info.name, run: () => void this.play(info), hidden }));
+    this.offered = this.app.commands.add(...(found.length > 0 ? [{ kind: 'text', id: 'lesson.list', page, label: () => 'Lessons of this twin:', hidden } as Command] : []), ...found);
   }
 
   private offered: () => void = () => undefined;
@@ -70,6 +76,7 @@ export class Lessons {
     if (this.recording?.going) return;
     this.closeRecording();
     this.leave();
+    this.app.set({ card: '' });
     const ticket = ++this.opening;
     try {
       const playing = await Playing.open(this.app, info, () => this.changed());

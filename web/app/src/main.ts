@@ -10,9 +10,10 @@ import { ApiError, filePath, getBytes, getJson, getSession, pair } from './api';
 import type { CaseView, VolumeLevel } from './api';
 import { App } from './app';
 import { viewerCommands } from './commands';
-import { fill, h, icon } from './dom';
+import { fill, h, icon, iconButton } from './dom';
 import { Lessons } from './lessons';
 import { linkInAddress, pairingPage } from './pairing';
+import { shareDialog } from './share';
 import { startTheme } from './theme';
 import type { Manifest } from './twin';
 import { makeShell, makeStage, showViewer } from './viewer';
@@ -80,6 +81,17 @@ function fullLoader(get: () => App, view: CaseView): (() => Promise<void>) | und
   return () => loadLevel(get(), native);
 }
 
+/** Others are let in by the owner alone. */
+function shareButton(view: CaseView, lessons: Lessons): HTMLElement[] {
+  if (view.role !== 'owner') return [];
+  const button = iconButton('share', 'Share', () => {
+    const { playing } = lessons;
+    shareDialog(playing && { name: playing.info.name, title: playing.info.title || playing.info.name });
+  }, { class: 'worded' });
+  button.append(h('span', {}, 'Share'));
+  return [button];
+}
+
 async function openTwin(): Promise<void> {
   const say = loading();
   const view = await getJson<CaseView>('/api/v1/case');
@@ -94,7 +106,7 @@ async function openTwin(): Promise<void> {
   const lessons = new Lessons(app, shell.stageBox);
   expose(app, lessons);
   const enter = await headset(app);
-  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...enter, lessons.button()], below: lessons.below });
+  showViewer(root, app, shell, { full: fullLoader(() => app, view), extra: [...enter, lessons.button(), ...shareButton(view, lessons)], below: lessons.below });
   app.stage.look('oblique', undefined, true);
   performance.mark('fabrica-first-picture');
   const wanted = new URLSearchParams(location.search).get('lesson');
@@ -184,7 +196,7 @@ async function main(): Promise<void> {
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) return location.reload();
     const text = error instanceof Error ? error.message : String(error);
-    message(error instanceof ApiError && error.status === 0 ? 'No connection' : 'The twin could not be opened', text, true);
+    message(error instanceof ApiError && error.code === 'offline' ? 'No connection' : 'The twin could not be opened', text, true);
   }
 }
 

@@ -2,6 +2,7 @@
 import { structureOf } from '@fabrica/contract';
 import type { App } from './app';
 import { fill, h, icon, iconButton, pressed } from './dom';
+import { goToPoint } from './slices';
 import { displayOf, millilitres, systems } from './twin';
 import type { Structure, System } from './twin';
 
@@ -23,11 +24,17 @@ function toggle(app: App, ids: number[]): void {
   app.act({ op: 'structure.show', args: { ids, visible: !shown } });
 }
 
+/** Selects a structure of the list; where slices are in sight they go to its middle, as by a click in 3D. */
+function choose(app: App, s: Structure): void {
+  app.select(s.value);
+  if (app.stage.volume && (app.ui.layout !== 'model' || Object.values(app.state.slices).some(({ on }) => on))) goToPoint(app, s.centroid_mm, 'list');
+}
+
 function row(app: App, s: Structure): { element: HTMLElement; update: Update; matches: (words: string) => boolean } {
   const confidence = trust(s.confidence);
   const swatch = h('span', { class: 'swatch' });
   const alarm = worst(s);
-  const main = h('button', { type: 'button', class: 'row-main', 'data-name': s.name, onclick: () => app.select(s.value), ondblclick: () => app.stage.look(undefined, [s.value]) },
+  const main = h('button', { type: 'button', class: 'row-main', 'data-name': s.name, onclick: () => choose(app, s), ondblclick: () => app.stage.look(undefined, [s.value]) },
     swatch, h('span', { class: 'row-name' }, displayOf(s)),
     alarm && h('span', { class: `alarm ${alarm}`, title: s.findings?.[0]?.text ?? '' }, icon('warning')),
     h('span', { class: 'row-volume' }, millilitres(s.volume_ml)),

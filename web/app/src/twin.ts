@@ -105,6 +105,13 @@ export function spoken(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** A text of the checks for people: names of structures in words, lengths without digits nobody measured; `capital`: of the first letter. */
+export function readable(text: string, capital = true): string {
+  const words = text.replace(/\b(?:[a-z]+(?:_[A-Za-z0-9]+)+)\b/g, (name) => (/^(vertebrae|disc)_/.test(name) ? spoken(name) : name.replaceAll('_', ' ')))
+    .replace(/\b\d+\.\d{3,}(?= mm)/g, (number) => String(Number(Number(number).toFixed(2))));
+  return capital ? words.charAt(0).toUpperCase() + words.slice(1) : words;
+}
+
 /** Name for a list: the manifest's display text, or the name made readable. */
 export const displayOf = (s: Structure): string => (s.display && s.display !== s.name ? s.display : spoken(s.name));
 
