@@ -21,6 +21,9 @@ for format in jsonl webvtt gltf; do
     expect "export $format" 0 "out.$format" "$FABRICA" lesson export "$lesson" --format $format -o out.$format
 done
 
+LC_ALL=C sed 's/format_version/form\xe1t_version/' "$SOURCE/tests/fuzz/corpus/fuzz_lesson/no-crc-small.mcap" >foreign.mcap
+expect "a text that is no UTF-8" 3 "metadata: not UTF-8" "$FABRICA" lesson verify foreign.mcap
+
 opus="$SOURCE/tests/fuzz/corpus/fuzz_opus/spoken.opus"
 expect "no voice" 0 "silent.mcap" "$FABRICA" lesson voice "$lesson" -o silent.mcap
 holds "nothing is heard" sh -c '! "$0" lesson info silent.mcap | grep -q voice' "$FABRICA"
