@@ -223,6 +223,9 @@ typedef enum fab_lesson_kind {
 } fab_lesson_kind;
 const char *fab_lesson_kind_name(fab_lesson_kind kind); /* topic: "pose" ... */
 
+/* A language tag of 2 to 35 letters, digits and hyphens; FAB_ERR_ARG says what it is instead. */
+fab_status fab_lesson_check_language(const char *tag, fab_error *err);
+
 /* What the lesson says about itself; strings are copied. No patient data. */
 typedef struct fab_lesson_about {
     const char *title;           /* 1 to 500 bytes */

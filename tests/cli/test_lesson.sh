@@ -17,6 +17,7 @@ holds "as WebVTT" grep -q "Here it divides" out.vtt
 printf 'WEBVTT\n\n00:00.000 --> 00:01.000\nHola\n' >es.vtt
 expect "more captions" 0 "es.mcap" "$FABRICA" lesson captions "$lesson" --add es.vtt --language es -o es.mcap
 expect "are attached" 0 "captions.es.vtt" "$FABRICA" lesson info es.mcap
+expect "no language" 2 "is no tag like en" "$FABRICA" lesson captions "$lesson" --add es.vtt --language "../e" -o no.mcap
 for format in jsonl webvtt gltf; do
     expect "export $format" 0 "out.$format" "$FABRICA" lesson export "$lesson" --format $format -o out.$format
 done
