@@ -122,8 +122,8 @@ void fab_buf_free(fab_buf *buf);
 /* Bytes of the UTF-8 sequence at text (RFC 3629), 1 for a NUL; 0 where there is none. */
 size_t fab_utf8_length(const char *text);
 bool fab_utf8_valid(const char *text);
-/* Copies text, which may be NULL: control characters and what is no UTF-8 become `instead`, cut at a
- * character's edge to capacity with its NUL. Returns into. */
+/* Copies text, which may be NULL: control characters and what is no UTF-8 become `instead`, cut at
+ * a character's edge to capacity with its NUL. Returns into. */
 char *fab_text_clean(const char *text, char instead, char *into, size_t capacity);
 
 /* ---- bytes in and out ------------------------------------------------------------------- */

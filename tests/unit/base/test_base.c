@@ -345,7 +345,8 @@ static void long_input_is_hashed(void)
 
 int main(void)
 {
-    static const fab_test tests[] = {TEST(long_input_is_hashed), TEST(foreign_text_is_checked_and_made_plain),
+    static const fab_test tests[] = {TEST(long_input_is_hashed),
+        TEST(foreign_text_is_checked_and_made_plain),
         TEST(error_messages_nest), TEST(allocation_hook_fails_exactly_the_nth),
         TEST(buffer_grows_to_its_cap), TEST(reader_refuses_past_the_end),
         TEST(atomic_file_appears_whole_or_not),
