@@ -320,7 +320,7 @@ const sweep = (page) => page.evaluate(() => {
   }, 10);
 });
 
-test('frames in steady state: none of our functions allocates, every allocation counted by Chromium', { skip: !process.env.FAB_FABRICA && 'no program given (FAB_FABRICA)' }, async () => {
+test('frames in steady state: none of our functions allocates and three hardly, every allocation counted by Chromium', { skip: !process.env.FAB_FABRICA && 'no program given (FAB_FABRICA)' }, async () => {
   await page.context().close();
   const client = await plainClient();
   const plain = await view(process.env.FAB_FABRICA, caseDir, client.folder);
@@ -347,10 +347,12 @@ test('frames in steady state: none of our functions allocates, every allocation 
       const made = await allocations(devtools, client.sourceOf, async () => { count = await frames(120); });
       const sum = (files) => ([...made].reduce((n, [who, { bytes }]) => n + (files.test(who) ? bytes : 0), 0) / count).toFixed(1);
       say(`ours ${sum(/^packages\//)} bytes a frame, three ${sum(/^node_modules\/three/)}, emulator ${sum(/^\(injected\)/)}, browser ${sum(/^\(browser\)/)}`);
-      assert.ok(sum(/^node_modules\/three/) > 100, 'what three allocates is seen');
+      const three = Number(sum(/^node_modules\/three/));
+      assert.ok(three > 20, 'what three allocates is seen');
       assert.ok(made.has('packages/xr/src/session.ts '), 'our loop stands for itself, and is not compiled into three\'s');
-      return [...made].filter(([who, { count: n }]) => /^packages\/| control$/.test(who) && n > count / 2)
+      const often = [...made].filter(([who, { count: n }]) => /^packages\/| control$/.test(who) && n > count / 2)
         .map(([who, { count: n, bytes }]) => `${who}: ${(n / count).toFixed(1)} objects a frame, ${(bytes / count).toFixed(0)} bytes`);
+      return three > 400 ? [...often, `three: ${three} bytes a frame, and it was 3000 before its lists and uniforms were made steady`] : often;
     };
     /** Code that is not compiled yet boxes every number it reckons with: frames go by until it is. */
     const quiet = async (name, warm) => {
@@ -370,7 +372,7 @@ test('frames in steady state: none of our functions allocates, every allocation 
     // one small object a frame is noticed, in its own place or in ours where it was compiled into that
     await other.evaluate(() => { window.fabrica.rigs(function control() { window.kept = { heard: window.heard }; }); });
     await frames(100);
-    assert.notDeepEqual(await loud(() => undefined), [], 'the profile sees one object a frame');
+    assert.ok((await loud(() => undefined)).some((line) => !line.startsWith('three')), 'the profile sees one object a frame');
   } finally {
     await quick.close();
     plain.close();

@@ -23,6 +23,9 @@ async function sha256(data: ArrayBuffer): Promise<string | undefined> {
   return [...new Uint8Array(await crypto.subtle.digest('SHA-256', data))].map((b) => b.toString(16).padStart(2, '0')).join('');
 }
 
+/** In the headset nobody sees the page: what it says of the lesson follows this many ms late. */
+const unseen = 250;
+
 /** Was the lesson made in another twin? The server says; else by the label map, which all may see, or the manifest. */
 async function isOfAnother(app: App, lesson: Lesson, info: LessonInfo): Promise<boolean> {
   if (info.model === 'same' || info.model === 'other') return info.model === 'other';
@@ -45,6 +48,7 @@ export class Playing {
   problem = '';
   private readonly avatar: Avatar;
   private readonly others: readonly Avatar[];
+  private readonly at = { ear: new Vector3(), forward: new Vector3(), up: new Vector3() };
   private readonly before: State;
   private readonly framing: Framing;
   private voice: Voice | undefined;
@@ -130,23 +134,28 @@ export class Playing {
   tick(): void {
     this.player.update();
     this.place();
+    const now = performance.now();
+    if (this.app.stage.renderer.xr.isPresenting && now - this.told < unseen) return;
+    this.told = now;
     this.onTick();
   }
 
   onTick: () => void = () => undefined;
+  private told = 0;
 
   /** Brings the figure and the ears to now. */
   place(): void {
     const { stage, session } = this.app;
-    const ear = stage.camera.getWorldPosition(new Vector3());
-    this.avatar.show(this.player.instructor(), this.player.state.model, session.state.model, ear);
-    this.player.others().forEach((shown, i) => this.others[i]?.show(shown, this.player.state.model, session.state.model, ear));
+    const { ear, forward, up } = this.at;
+    stage.camera.updateWorldMatrix(true, false);
+    ear.setFromMatrixPosition(stage.camera.matrixWorld);
+    const { model } = this.player.state;
+    this.avatar.show(this.player.instructor(), model, session.state.model, ear);
+    for (let i = 0; i < this.others.length; i++) this.others[i]?.show(this.player.other(i), model, session.state.model, ear);
     const head = this.avatar.headNow();
     if (this.follow && head && !stage.renderer.xr.isPresenting) this.lookAs(head);
     if (!this.voice || !head) return;
-    const forward = stage.camera.getWorldDirection(new Vector3());
-    const up = new Vector3(0, 1, 0).transformDirection(stage.camera.matrixWorld);
-    this.voice.place(head.position.toArray(), { position: ear.toArray(), forward: forward.toArray(), up: up.toArray() });
+    this.voice.place(head.position, ear, forward.set(0, 0, -1).transformDirection(stage.camera.matrixWorld), up.set(0, 1, 0).transformDirection(stage.camera.matrixWorld));
   }
 
   private lookAs(head: NonNullable<ReturnType<Avatar['headNow']>>): void {

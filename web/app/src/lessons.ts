@@ -212,7 +212,7 @@ export class Lessons {
       playing: () => this.playing && {
         time: this.playing.player.time, duration: this.playing.lesson.duration, playing: this.playing.player.playing, ended: this.playing.player.ended, own: this.playing.own,
         chapters: this.playing.player.chapters, notices: this.playing.notices, problem: this.playing.problem, voice: this.playing.planned.length, caption: this.playing.caption(),
-        instructor: this.playing.player.instructor(), figure: this.playing.figure, others: this.playing.player.others(), question: this.playing.checkpoints.open?.question.name, answers: this.playing.checkpoints.answers.list,
+        instructor: this.playing.player.instructor(), figure: this.playing.figure, others: this.playing.lesson.others.map((_other, i) => this.playing?.player.other(i)), question: this.playing.checkpoints.open?.question.name, answers: this.playing.checkpoints.answers.list,
       },
       recorded: () => this.playing?.player.state, planned: () => this.playing?.planned, statements: () => this.playing && statementsOf(this.playing, 'tester'),
     };

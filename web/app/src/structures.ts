@@ -114,7 +114,13 @@ export function structuresPanel(app: App): HTMLElement {
     const found = groups.reduce((sum, g) => sum + g.search(words), 0);
     none.hidden = found > 0;
   });
-  const update = (): void => { for (const g of groups) g.update(); };
+  let shown: { structures?: object; selected?: number | undefined } = {};
+  const update = (): void => {
+    const { state: { structures }, ui: { selected } } = app;
+    if (shown.structures === structures && shown.selected === selected) return;
+    shown = { structures, selected };
+    for (const g of groups) g.update();
+  };
   app.watch(update);
   update();
   return h('section', { class: 'panel structures', 'aria-label': 'Structures' },

@@ -1,5 +1,6 @@
 /** The viewer's page: header, panels, panes, and the states between them. */
 import { axes, Stage } from '@fabrica/scene';
+import type { Labels } from '@fabrica/scene';
 import type { Axis } from '@fabrica/contract';
 import { structureOf } from '@fabrica/contract';
 import { App } from './app';
@@ -90,9 +91,17 @@ function toaster(app: App): HTMLElement {
 }
 
 /** The label table follows what is shown: hidden structures have no outline. */
-function paintLabels(app: App): void {
-  const { labels } = app.stage;
-  if (!labels) return;
+function labelPainter(app: App): () => void {
+  let painted: { labels?: object; structures?: object } = {};
+  return () => {
+    const { stage: { labels }, state: { structures } } = app;
+    if (!labels || (painted.labels === labels && painted.structures === structures)) return;
+    painted = { labels, structures };
+    paintLabels(app, labels);
+  };
+}
+
+function paintLabels(app: App, labels: Labels): void {
   for (const s of app.manifest.structures) {
     const entry = structureOf(app.state, s.value);
     const [r, g, b] = entry.rgb ?? s.rgb;
@@ -143,7 +152,7 @@ export function showViewer(root: HTMLElement, app: App, shell: Shell, options: {
   listenToKeys(app, { help: helpDialog, theme: flipTheme, toggleCut: () => toggleCut(app), toggleSlices: () => toggleSlices(app) });
   watchGpu(app, shell);
   layOut(app, shell);
-  app.watch(() => paintLabels(app));
+  app.watch(labelPainter(app));
   applyTheme(app);
   app.changed();
 }

@@ -6,10 +6,12 @@
  */
 import {
   BufferGeometry, CanvasTexture, CapsuleGeometry, Color, CylinderGeometry, Float32BufferAttribute, Group, InstancedMesh, Matrix4, Mesh, MeshBasicMaterial,
-  MeshStandardMaterial, Object3D, Quaternion, SphereGeometry, Sprite, SpriteMaterial, SRGBColorSpace, TorusGeometry, Vector3,
+  Object3D, Quaternion, SphereGeometry, Sprite, SpriteMaterial, SRGBColorSpace, TorusGeometry, Vector3,
 } from 'three';
+import type { Material } from 'three';
 import { mergeGeometries } from 'three/examples/jsm/utils/BufferGeometryUtils.js';
 import type { State } from '@fabrica/contract';
+import { SolidMaterial } from '@fabrica/scene';
 import type { PoseReal } from './codec';
 import type { Shown, ShownDevice } from './rig';
 
@@ -33,15 +35,22 @@ const bones: readonly [number, number][] = [1, 5, 10, 15, 20].flatMap((first, fi
   return [[0, first], ...Array.from({ length: last - first }, (_, i): [number, number] => [first + i, first + i + 1])];
 });
 
+/** Of the frame that is being made: nothing new is made in one (ADR 0118). */
+const scratch = { position: new Vector3(), rotation: new Quaternion(), size: new Vector3(), way: new Vector3(), from: new Vector3(), to: new Vector3(), place: new Matrix4(), back: new Matrix4() };
+const upward = new Vector3(0, 1, 0);
+const one = new Vector3(1, 1, 1);
+const sides = ['left', 'right'] as const;
+
 function placementMatrix(model: Placement, out: Matrix4): Matrix4 {
-  const [x, y, z] = model.position;
-  return out.compose(new Vector3(x / 1e4, y / 1e4, z / 1e4), new Quaternion(...model.rotation).normalize(), new Vector3().setScalar(model.scale / 1000));
+  const { position, rotation, size } = scratch;
+  position.fromArray(model.position).multiplyScalar(1e-4);
+  return out.compose(position, rotation.fromArray(model.rotation).normalize(), size.setScalar(model.scale / 1000));
 }
 
-const put = (object: Object3D, pose: PoseReal): void => {
-  object.position.set(...pose.position);
-  object.quaternion.set(...pose.rotation);
-};
+function put(object: Object3D, pose: PoseReal): void {
+  object.position.fromArray(pose.position);
+  object.quaternion.fromArray(pose.rotation);
+}
 
 /** Two lenses, a bridge and temples: 14 cm wide, eyes at the origin, looking along -z. */
 function glasses(colour: Tint): Group {
@@ -51,9 +60,9 @@ function glasses(colour: Tint): Group {
     frame.push(new CapsuleGeometry(0.0026, 0.1, 4, 8).rotateX(Math.PI / 2).rotateY(side * 0.05).translate(side * 0.0605, 0.006, 0.022));
   }
   frame.push(new TorusGeometry(0.009, 0.0028, 8, 16, Math.PI).translate(0, 0.002, -0.03));
-  const solid = new Mesh(mergeGeometries(frame), new MeshStandardMaterial({ color: colour.frame, roughness: 0.35, metalness: 0.2, emissive: new Color(colour.glow), emissiveIntensity: 0.45 }));
+  const solid = new Mesh(mergeGeometries(frame), new SolidMaterial({ colour: colour.frame, roughness: 0.35, metalness: 0.2, glow: colour.glow, glowing: 0.45 }));
   const lens = [-1, 1].map((side) => new SphereGeometry(0.025, 24, 10).scale(1.1, 0.9, 0.12).translate(side * 0.034, 0, -0.03));
-  const glass = new Mesh(mergeGeometries(lens), new MeshStandardMaterial({ color: '#bfe9ff', roughness: 0.05, metalness: 0.1, transparent: true, opacity: 0.28, depthWrite: false }));
+  const glass = new Mesh(mergeGeometries(lens), new SolidMaterial({ colour: '#bfe9ff', roughness: 0.05, metalness: 0.1, opacity: 0.28 }));
   const group = new Group();
   group.add(solid, glass);
   return group;
@@ -62,7 +71,7 @@ function glasses(colour: Tint): Group {
 /** A tapering wand along -z, its tip at the origin of the target ray. */
 function wand(colour: Tint): Mesh {
   const parts = [new CylinderGeometry(0.0045, 0.012, 0.11, 20).rotateX(-Math.PI / 2).translate(0, 0, 0.06), new SphereGeometry(0.0065, 16, 12), new SphereGeometry(0.012, 16, 12).translate(0, 0, 0.115)];
-  return new Mesh(mergeGeometries(parts), new MeshStandardMaterial({ color: '#e8e6ff', roughness: 0.45, emissive: new Color(colour.frame), emissiveIntensity: 0.25 }));
+  return new Mesh(mergeGeometries(parts), new SolidMaterial({ colour: '#e8e6ff', roughness: 0.45, glow: colour.frame, glowing: 0.25 }));
 }
 
 /** A thin beam along -z, one metre long, that fades. */
@@ -121,6 +130,7 @@ export class Avatar {
   private hasHead = false;
   private readonly now = new Matrix4();
   private readonly then = new Matrix4();
+  private readonly seen = { position: new Vector3(), rotation: new Quaternion() };
 
   /** `place`: 0 the instructor, then the others; `name`: shown above the glasses. */
   constructor(place = 0, name = '') {
@@ -134,7 +144,7 @@ export class Avatar {
   }
 
   private side(): Side {
-    const skin = new MeshStandardMaterial({ color: this.tint.frame, roughness: 0.5, emissive: new Color(this.tint.glow), emissiveIntensity: 0.35 });
+    const skin = new SolidMaterial({ colour: this.tint.frame, roughness: 0.5, glow: this.tint.glow, glowing: 0.35 });
     const side: Side = {
       wand: wand(this.tint), ray: beam(this.tint), dot: spot(this.tint),
       joints: new InstancedMesh(new SphereGeometry(1, 12, 8), skin, 25), bones: new InstancedMesh(new CylinderGeometry(1, 1, 1, 8), skin, bones.length),
@@ -155,18 +165,23 @@ export class Avatar {
     this.group.visible = true;
     this.head.visible = this.hasHead = rig.head !== undefined;
     if (rig.head) put(this.head, rig.head);
-    this.name?.position.copy(this.head.position).add(new Vector3(0, label.above, 0));
-    if (this.name) this.name.visible = this.hasHead;
-    for (const side of ['left', 'right'] as const) this.showSide(this.sides[side], rig[side], rig.hands[side]);
-    this.group.updateMatrixWorld(true);
-    if (eye && rig.head && eye.distanceTo(this.head.getWorldPosition(new Vector3())) < personal) {
-      this.head.visible = false;
-      if (this.name) this.name.visible = false;
-      for (const side of ['left', 'right'] as const) this.sides[side].wand.visible = false;
+    if (this.name) {
+      this.name.position.copy(this.head.position);
+      this.name.position.y += label.above;
+      this.name.visible = this.hasHead;
     }
+    for (let i = 0; i < sides.length; i++) this.showSide(this.sides[sides[i] as 'left'], rig[sides[i] as 'left'], rig.hands[sides[i] as 'left']);
+    this.group.updateMatrixWorld(true);
+    if (eye && rig.head && eye.distanceTo(scratch.position.setFromMatrixPosition(this.head.matrixWorld)) < personal) this.stepInto();
   }
 
-  private showSide(side: Side, device: ShownDevice | undefined, joints: PoseReal[] | undefined): void {
+  /** The eye is where the instructor's is: what would stand before it is not drawn. */
+  private stepInto(): void {
+    this.head.visible = this.sides.left.wand.visible = this.sides.right.wand.visible = false;
+    if (this.name) this.name.visible = false;
+  }
+
+  private showSide(side: Side, device: ShownDevice | undefined, joints: readonly PoseReal[] | undefined): void {
     const pointing = device !== undefined;
     side.joints.visible = side.bones.visible = joints !== undefined;
     side.wand.visible = pointing && !joints;
@@ -177,38 +192,38 @@ export class Avatar {
     put(side.wand, device);
     if (!this.points) return;
     put(side.ray, device);
-    const to = new Matrix4().compose(new Vector3(...device.position), new Quaternion(...device.rotation), new Vector3(1, 1, 1)).premultiply(this.group.matrix);
-    const origin = new Vector3().setFromMatrixPosition(to);
-    const met = this.meets(origin, new Vector3(0, 0, -1).transformDirection(to));
+    const { position, rotation, place, back, from, way } = scratch;
+    place.compose(position.fromArray(device.position), rotation.fromArray(device.rotation), one).premultiply(this.group.matrix);
+    const met = this.meets(from.setFromMatrixPosition(place), way.set(0, 0, -1).transformDirection(place));
     side.ray.scale.set(1, 1, reach);
     if (!met) return;
     side.dot.visible = true;
-    side.dot.position.copy(met).applyMatrix4(this.group.matrix.clone().invert());
+    side.dot.position.copy(met).applyMatrix4(back.copy(this.group.matrix).invert());
     side.dot.scale.setScalar(1 + 0.8 * device.trigger);
     side.ray.scale.z = side.dot.position.distanceTo(side.ray.position);
   }
 
-  private showHand(side: Side, joints: PoseReal[]): void {
-    const place = new Matrix4();
-    const at = joints.map((joint) => new Vector3(...joint.position));
-    at.forEach((p, i) => side.joints.setMatrixAt(i, place.makeScale(0.0085, 0.0085, 0.0085).setPosition(p)));
-    const up = new Vector3(0, 1, 0);
-    bones.forEach(([a, b], i) => {
-      const [from, to] = [at[a] as Vector3, at[b] as Vector3];
-      const way = to.clone().sub(from);
-      const length = way.length();
-      place.compose(from.clone().add(to).multiplyScalar(0.5), new Quaternion().setFromUnitVectors(up, length > 0 ? way.divideScalar(length) : up), new Vector3(0.0065, length, 0.0065));
+  private showHand(side: Side, joints: readonly PoseReal[]): void {
+    const { position, rotation, size, way, from, to, place } = scratch;
+    for (let i = 0; i < joints.length; i++) side.joints.setMatrixAt(i, place.makeScale(0.0085, 0.0085, 0.0085).setPosition(position.fromArray((joints[i] as PoseReal).position)));
+    for (let i = 0; i < bones.length; i++) {
+      const bone = bones[i] as [number, number];
+      from.fromArray((joints[bone[0]] as PoseReal).position);
+      to.fromArray((joints[bone[1]] as PoseReal).position);
+      const length = way.copy(to).sub(from).length();
+      if (length > 0) way.divideScalar(length);
+      else way.copy(upward);
+      place.compose(position.copy(from).add(to).multiplyScalar(0.5), rotation.setFromUnitVectors(upward, way), size.set(0.0065, length, 0.0065));
       side.bones.setMatrixAt(i, place);
-    });
+    }
     side.joints.instanceMatrix.needsUpdate = side.bones.instanceMatrix.needsUpdate = true;
   }
 
-  /** The instructor's head in the world as shown now; undefined where none is shown. */
-  headNow(): { position: Vector3; rotation: Quaternion } | undefined {
+  /** The instructor's head in the world as shown now, good until it is asked again; undefined where none is shown. */
+  headNow(): { readonly position: Vector3; readonly rotation: Quaternion } | undefined {
     if (!this.group.visible || !this.hasHead) return undefined;
-    const out = { position: new Vector3(), rotation: new Quaternion() };
-    this.head.matrixWorld.decompose(out.position, out.rotation, new Vector3());
-    return out;
+    this.head.matrixWorld.decompose(this.seen.position, this.seen.rotation, scratch.size);
+    return this.seen;
   }
 
   dispose(): void {
@@ -218,7 +233,7 @@ export class Avatar {
     this.group.traverse((object) => {
       if (!(object instanceof Mesh)) return;
       (object.geometry as BufferGeometry).dispose();
-      (object.material as MeshStandardMaterial).dispose();
+      (object.material as Material).dispose();
       if (object instanceof InstancedMesh) object.dispose();
     });
   }

@@ -47,8 +47,7 @@ function packRotation(q: readonly number[], scale: number): { rotation: Pose['ro
   return { rotation: rest as Pose['rotation'], largest };
 }
 
-function unpackRotation(pose: Pose, scale: number): PoseReal['rotation'] {
-  const q = [0, 0, 0, 0];
+function unpackRotation(pose: Pose, scale: number, q: PoseReal['rotation']): void {
   let rest = 1;
   let n = 0;
   for (let i = 0; i < 4; i++) {
@@ -58,7 +57,6 @@ function unpackRotation(pose: Pose, scale: number): PoseReal['rotation'] {
     rest -= v * v;
   }
   q[pose.largest] = rest > 0 ? Math.sqrt(rest) : 0;
-  return q as PoseReal['rotation'];
 }
 
 function packPosition(m: readonly number[], perMetre: number, most: number): Pose['position'] {
@@ -74,47 +72,68 @@ export function quantise(real: PoseReal, emulated = false): Pose {
   return { position: packPosition(real.position, 1e4, mostTenths), ...packRotation(real.rotation, scalePose), emulated };
 }
 
-export function restore(pose: Pose): PoseReal {
-  const [x, y, z] = pose.position;
-  return { position: [x * 1e-4, y * 1e-4, z * 1e-4], rotation: unpackRotation(pose, scalePose) };
+/** A pose to be filled. */
+export const blank = (): PoseReal => ({ position: [0, 0, 0], rotation: [0, 0, 0, 1] });
+
+/** Into `out`, which it gives back. */
+export function restore<T extends PoseReal>(pose: Pose, out: T): T {
+  for (let i = 0; i < 3; i++) out.position[i] = (pose.position[i] as number) * 1e-4;
+  unpackRotation(pose, scalePose, out.rotation);
+  return out;
 }
 
-/** v turned by q; with sign -1 by its inverse. */
-function turn(q: PoseReal['rotation'], sign: 1 | -1, v: readonly number[]): PoseReal['position'] {
-  const [x, y, z, w] = [sign * q[0], sign * q[1], sign * q[2], q[3]];
-  const [a, b, c] = v as [number, number, number];
+/** v turned by q; with sign -1 by its inverse. In place. */
+function turn(q: PoseReal['rotation'], sign: 1 | -1, v: PoseReal['position']): void {
+  const x = sign * q[0];
+  const y = sign * q[1];
+  const z = sign * q[2];
+  const w = q[3];
+  const a = v[0];
+  const b = v[1];
+  const c = v[2];
   const t0 = 2 * (y * c - z * b);
   const t1 = 2 * (z * a - x * c);
   const t2 = 2 * (x * b - y * a);
-  return [a + w * t0 + y * t2 - z * t1, b + w * t1 + z * t0 - x * t2, c + w * t2 + x * t1 - y * t0];
+  v[0] = a + w * t0 + y * t2 - z * t1;
+  v[1] = b + w * t1 + z * t0 - x * t2;
+  v[2] = c + w * t2 + x * t1 - y * t0;
 }
 
-/** a b; with sign -1: a's inverse b. */
-function multiply(a: PoseReal['rotation'], sign: 1 | -1, b: PoseReal['rotation']): PoseReal['rotation'] {
-  const [x, y, z, w] = [sign * a[0], sign * a[1], sign * a[2], a[3]];
-  return [
-    w * b[0] + x * b[3] + y * b[2] - z * b[1],
-    w * b[1] - x * b[2] + y * b[3] + z * b[0],
-    w * b[2] + x * b[1] - y * b[0] + z * b[3],
-    w * b[3] - x * b[0] - y * b[1] - z * b[2],
-  ];
+/** b becomes a b; with sign -1: a's inverse b. */
+function multiply(a: PoseReal['rotation'], sign: 1 | -1, b: PoseReal['rotation']): void {
+  const x = sign * a[0];
+  const y = sign * a[1];
+  const z = sign * a[2];
+  const w = a[3];
+  const p = b[0];
+  const q = b[1];
+  const r = b[2];
+  const s = b[3];
+  b[0] = w * p + x * s + y * r - z * q;
+  b[1] = w * q - x * r + y * s + z * p;
+  b[2] = w * r + x * q - y * p + z * s;
+  b[3] = w * s - x * p - y * q - z * r;
 }
 
 /** A joint relative to its wrist as restored. Throws a RangeError also: more than 1 m away. */
 export function quantiseJoint(wrist: Pose, joint: PoseReal): Pose {
-  const base = restore(wrist);
-  const away = joint.position.map((v, i) => v - (base.position[i] as number));
-  const local = turn(base.rotation, -1, away);
-  return { position: packPosition(local, 2000, scaleJoint), ...packRotation(multiply(base.rotation, -1, joint.rotation), scaleJoint), emulated: false };
+  const base = restore(wrist, blank());
+  const local = joint.position.map((v, i) => v - (base.position[i] as number)) as PoseReal['position'];
+  const rotation: PoseReal['rotation'] = [...joint.rotation];
+  turn(base.rotation, -1, local);
+  multiply(base.rotation, -1, rotation);
+  return { position: packPosition(local, 2000, scaleJoint), ...packRotation(rotation, scaleJoint), emulated: false };
 }
 
-export function restoreJoint(wrist: Pose, joint: Pose): PoseReal {
-  const base = restore(wrist);
-  const moved = turn(base.rotation, 1, joint.position.map((v) => v / 2000));
-  return {
-    position: [moved[0] + base.position[0], moved[1] + base.position[1], moved[2] + base.position[2]],
-    rotation: multiply(base.rotation, 1, unpackRotation(joint, scaleJoint)),
-  };
+/** A joint in the frame of its wrist, as restored, into `out`, which it gives back. */
+export function restoreJoint<T extends PoseReal>(wrist: PoseReal, joint: Pose, out: T): T {
+  const { position, rotation } = out;
+  for (let i = 0; i < 3; i++) position[i] = (joint.position[i] as number) / 2000;
+  turn(wrist.rotation, 1, position);
+  for (let i = 0; i < 3; i++) position[i] = (position[i] as number) + (wrist.position[i] as number);
+  unpackRotation(joint, scaleJoint, rotation);
+  multiply(wrist.rotation, 1, rotation);
+  return out;
 }
 
 // ---- coded poses -----------------------------------------------------------------------------

@@ -12,5 +12,5 @@ export { Player, rates } from './player';
 export type { PlayerEvents, Question, Speaker } from './player';
 export { envelope, Recorder } from './recorder';
 export type { RecordOptions, RecordPhase, Wire } from './recorder';
-export { shownAt } from './rig';
+export { Figure } from './rig';
 export type { Shown, ShownDevice } from './rig';

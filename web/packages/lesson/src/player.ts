@@ -13,7 +13,7 @@ import { Clock, wall } from './clock';
 import type { Master } from './clock';
 import type { VoicePacket } from './codec';
 import type { Chapter, Lesson, Piece } from './reader';
-import { shownAt } from './rig';
+import { Figure } from './rig';
 import type { Shown } from './rig';
 
 export type Question = Args['question.ask'] & { time: number };
@@ -60,6 +60,8 @@ export class Player {
   private asked = 0;
   private voiceTo = 0;
   private open = true;
+  private readonly figure = new Figure();
+  private readonly figures: Figure[] = [];
 
   constructor(readonly lesson: Lesson, private readonly on: PlayerEvents, private readonly speaker?: Speaker) {}
 
@@ -153,10 +155,16 @@ export class Player {
     return Promise.all(wanted.map((i) => this.lesson.piece(i)));
   }
 
+  /** The chunk of that number, if it is here. */
+  private held(index: number): Piece | undefined {
+    for (let i = 0; i < this.near.length; i++) if (this.near[i]?.index === index) return this.near[i];
+    return undefined;
+  }
+
   private refill(): void {
     const at = this.lesson.chunkAt(this.time);
     const last = Math.min(at + 3, this.lesson.count - 1);
-    if (this.waiting || (this.near.some((p) => p.index === at) && this.near.some((p) => p.index === last))) return;
+    if (this.waiting || (this.held(at) && this.held(last))) return;
     const ticket = this.seeking;
     this.waiting = true;
     this.fetch(this.time).then((near) => {
@@ -177,8 +185,7 @@ export class Player {
       void this.seek(this.time);
       return;
     }
-    const here = this.near.some((p) => p.index === this.lesson.chunkAt(this.time));
-    if (!here) this.clock.stop();
+    if (!this.held(this.lesson.chunkAt(this.time))) this.clock.stop();
     else if (!this.clock.going) this.clock.go();
     this.rowsTo(this.time);
     if (!this.wanted) return;
@@ -203,7 +210,7 @@ export class Player {
   private rowsTo(time: number): void {
     let { state } = this;
     for (;;) {
-      const piece = this.near.find((p) => p.index === this.place.chunk);
+      const piece = this.held(this.place.chunk);
       const row = piece?.rows[this.place.row];
       if (!piece && this.place.chunk < (this.near[0]?.index ?? 0)) this.place = { chunk: this.place.chunk + 1, row: 0 };
       else if (!piece) break;
@@ -229,22 +236,35 @@ export class Player {
     this.on.question({ ...row.args, time: row.t });
   }
 
+  /** Packets that were not handed over yet and are before `limit`. */
+  private voiceUpTo(limit: number): VoicePacket[] | undefined {
+    let ready: VoicePacket[] | undefined;
+    for (let i = 0; i < this.near.length; i++) {
+      const { voice } = this.near[i] as Piece;
+      for (let k = 0; k < voice.length; k++) {
+        const packet = voice[k] as VoicePacket;
+        if (packet.time >= this.voiceTo && packet.time < limit) (ready ??= []).push(packet);
+      }
+    }
+    return ready;
+  }
+
   private speak(): void {
     if (!this.speaker || !this.clock.going) return;
     const to = this.time + ahead.voice * this.rate;
-    const packets = this.near.flatMap((p) => p.voice).filter((v) => v.time >= this.voiceTo && v.time < to);
-    const known = Math.max(...this.near.map((p) => p.index));
+    const known = this.near.at(-1)?.index ?? -1;
+    if (known < 0) return;
     const limit = known >= this.lesson.count - 1 ? to : Math.min(to, this.lesson.startOf(known) - 1000000);
-    const ready = packets.filter((v) => v.time < limit);
-    if (ready.length > 0) this.speaker.give(ready, (time) => this.clock.when(time), this.rate);
+    const ready = this.voiceUpTo(limit);
+    if (ready) this.speaker.give(ready, (time) => this.clock.when(time), this.rate);
     this.voiceTo = Math.max(this.voiceTo, limit);
   }
 
-  /** Where the instructor is now. */
-  instructor(): Shown { return shownAt(this.near, this.time); }
+  /** Where the instructor is now; good until it is asked again. */
+  instructor(): Shown { return this.figure.at(this.near, this.time); }
 
-  /** Where the others are, in the order of `lesson.others`. */
-  others(): Shown[] { return this.lesson.others.map((_other, i) => shownAt(this.near.flatMap((p) => p.others[i] ?? []), this.time)); }
+  /** Where one of the others is, in the order of `lesson.others`; good until it is asked again. */
+  other(i: number): Shown { return (this.figures[i] ??= new Figure(i)).at(this.near, this.time); }
 
   /** Chapter before or after; before: the start of this one if it is more than two seconds old. */
   step(way: 1 | -1): Promise<void> {

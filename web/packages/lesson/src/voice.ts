@@ -19,7 +19,13 @@ export async function voiceProblem(): Promise<string | undefined> {
   return supported ? undefined : 'This browser cannot decode Opus, so the voice is not heard. All else plays.';
 }
 
-interface Place { position: readonly number[]; forward: readonly number[]; up: readonly number[] }
+interface Spot { readonly x: number; readonly y: number; readonly z: number }
+
+function put(x: AudioParam, y: AudioParam, z: AudioParam, to: Spot): void {
+  x.value = to.x;
+  y.value = to.y;
+  z.value = to.z;
+}
 
 /** Where a block was put since the last jump, seconds of the audio clock; for tests. */
 export interface Planned { time: number; start: number }
@@ -131,14 +137,14 @@ export class Voice implements Speaker {
     node.onended = () => this.playing.delete(node);
   }
 
-  /** The instructor's head and the learner's, world metres. */
-  place(head: readonly number[], listener: Place): void {
-    const set = (parameters: readonly AudioParam[], values: readonly number[]): void => parameters.forEach((p, i) => { p.value = values[i] as number; });
-    set([this.panner.positionX, this.panner.positionY, this.panner.positionZ], head);
-    const { listener: ear } = this.context;
-    if (!ear.positionX) return; // Firefox keeps the listener at the origin
-    set([ear.positionX, ear.positionY, ear.positionZ], listener.position);
-    set([ear.forwardX, ear.forwardY, ear.forwardZ, ear.upX, ear.upY, ear.upZ], [...listener.forward, ...listener.up]);
+  /** The instructor's head and the learner's, world metres; which way the learner looks, and what is up for them. Once a frame. */
+  place(head: Spot, ear: Spot, forward: Spot, up: Spot): void {
+    const { panner, context: { listener } } = this;
+    put(panner.positionX, panner.positionY, panner.positionZ, head);
+    if (!listener.positionX) return; // Firefox keeps the listener at the origin
+    put(listener.positionX, listener.positionY, listener.positionZ, ear);
+    put(listener.forwardX, listener.forwardY, listener.forwardZ, forward);
+    put(listener.upX, listener.upY, listener.upZ, up);
   }
 
   close(): void {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { hash } from '@fabrica/contract';
 import type { State } from '@fabrica/contract';
-import { fromBytes, Lesson, Player, quantise, shownAt } from '../src/index';
+import { Figure, fromBytes, Lesson, Player, quantise } from '../src/index';
 import type { Question, Speaker } from '../src/index';
 
 const root = process.env['FAB_SOURCE_ROOT'] ?? path.join(process.cwd(), '..');
@@ -88,11 +88,11 @@ test('seeks while one is under way: the last wins', async () => {
 test('the instructor is between two samples, stays a quarter second after the last, then is gone', () => {
   const head = (x: number): ReturnType<typeof quantise> => quantise({ position: [x, 1.5, 0], rotation: [0, Math.sin(x / 2), 0, Math.cos(x / 2)] });
   const poses = [0, 100000, 1000000].map((time) => ({ time, pose: { head: head(time / 1e6) }, controls: {} }));
-  const at = (time: number): number | undefined => shownAt([{ poses, hands: [] }], time).head?.position[0];
+  const at = (time: number): number | undefined => new Figure().at([{ poses, hands: [] }], time).head?.position[0];
   assert.ok(Math.abs((at(50000) as number) - 0.05) < 1e-9);
   assert.equal(at(300000), 0.1, 'the next sample is too far away to be joined');
   assert.equal(at(400000), undefined);
-  const turned = shownAt([{ poses, hands: [] }], 50000).head?.rotation as number[];
+  const turned = new Figure().at([{ poses, hands: [] }], 50000).head?.rotation as number[];
   assert.ok(Math.abs((turned[1] as number) - Math.sin(0.025)) < 1e-4);
 });
 
@@ -104,12 +104,12 @@ test('two people of a file that C wrote: each is where its own samples say, the 
   let seen = 0;
   for (const { t, topic, head, right, left } of lines.filter((line) => line.topic.startsWith('pose/'))) {
     await player.seek(t);
-    const [ben] = player.others();
+    const ben = player.other(0);
     const shown = topic === 'pose/anna' ? player.instructor() : ben;
-    near(shown?.head?.position, head.position_m);
-    near(shown?.right?.position, right.position_m);
-    assert.equal(shown?.left !== undefined, left !== undefined);
-    assert.deepEqual(ben?.hands, {}, 'ben has none');
+    near(shown.head?.position, head.position_m);
+    near(shown.right?.position, right.position_m);
+    assert.equal(shown.left !== undefined, left !== undefined);
+    assert.deepEqual(ben.hands, { left: undefined, right: undefined }, 'ben has none');
     seen++;
   }
   assert.equal(seen, 60);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { apply, hash, start } from '@fabrica/contract';
 import type { State } from '@fabrica/contract';
-import { fromBytes, Lesson, LessonError, restore, restoreJoint } from '../src/index';
+import { blank, fromBytes, Lesson, LessonError, restore, restoreJoint } from '../src/index';
 import type { HandPose, Piece, PoseReal, PoseSample } from '../src/index';
 
 const root = process.env['FAB_SOURCE_ROOT'] ?? path.join(process.cwd(), '..');
@@ -16,11 +16,11 @@ const open = (data: Uint8Array, name?: string): Promise<Lesson> => Lesson.open(f
 const rounded = (p: PoseReal): unknown => ({ position_m: p.position.map((v) => Number(v.toFixed(4)) + 0), rotation: p.rotation.map((v) => Number(v.toFixed(5)) + 0) });
 
 function poseLine(s: PoseSample): object {
-  const parts = Object.entries(s.pose).map(([device, pose]) => [device, { ...rounded(restore(pose)) as object, emulated: pose.emulated, controls: s.controls[device as 'head'] }]);
+  const parts = Object.entries(s.pose).map(([device, pose]) => [device, { ...rounded(restore(pose, blank())) as object, emulated: pose.emulated, controls: s.controls[device as 'head'] }]);
   return { t: s.time, topic: 'pose', ...Object.fromEntries(parts) as object };
 }
 
-const handLine = (hand: HandPose): unknown[] => [restore(hand.wrist), ...hand.joints.map((j) => restoreJoint(hand.wrist, j))].map(rounded);
+const handLine = (hand: HandPose): unknown[] => [restore(hand.wrist, blank()), ...hand.joints.map((j) => restoreJoint(restore(hand.wrist, blank()), j, blank()))].map(rounded);
 
 /** Every event of a chunk as `fabrica lesson export --format jsonl` writes it, without order. */
 function events(piece: Piece): object[] {

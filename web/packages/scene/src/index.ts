@@ -9,6 +9,7 @@ export type { Pick } from './pick';
 export type { Part } from './parts';
 export { clipFrame, cornersOf, knobOf, sliceFrame } from './frames';
 export type { Frame } from './frames';
+export { SolidMaterial } from './light';
 export { Lines } from './lines';
 export { Words } from './words';
 export { inkOf, inks } from './marks';

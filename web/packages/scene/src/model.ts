@@ -28,6 +28,8 @@ export class Model {
   readonly middle = new Vector3();
   body: Body | undefined;
   triangles = 0;
+  /** What structures were last brought to. */
+  private shown: { structures?: State['structures']; explode?: number; selected?: number | undefined } = {};
   private readonly turn = new Quaternion();
   private readonly shift = new Vector3();
   private readonly one = new Vector3(1, 1, 1);
@@ -102,9 +104,8 @@ export class Model {
   /** Brings the structures to `state`. `selected` is the viewer's own, no part of the scene. */
   apply(state: State, selected: number | undefined): void {
     const cutting = Object.values(state.clips).some((clip) => clip.on);
-    for (const part of this.parts.values()) this.applyPart(part, state, selected);
     for (const material of this.body?.materials ?? []) material.cutting = cutting;
-    this.body?.refresh();
+    this.applyParts(state, selected);
     const { position, rotation, scale } = state.model;
     this.root.position.set(position[0] / 10000, position[1] / 10000, position[2] / 10000);
     this.root.quaternion.set(...rotation).normalize();
@@ -114,6 +115,15 @@ export class Model {
 
   set clippingPlanes(planes: Plane[] | null) {
     for (const material of this.body?.materials ?? []) material.clippingPlanes = planes;
+  }
+
+  /** Only where something about them changed: the model that is carried, the cut that is dragged leave them as they are. */
+  private applyParts(state: State, selected: number | undefined): void {
+    const { shown, body } = this;
+    if (!body || (shown.structures === state.structures && shown.explode === state.explode && shown.selected === selected)) return;
+    this.shown = { structures: state.structures, explode: state.explode, selected };
+    for (let i = 0; i < this.list.length; i++) this.applyPart(this.list[i] as Part, state, selected);
+    body.refresh();
   }
 
   private applyPart(part: Part, state: State, selected: number | undefined): void {

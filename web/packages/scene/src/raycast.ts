@@ -3,7 +3,7 @@
  * seen, and in which colours. It ends at the structures that are shown and at slices; what is see-through is drawn
  * under it.
  */
-import { BackSide, BoxGeometry, GLSL3, Matrix4, Mesh, ShaderMaterial, Vector3, Vector4 } from 'three';
+import { BackSide, BoxGeometry, GLSL3, Matrix4, Mesh, ShaderMaterial, Vector3 } from 'three';
 import type { Object3D, Plane } from 'three';
 import type { State } from '@fabrica/contract';
 import type { Body } from './parts';
@@ -89,13 +89,24 @@ const facing = new Vector3();
 const middle = new Vector3();
 
 /** World planes of those that are shown; nothing meets (0, 0, 0, 0). */
-function placeSlices(slices: readonly Object3D[], out: readonly Vector4[]): void {
-  for (let i = 0; i < out.length; i++) {
+function placeSlices(slices: readonly Object3D[], out: Float32Array): void {
+  out.fill(0);
+  for (let i = 0; 4 * i < out.length; i++) {
     const slice = slices[i];
-    out[i]?.set(0, 0, 0, 0);
     if (!slice?.visible) continue;
     facing.setFromMatrixColumn(slice.matrixWorld, 2).normalize();
-    out[i]?.set(facing.x, facing.y, facing.z, -facing.dot(middle.setFromMatrixPosition(slice.matrixWorld)));
+    facing.toArray(out, 4 * i);
+    out[4 * i + 3] = -facing.dot(middle.setFromMatrixPosition(slice.matrixWorld));
+  }
+}
+
+/** What is on their negative side is cut away; (0, 0, 0, 1) cuts nothing. */
+function placePlanes(planes: readonly Plane[], out: Float32Array): void {
+  for (let i = 0; 4 * i < out.length; i++) {
+    const plane = planes[i];
+    out.fill(0, 4 * i, 4 * i + 3);
+    plane?.normal.toArray(out, 4 * i);
+    out[4 * i + 3] = plane ? plane.constant : 1;
   }
 }
 
@@ -107,11 +118,10 @@ export class Cloud {
 
   /** `body`: the structures, once they are read; `slices`: meshes whose z looks along their normal. */
   constructor(planes: readonly Plane[], rootWorld: Matrix4, body: () => Body | undefined, slices: readonly Object3D[]) {
-    const free = new Vector4(0, 0, 0, 1);
     const material = new ShaderMaterial({
       glslVersion: GLSL3, side: BackSide, transparent: true, premultipliedAlpha: true, depthWrite: false, depthTest: false,
-      uniforms: { volume: { value: null }, textureFromWorld: { value: new Matrix4() }, planes: { value: [free.clone(), free.clone(), free.clone()] },
-        slices: { value: [new Vector4(), new Vector4(), new Vector4()] }, distances: { value: null }, hasDistances: { value: 0 }, voxel: { value: new Vector3() } },
+      uniforms: { volume: { value: null }, textureFromWorld: { value: new Matrix4() }, planes: { value: new Float32Array(12) },
+        slices: { value: new Float32Array(12) }, distances: { value: null }, hasDistances: { value: 0 }, voxel: { value: new Float32Array(3) } },
       vertexShader: 'out vec3 world; out vec3 seen; void main() { vec4 w = modelMatrix * vec4(position, 1.0); world = w.xyz; gl_Position = projectionMatrix * viewMatrix * w; seen = gl_Position.xyw; }',
       fragmentShader: fragment('bone'),
     });
@@ -129,14 +139,9 @@ export class Cloud {
         structures.distances.draw(renderer, camera, planes);
         uniforms['distances']!.value = structures.distances.texture;
       }
-      placeSlices(slices, uniforms['slices']!.value as Vector4[]);
+      placeSlices(slices, uniforms['slices']!.value as Float32Array);
       (material.uniforms['textureFromWorld']!.value as Matrix4).copy(this.textureFromScene).multiply(back.copy(rootWorld).invert());
-      const values = material.uniforms['planes']!.value as Vector4[];
-      for (let i = 0; i < values.length; i++) {
-        const plane = planes[i];
-        if (plane) values[i]?.set(plane.normal.x, plane.normal.y, plane.normal.z, plane.constant);
-        else values[i]?.set(0, 0, 0, 1);
-      }
+      placePlanes(planes, uniforms['planes']!.value as Float32Array);
     };
   }
 
@@ -154,6 +159,6 @@ export class Cloud {
     this.textureFromScene.copy(volume.textureFromPatient).multiply(sceneFromPatient.clone().invert());
     material.uniforms['volume']!.value = volume.texture;
     const [x, y, z] = volume.info.size;
-    (material.uniforms['voxel']!.value as Vector3).set(1 / x, 1 / y, 1 / z);
+    (material.uniforms['voxel']!.value as Float32Array).set([1 / x, 1 / y, 1 / z]);
   }
 }

@@ -56,7 +56,7 @@ class SlicePlane {
     const material = new ShaderMaterial({
       glslVersion: GLSL3,
       side: DoubleSide,
-      uniforms: { volume: { value: null }, hounsfield: { value: new Vector2(40, 400) }, textureFromPatient: { value: new Matrix4() } },
+      uniforms: { volume: { value: null }, hounsfield: { value: new Float32Array([40, 400]) }, textureFromPatient: { value: new Matrix4() } },
       vertexShader: `out vec3 patient;
         void main() { patient = (modelMatrixLocal * vec4(position, 1.0)).xyz; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }`
         .replace('out vec3', 'uniform mat4 modelMatrixLocal; out vec3'),
@@ -87,7 +87,7 @@ class SlicePlane {
     this.mesh.matrix.copy(sceneFromPatient).multiply(patientFromPlane);
     uniforms['volume']!.value = volume.texture;
     (uniforms['textureFromPatient']!.value as Matrix4).copy(volume.textureFromPatient);
-    (uniforms['hounsfield']!.value as Vector2).set(state.window.centre, state.window.width);
+    (uniforms['hounsfield']!.value as Float32Array).set([state.window.centre, state.window.width]);
   }
 }
 

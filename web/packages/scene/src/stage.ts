@@ -2,7 +2,7 @@
  * The stage: one canvas behind all panes. The 3D pane and the flat panes are parts of it, so that one GPU
  * context holds the CT once. Draws only when something changed.
  */
-import { AmbientLight, Box3, DirectionalLight, HemisphereLight, Matrix4, OrthographicCamera, PerspectiveCamera, Plane, Quaternion, Scene, Vector2, Vector3, WebGLRenderer } from 'three';
+import { Box3, Matrix4, OrthographicCamera, PerspectiveCamera, Plane, Quaternion, Scene, Vector2, Vector3, WebGLRenderer } from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
 import { start } from '@fabrica/contract';
 import type { Axis, State } from '@fabrica/contract';
@@ -17,6 +17,7 @@ import { directionOf, sceneOf } from './space';
 import { Marks } from './marks';
 import type { Facts } from './marks';
 import type { Labels, Volume } from './volume';
+import { steady } from './steady';
 import type { CutUniforms } from './surface';
 
 /** Camera presets: from where, in scene axes. */
@@ -50,7 +51,7 @@ export class Stage {
   private readonly flatScene = new Scene();
   private marks: Marks | undefined;
   private readonly cloud: Cloud;
-  private readonly cut: CutUniforms = { cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: new Vector2(40, 400) }, textureFromScene: { value: new Matrix4() } };
+  private readonly cut: CutUniforms = { cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: new Float32Array([40, 400]) }, textureFromScene: { value: new Matrix4() } };
   private facts: Facts = { volumeMl: () => undefined, nameOf: () => '' };
   private readonly matrix = new Matrix4();
   private readonly size = new Vector2();
@@ -64,6 +65,7 @@ export class Stage {
     this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.renderer.autoClear = false;
     this.renderer.localClippingEnabled = true;
+    steady(this.renderer, canvas);
     this.model = new Model(this.cut);
     this.picker = new Picker(this.model);
     this.cloud = new Cloud(this.planes, this.model.root.matrixWorld, () => this.model.body, this.slices.group.children);
@@ -71,7 +73,6 @@ export class Stage {
     this.scene.add(this.model.root, this.camera);
     this.model.root.add(this.slices.group, this.cloud.mesh);
     this.flatScene.add(this.flatSlices.mesh);
-    this.light();
     this.controls = new OrbitControls(this.camera, panes.view3d);
     this.controls.enableDamping = !matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.controls.dampingFactor = 0.14;
@@ -80,18 +81,6 @@ export class Stage {
     canvas.addEventListener('webglcontextlost', (event) => { event.preventDefault(); this.lost = true; });
     canvas.addEventListener('webglcontextrestored', () => { this.lost = false; this.invalidate(); });
     new ResizeObserver(() => this.invalidate()).observe(canvas);
-  }
-
-  private light(): void {
-    this.scene.add(new HemisphereLight('#eef4ff', '#4a4038', 1.05), new AmbientLight('#ffffff', 0.18));
-    const key = new DirectionalLight('#fff4e6', 2.25);
-    key.position.set(-0.5, 0.7, 1);
-    const fill = new DirectionalLight('#bcd6ff', 0.55);
-    fill.position.set(1, -0.2, 0.4);
-    for (const light of [key, fill]) {
-      this.camera.add(light, light.target);
-      light.target.position.set(0, 0, -1);
-    }
   }
 
   /** In the headset, numbers and words are drawn in the scene, and frames can be taken hold of. */
@@ -131,8 +120,8 @@ export class Stage {
     this.cloud.apply(state, this.imageAllowed ? this.volume : undefined);
     this.cut.cutHas.value = this.volume && this.imageAllowed ? 1 : 0;
     this.applyMarks(state);
-    this.cut.cutWindow.value.x = state.window.centre;
-    this.cut.cutWindow.value.y = state.window.width;
+    this.cut.cutWindow.value[0] = state.window.centre;
+    this.cut.cutWindow.value[1] = state.window.width;
     this.followCrosshair();
     this.invalidate();
   }

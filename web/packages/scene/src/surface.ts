@@ -6,8 +6,9 @@
  * one's back face first. So a back face IS the cap: drawn flat, with the colour of the place where the ray
  * passed the plane. No stencil, no second pass. Only its depth is off, which nothing sees.
  */
-import { DoubleSide, FrontSide, Matrix4, MeshStandardMaterial } from 'three';
+import { DoubleSide, FrontSide, Matrix4, ShaderMaterial } from 'three';
 import type { Data3DTexture, DataTexture, IUniform } from 'three';
+import { lightShader } from './light';
 
 /** Shared by all structures. */
 export interface CutUniforms {
@@ -15,7 +16,7 @@ export interface CutUniforms {
   /** 1 where the CT is there to be drawn on cuts. */
   cutHas: IUniform<number>;
   /** Centre and width, HU. */
-  cutWindow: IUniform<{ x: number; y: number }>;
+  cutWindow: IUniform<Float32Array>;
   /** Texture coordinates from scene metres of the patient as scanned. */
   textureFromScene: IUniform<Matrix4>;
 }
@@ -26,21 +27,6 @@ uniform highp sampler2D parts;
 vec3 turned(vec4 q, vec3 v) { return v + 2.0 * cross(q.xyz, cross(q.xyz, v) + q.w * v); }
 vec3 placed(int row, vec3 v) { return turned(texelFetch(parts, ivec2(0, row), 0), v) + texelFetch(parts, ivec2(1, row), 0).xyz; }
 `;
-
-const vertexHead = /* glsl */ `
-attribute float part;
-flat out highp int vPart;
-${partShader}`;
-
-const fragmentHead = /* glsl */ `
-precision highp sampler3D;
-flat in highp int vPart;
-uniform sampler3D cutVolume;
-uniform float cutHas;
-uniform vec2 cutWindow;
-uniform mat4 textureFromScene;
-uniform mat4 rootFromView;
-${partShader}`;
 
 /** How much nearer than they are back faces are drawn while something is cut, metres as scanned. */
 const nearer = 0.0015;
@@ -78,50 +64,77 @@ float entryOf(vec3 far, out float facing) {
 #endif
 `;
 
-const cut = /* glsl */ `
+const vertexShader = /* glsl */ `
+attribute float part;
+flat varying highp int row;
+varying vec3 away;
+varying vec3 facing;
+#include <clipping_planes_pars_vertex>
+${partShader}
+void main() {
+  row = int(part + 0.5);
+  vec3 transformedNormal = normalMatrix * turned(texelFetch(parts, ivec2(0, row), 0), normal);
+  vec4 mvPosition = modelViewMatrix * vec4(placed(row, position), 1.0);
+  gl_Position = projectionMatrix * mvPosition;
+  away = -mvPosition.xyz;
+  facing = transformedNormal;
+  ${capFirst}
+  #include <clipping_planes_vertex>
+}`;
+
+const fragmentShader = /* glsl */ `
+precision highp sampler3D;
+flat varying highp int row;
+varying vec3 away;
+varying vec3 facing;
+uniform sampler3D cutVolume;
+uniform float cutHas;
+uniform vec2 cutWindow;
+uniform mat4 textureFromScene;
+uniform mat4 rootFromView;
+#include <clipping_planes_pars_fragment>
+${partShader}
+${planeEntry}
+${lightShader}
 #if NUM_CLIPPING_PLANES > 0
-if (!gl_FrontFacing) {
-  vec3 far = -vClipPosition;
-  float facing;
-  float entry = entryOf(far, facing);
-  vec3 flatColour = partInk.rgb * (0.55 + 0.35 * facing);
-  if (cutHas > 0.5 && entry > 0.0) {
-    vec4 turn = texelFetch(parts, ivec2(0, vPart), 0);
-    vec3 now = (rootFromView * vec4(far * entry, 1.0)).xyz - texelFetch(parts, ivec2(1, vPart), 0).xyz;
-    vec3 p = (textureFromScene * vec4(turned(vec4(-turn.xyz, turn.w), now), 1.0)).xyz;
-    float hu = texture(cutVolume, p).r;
-    float grey = clamp((hu - cutWindow.x) / cutWindow.y + 0.5, 0.0, 1.0);
-    vec3 lit = vec3(grey * grey);
-    flatColour = mix(lit, partInk.rgb * (0.25 + 0.9 * lit), 0.45);
-  }
-  gl_FragColor = vec4(flatColour, partInk.a);
+/** The colour of a cap: flat, with the CT where it is there. */
+vec3 capColour(vec3 ink) {
+  vec3 far = -away;
+  float squarely;
+  float entry = entryOf(far, squarely);
+  if (cutHas < 0.5 || entry <= 0.0) return ink * (0.55 + 0.35 * squarely);
+  vec4 turn = texelFetch(parts, ivec2(0, row), 0);
+  vec3 now = (rootFromView * vec4(far * entry, 1.0)).xyz - texelFetch(parts, ivec2(1, row), 0).xyz;
+  vec3 p = (textureFromScene * vec4(turned(vec4(-turn.xyz, turn.w), now), 1.0)).xyz;
+  float grey = clamp((texture(cutVolume, p).r - cutWindow.x) / cutWindow.y + 0.5, 0.0, 1.0);
+  vec3 ct = vec3(grey * grey);
+  return mix(ct, ink * (0.25 + 0.9 * ct), 0.45);
 }
 #endif
-if (gl_FrontFacing) {
-  float rim = pow(1.0 - clamp(dot(normalize(vViewPosition), normal), 0.0, 1.0), 2.5);
-  gl_FragColor.rgb += mix(vec3(0.0376, 0.0488, 0.0627), vec3(0.086, 0.845, 0.732), partGlow.a) * rim;
-}
-`;
+void main() {
+  #include <clipping_planes_fragment>
+  vec4 ink = texelFetch(parts, ivec2(2, row), 0);
+  vec4 glow = texelFetch(parts, ivec2(3, row), 0);
+  vec3 n = normalize(facing);
+  vec3 toEye = normalize(away);
+  vec3 colour = lit(ink.rgb, n, toEye, 0.58, 0.0) + glow.rgb;
+  float rim = pow(1.0 - clamp(dot(toEye, n), 0.0, 1.0), 2.5);
+  colour += mix(vec3(0.0376, 0.0488, 0.0627), vec3(0.086, 0.845, 0.732), glow.a) * rim;
+  #if NUM_CLIPPING_PLANES > 0
+  if (!gl_FrontFacing) colour = capColour(ink.rgb);
+  #endif
+  gl_FragColor = vec4(colour, ink.a);
+  #include <colorspace_fragment>
+}`;
 
-export class SurfaceMaterial extends MeshStandardMaterial {
+export class SurfaceMaterial extends ShaderMaterial {
   /** Set for each camera: the model's space from the camera's. */
-  readonly rootFromView = new Matrix4();
+  readonly rootFromView: Matrix4;
 
   constructor(shared: CutUniforms, parts: DataTexture, faded: boolean) {
-    super({ roughness: 0.58, metalness: 0, side: FrontSide, transparent: faded, depthWrite: !faded, forceSinglePass: true });
-    this.onBeforeCompile = (shader) => {
-      Object.assign(shader.uniforms, shared, { parts: { value: parts }, rootFromView: { value: this.rootFromView } });
-      shader.vertexShader = vertexHead + shader.vertexShader
-        .replace('#include <beginnormal_vertex>', 'vPart = int(part + 0.5);\n#include <beginnormal_vertex>\nobjectNormal = turned(texelFetch(parts, ivec2(0, vPart), 0), objectNormal);')
-        .replace('#include <begin_vertex>', '#include <begin_vertex>\ntransformed = placed(vPart, transformed);')
-        .replace('#include <project_vertex>', `#include <project_vertex>\n${capFirst}`);
-      shader.fragmentShader = fragmentHead + shader.fragmentShader
-        .replace('#include <clipping_planes_pars_fragment>', `#include <clipping_planes_pars_fragment>\n${planeEntry}`)
-        .replace('vec4 diffuseColor = vec4( diffuse, opacity );', 'vec4 partInk = texelFetch(parts, ivec2(2, vPart), 0);\nvec4 partGlow = texelFetch(parts, ivec2(3, vPart), 0);\nvec4 diffuseColor = partInk;')
-        .replace('vec3 totalEmissiveRadiance = emissive;', 'vec3 totalEmissiveRadiance = partGlow.rgb;')
-        .replace('#include <opaque_fragment>', `#include <opaque_fragment>\n${cut}`);
-    };
-    this.customProgramCacheKey = () => 'fabrica-surface';
+    const rootFromView = new Matrix4();
+    super({ clipping: true, side: FrontSide, transparent: faded, depthWrite: !faded, forceSinglePass: true, vertexShader, fragmentShader, uniforms: { ...shared, parts: { value: parts }, rootFromView: { value: rootFromView } } });
+    this.rootFromView = rootFromView;
   }
 
   /** Back faces are the caps of cuts: drawn only while there is one. */

@@ -6,7 +6,7 @@ import type { Part } from '../src/parts';
 
 /** Spheres of 20 mm at these places (scene metres), ids 1, 2, ...; filled as `Model.load` fills it. */
 export function spheres(places: readonly (readonly [number, number, number])[], segments = 24): Model {
-  const model = new Model({ cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: { x: 0, y: 1 } }, textureFromScene: { value: new Matrix4() } });
+  const model = new Model({ cutVolume: { value: null }, cutHas: { value: 0 }, cutWindow: { value: new Float32Array([0, 1]) }, textureFromScene: { value: new Matrix4() } });
   const position: number[] = [];
   places.forEach((place, i) => {
     const sphere = new SphereGeometry(0.02, segments, segments / 2).translate(...place);

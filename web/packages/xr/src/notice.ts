@@ -2,7 +2,7 @@
  * The words that must always be in sight: that this is no diagnosis, and how much was not segmented. A small plate
  * low in view that comes along with the head, a little late, over everything.
  */
-import { CanvasTexture, LinearFilter, Matrix4, Mesh, MeshBasicMaterial, PlaneGeometry, Quaternion, SRGBColorSpace, Vector3 } from 'three';
+import { CanvasTexture, LinearFilter, Matrix4, Mesh, PlaneGeometry, Quaternion, ShaderMaterial, SRGBColorSpace, Vector3 } from 'three';
 import { font } from './panel-paint';
 
 /** Pixels; metres at its distance; letters of 40 px are 26 mm at 1.1 m: capitals of 1 degree. */
@@ -11,7 +11,7 @@ const away = { down: -0.6, ahead: -1.02 };
 const pixel = 0.00068;
 
 export class Notice {
-  readonly mesh: Mesh<PlaneGeometry, MeshBasicMaterial>;
+  readonly mesh: Mesh<PlaneGeometry, ShaderMaterial>;
   private readonly brush: CanvasRenderingContext2D;
   private readonly texture: CanvasTexture;
   private shown = '';
@@ -30,7 +30,11 @@ export class Notice {
     this.texture.colorSpace = SRGBColorSpace;
     this.texture.minFilter = LinearFilter;
     this.texture.generateMipmaps = false;
-    this.mesh = new Mesh(new PlaneGeometry(sheet.width * pixel, 3 * sheet.line * pixel), new MeshBasicMaterial({ map: this.texture, transparent: true, depthTest: false, depthWrite: false, toneMapped: false }));
+    this.mesh = new Mesh(new PlaneGeometry(sheet.width * pixel, 3 * sheet.line * pixel), new ShaderMaterial({
+      transparent: true, depthTest: false, depthWrite: false, uniforms: { picture: { value: this.texture } },
+      vertexShader: 'varying vec2 at; void main() { at = uv; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }',
+      fragmentShader: 'uniform sampler2D picture; varying vec2 at; void main() { gl_FragColor = texture2D(picture, at);\n#include <colorspace_fragment>\n}',
+    }));
     this.mesh.renderOrder = 30;
     this.mesh.frustumCulled = false;
     this.mesh.name = 'notice';

@@ -2,7 +2,7 @@
  * The panel in the room: one quad with a painted picture, one draw call. It knows commands, not what they do.
  * It is pointed at (ray and trigger or pinch) or touched with a finger tip; its bar carries it about.
  */
-import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, Matrix4, Mesh, PlaneGeometry, ShaderMaterial, SRGBColorSpace, Vector3, Vector4 } from 'three';
+import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, Matrix4, Mesh, PlaneGeometry, ShaderMaterial, SRGBColorSpace, Vector3 } from 'three';
 import type { Commands } from '@fabrica/scene';
 import { itemAt, layOut, metrics, shareAt } from './panel-layout';
 import type { Item, Layout } from './panel-layout';
@@ -62,6 +62,8 @@ export class Spot {
   }
 }
 
+const nothing = { x: 0, y: 0, w: 0, h: 0 } as const;
+
 interface Press { item: Item; gesture: string }
 
 export class Panel {
@@ -75,6 +77,9 @@ export class Panel {
   private last = -Infinity;
   private readonly presses: Record<Side, Press | undefined> = { left: undefined, right: undefined };
   private readonly hovers: Record<Side, Item | undefined> = { left: undefined, right: undefined };
+  /** Uniforms: what is under the ray (x, y, w, h), and two places with how much of each is seen. */
+  private readonly lit = new Float32Array(4);
+  private readonly cursors = new Float32Array(6);
   private readonly inverse = new Matrix4();
   private readonly a = new Vector3();
   private readonly b = new Vector3();
@@ -96,7 +101,7 @@ export class Panel {
     this.texture.magFilter = LinearFilter;
     const material = new ShaderMaterial({
       transparent: true,
-      uniforms: { picture: { value: this.texture }, hover: { value: new Vector4() }, cursors: { value: [new Vector3(), new Vector3()] }, size: { value: { x: metrics.width, y: metrics.height } } },
+      uniforms: { picture: { value: this.texture }, hover: { value: this.lit }, cursors: { value: this.cursors }, size: { value: new Float32Array([metrics.width, metrics.height]) } },
       vertexShader: 'varying vec2 place; void main() { place = uv; gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }',
       fragmentShader: fragment,
     });
@@ -170,20 +175,22 @@ export class Panel {
 
   /** Shows where a device points; undefined: nowhere. True where something new lies under it. */
   hover(side: Side, spot: Spot | undefined): boolean {
-    const cursor = (this.mesh.material.uniforms['cursors']!.value as Vector3[])[side === 'left' ? 0 : 1] as Vector3;
-    cursor.z = spot ? 1 : 0;
+    const at = side === 'left' ? 0 : 3;
+    this.cursors[at + 2] = spot ? 1 : 0;
     if (spot) {
-      cursor.x = spot.x;
-      cursor.y = spot.y;
+      this.cursors[at] = spot.x;
+      this.cursors[at + 1] = spot.y;
     }
     const item = spot && itemAt(this.layout, spot);
     const before = this.hovers[side];
     const fresh = item !== undefined && (item.x !== before?.x || item.y !== before.y);
     this.hovers[side] = item;
     const shown = this.hovers.right ?? this.hovers.left;
-    const rect = this.mesh.material.uniforms['hover']!.value as Vector4;
-    if (shown && shown.kind !== 'bar') rect.set(shown.x, shown.y, shown.w, shown.h);
-    else rect.set(0, 0, 0, 0);
+    const rect = shown && shown.kind !== 'bar' ? shown : nothing;
+    this.lit[0] = rect.x;
+    this.lit[1] = rect.y;
+    this.lit[2] = rect.w;
+    this.lit[3] = rect.h;
     return fresh;
   }
 

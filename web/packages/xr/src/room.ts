@@ -43,7 +43,8 @@ export class Room {
   readonly group = new Group();
   private readonly floor: Mesh<CircleGeometry, ShaderMaterial>;
   private readonly middle = new Vector3();
-  private readonly shadow;
+  /** Where it lies (x, z), how wide, how dark. */
+  private readonly shadow = new Float32Array([0, 0, 0.4, 0.6]);
 
   constructor(private readonly stage: Stage) {
     const wall = new Mesh(new SphereGeometry(9, 24, 16), new ShaderMaterial({
@@ -52,10 +53,9 @@ export class Room {
     }));
     wall.renderOrder = -2;
     const material = new ShaderMaterial({
-      glslVersion: GLSL3, transparent: true, depthWrite: false, uniforms: { shadow: { value: { x: 0, y: 0, z: 0.4, w: 0.6 } } },
+      glslVersion: GLSL3, transparent: true, depthWrite: false, uniforms: { shadow: { value: this.shadow } },
       vertexShader: 'out vec3 place; void main() { vec4 w = modelMatrix * vec4(position, 1.0); place = w.xyz; gl_Position = projectionMatrix * viewMatrix * w; }', fragmentShader: floorShader,
     });
-    this.shadow = (material.uniforms['shadow'] as { value: { x: number; y: number; z: number; w: number } }).value;
     this.floor = new Mesh(new CircleGeometry(6, 48).rotateX(-Math.PI / 2), material);
     this.floor.renderOrder = -1;
     this.group.add(wall, this.floor);
@@ -67,10 +67,10 @@ export class Room {
     this.middle.copy(middle).applyMatrix4(root.matrixWorld);
     const low = Math.max(0, this.middle.y - 0.5 * root.scale.x * (box.max.y - box.min.y));
     const size = 0.3 * root.scale.x * (box.max.x - box.min.x + box.max.z - box.min.z);
-    this.shadow.x = this.middle.x;
-    this.shadow.y = this.middle.z;
-    this.shadow.z = size + 0.45 * low;
-    this.shadow.w = 0.75 / (1 + low);
+    this.shadow[0] = this.middle.x;
+    this.shadow[1] = this.middle.z;
+    this.shadow[2] = size + 0.45 * low;
+    this.shadow[3] = 0.75 / (1 + low);
   }
 
   dispose(): void {
