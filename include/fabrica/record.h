@@ -51,6 +51,7 @@ fab_status fab_mcap_write_message(fab_mcap_writer *w, uint16_t channel, uint32_t
                                   uint64_t time_ns, const void *data, size_t count,
                                   fab_error *err);
 size_t fab_mcap_chunk_bytes(const fab_mcap_writer *w); /* in the open chunk so far */
+uint64_t fab_mcap_written_bytes(const fab_mcap_writer *w); /* in the file, without the open chunk */
 /* Writes the open chunk and its indexes in one piece; none open: nothing. */
 fab_status fab_mcap_end_chunk(fab_mcap_writer *w, fab_error *err);
 /* Ends the open chunk first. At most FAB_LESSON_MAX_ATTACHMENT_BYTES. */

@@ -4,7 +4,7 @@ import type { Change, Point, State } from '@fabrica/contract';
 import { Commands, RigHub } from '@fabrica/scene';
 import type { Pending, Stage, Tool, Viewer } from '@fabrica/scene';
 import type { CaseView } from './api';
-import { displayOf } from './twin';
+import { displayOf, openingOf } from './twin';
 import type { Manifest, Structure } from './twin';
 
 export type { Tool } from '@fabrica/scene';
@@ -68,6 +68,14 @@ export class App implements Viewer {
       this.toast(error.message);
       return false;
     }
+  }
+
+  /** The scene as the twin was opened, in one step of undo. */
+  reset(): void {
+    const gesture = `reset-${performance.now()}`;
+    this.act({ op: 'scene.reset', args: {} }, gesture);
+    const opening = openingOf(this.manifest.structures);
+    if (opening) this.act(opening, gesture);
   }
 
   /** Changes the viewer's own state. */

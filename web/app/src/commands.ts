@@ -97,7 +97,7 @@ function toolCommands(app: App): Command[] {
     ...inks.map(([name, colour]) => button(page, `ink.${name.toLowerCase()}`, name, () => app.set({ colour }), { on: () => app.ui.colour.join() === colour.join() })),
     button(page, 'undo', 'Undo', () => { app.session.undo(); }, { disabled: () => !app.session.canUndo }),
     button(page, 'redo', 'Redo', () => { app.session.redo(); }, { disabled: () => !app.session.canRedo }),
-    button(page, 'scene.reset', 'Reset', () => app.act({ op: 'scene.reset', args: {} })),
+    button(page, 'scene.reset', 'Reset', () => app.reset()),
   ];
 }
 

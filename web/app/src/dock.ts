@@ -188,7 +188,7 @@ export function dock(app: App, full: (() => Promise<void>) | undefined): HTMLEle
   };
   app.watch(update);
   update();
-  const reset = h('button', { type: 'button', class: 'dock-button', onclick: () => app.act({ op: 'scene.reset', args: {} }) }, icon('reset'), h('span', {}, 'Reset'));
+  const reset = h('button', { type: 'button', class: 'dock-button', onclick: () => app.reset() }, icon('reset'), h('span', {}, 'Reset'));
   return h('div', { class: 'dock' }, place, h('div', { class: 'dock-bar', role: 'toolbar', 'aria-label': 'Scene' }, parts.map((p) => p.button), reset));
 }
 

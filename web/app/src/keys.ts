@@ -30,7 +30,7 @@ function structureKeys(app: App): Record<string, () => void> {
     a: () => { app.act({ op: 'structure.only', args: { ids: [] } }); },
     f: () => app.stage.look(undefined, app.ui.selected === undefined ? undefined : [app.ui.selected]),
     e: () => { app.act({ op: 'explode', args: { amount: app.state.explode >= 1000 ? 0 : Math.min(1000, app.state.explode + 250) } }); },
-    r: () => { app.act({ op: 'scene.reset', args: {} }); },
+    r: () => app.reset(),
   };
 }
 
