@@ -219,8 +219,10 @@ static fab_status captions(const task *t)
     if (!path) return export_to(t, FAB_LESSON_WEBVTT);
     FAB_TRY(read_file(path, &text, &size, t->err));
     FAB_TRY(fab_lesson_open(&t->source, &l, t->err));
-    snprintf(name, sizeof name, "captions.%.35s.vtt",
-             cli_text(t->call, "language", fab_text_of(fab_lesson_about_json(l), "language")));
+    const char *own = fab_text_of(fab_lesson_about_json(l), "language");
+    const char *language = cli_text(t->call, "language", own);
+    FAB_TRY(fab_lesson_check_language(language, t->err));
+    snprintf(name, sizeof name, "captions.%s.vtt", language);
     const fab_lesson_edit edit = {.to_us = -1, .attachment = name, .media_type = "text/vtt",
                                   .data = text, .data_bytes = size};
     return rewrite(t, &edit);

@@ -130,11 +130,5 @@ int cli_print_json(const fab_json *value)
 
 const char *cli_clean(const char *text, char *into, size_t capacity)
 {
-    size_t n = 0;
-    for (; text && text[n] && n + 1 < capacity; n++) {
-        unsigned char c = (unsigned char)text[n];
-        into[n] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
-    }
-    into[n] = '\0';
-    return into;
+    return fab_text_clean(text, ' ', into, capacity);
 }

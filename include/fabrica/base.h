@@ -117,6 +117,15 @@ fab_status fab_buf_reserve(fab_buf *buf, size_t extra, fab_error *err);
 void fab_buf_free(fab_buf *buf);
 #define FAB_AUTO_BUF __attribute__((cleanup(fab_buf_free)))
 
+/* ---- text of others ---------------------------------------------------------------------- */
+
+/* Bytes of the UTF-8 sequence at text (RFC 3629), 1 for a NUL; 0 where there is none. */
+size_t fab_utf8_length(const char *text);
+bool fab_utf8_valid(const char *text);
+/* Copies text, which may be NULL: control characters and what is no UTF-8 become `instead`, cut at
+ * a character's edge to capacity with its NUL. Returns into. */
+char *fab_text_clean(const char *text, char instead, char *into, size_t capacity);
+
 /* ---- bytes in and out ------------------------------------------------------------------- */
 
 /* A source of bytes. Parsers read through this and never open files. */

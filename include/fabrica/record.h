@@ -51,6 +51,7 @@ fab_status fab_mcap_write_message(fab_mcap_writer *w, uint16_t channel, uint32_t
                                   uint64_t time_ns, const void *data, size_t count,
                                   fab_error *err);
 size_t fab_mcap_chunk_bytes(const fab_mcap_writer *w); /* in the open chunk so far */
+uint64_t fab_mcap_written_bytes(const fab_mcap_writer *w); /* in the file, without the open chunk */
 /* Writes the open chunk and its indexes in one piece; none open: nothing. */
 fab_status fab_mcap_end_chunk(fab_mcap_writer *w, fab_error *err);
 /* Ends the open chunk first. At most FAB_LESSON_MAX_ATTACHMENT_BYTES. */
@@ -222,6 +223,9 @@ typedef enum fab_lesson_kind {
     FAB_LESSON_META, FAB_LESSON_KINDS
 } fab_lesson_kind;
 const char *fab_lesson_kind_name(fab_lesson_kind kind); /* topic: "pose" ... */
+
+/* A language tag of 2 to 35 letters, digits and hyphens; FAB_ERR_ARG says what it is instead. */
+fab_status fab_lesson_check_language(const char *tag, fab_error *err);
 
 /* What the lesson says about itself; strings are copied. No patient data. */
 typedef struct fab_lesson_about {

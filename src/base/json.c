@@ -66,41 +66,13 @@ fab_json *fab_json_array(void)
     return json_array();
 }
 
-/* Second bytes that would make a sequence overlong, a surrogate or above U+10FFFF. */
-static bool utf8_bad_second(const unsigned char *text)
-{
-    switch (text[0]) {
-    case 0xE0: return text[1] < 0xA0;
-    case 0xED: return text[1] > 0x9F;
-    case 0xF0: return text[1] < 0x90;
-    case 0xF4: return text[1] > 0x8F;
-    default: return false;
-    }
-}
-
-/* Length of the valid UTF-8 sequence at text, 0 if there is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *text)
-{
-    static const struct { unsigned char mask, value, low, high; } rows[] = {
-        {0x80, 0x00, 0, 0}, {0xE0, 0xC0, 0xC2, 0xDF}, {0xF0, 0xE0, 0xE0, 0xEF},
-        {0xF8, 0xF0, 0xF0, 0xF4}};
-    for (size_t more = 0; more < 4; more++) {
-        if ((text[0] & rows[more].mask) != rows[more].value) continue;
-        if (more && (text[0] < rows[more].low || text[0] > rows[more].high)) return 0;
-        for (size_t i = 1; i <= more; i++)
-            if ((text[i] & 0xC0) != 0x80) return 0;
-        return more && utf8_bad_second(text) ? 0 : more + 1;
-    }
-    return 0;
-}
-
 fab_json *fab_json_string(const char *utf8)
 {
     json_t *value = json_string(utf8);
     if (value) return value;
     fab_buf clean = {0};
-    for (const unsigned char *p = (const unsigned char *)utf8; *p;) {
-        size_t n = utf8_length(p);
+    for (const char *p = utf8; *p;) {
+        size_t n = fab_utf8_length(p);
         fab_status s = n ? fab_buf_append(&clean, p, n, NULL)
                          : fab_buf_append(&clean, "\xEF\xBF\xBD", 3, NULL);
         if (s < 0) break;

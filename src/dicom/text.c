@@ -26,34 +26,6 @@ static bool is_ascii(const char *text)
     return true;
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 if it is none. */
-static size_t utf8_length(const unsigned char *p)
-{
-    size_t n = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3
-             : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    return n == 2 && p[0] < 0xc2 ? 0 : n;
-}
-
-/* Control characters and broken sequences become "?"; cut at a character's edge. */
-static void clean_copy(const char *from, char *into, size_t capacity)
-{
-    const unsigned char *p = (const unsigned char *)from;
-    size_t at = 0;
-    while (*p) {
-        size_t n = utf8_length(p);
-        bool plain = n > 0 && !(n == 1 && (*p < 0x20 || *p == 0x7f));
-        size_t step = plain ? n : 1;
-        if (at + step >= capacity) break;
-        if (plain) memcpy(into + at, p, step);
-        else into[at] = '?';
-        at += step;
-        p += step;
-    }
-    into[at] = 0;
-}
-
 /* ---- ISO 2022 of Japan, Korea and China, which DCMTK over glibc does not know ------------ */
 
 typedef struct iso2022 {
@@ -107,10 +79,10 @@ void fab_dicom_text(const char *charset, const char *raw, char *into, size_t cap
     if (!is_ascii(raw) && !is_utf8 && charset[0] &&
         (fab_dicom_charset_convert(charset, raw, utf8, sizeof utf8) ||
          convert_iso2022(charset, raw, utf8, sizeof utf8))) {
-        clean_copy(utf8, into, capacity);
+        fab_text_clean(utf8, '?', into, capacity);
         return;
     }
-    clean_copy(raw, into, capacity);
+    fab_text_clean(raw, '?', into, capacity);
 }
 
 bool fab_dicom_uid_valid(const char *uid)

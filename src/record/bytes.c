@@ -98,7 +98,9 @@ fab_status fab_take_text(fab_cursor *c, const char *field, char **out)
     memcpy(text, at, (size_t)length);
     text[length] = 0;
     *out = text;
-    return FAB_OK;
+    if (fab_utf8_valid(text)) return FAB_OK;
+    *out = fab_free(text);
+    return fab_cursor_fail(c, FAB_ERR_FORMAT, field, "not UTF-8");
 }
 
 static fab_status take_entry(fab_cursor *c, const char *field, fab_json *map)

@@ -96,19 +96,26 @@ static bool is_sha256(const char *text)
     return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
-fab_status fab_lesson_check_about(const fab_lesson_about *a, fab_error *err)
+fab_status fab_lesson_check_language(const char *tag, fab_error *err)
 {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+    size_t length = strlen(tag);
+    if (length < 2 || length > 35 || tag[strspn(tag, letters)])
+        FAB_FAIL(err, FAB_ERR_ARG, "language: \"%.40s\" is no tag like en or zh-CN", tag);
+    return FAB_OK;
+}
+
+fab_status fab_lesson_check_about(const fab_lesson_about *a, fab_error *err)
+{
     const char *const texts[] = {a->title, a->language, a->created, a->manifest_sha256,
                                  a->labels_sha256, a->software};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!texts[i]) FAB_FAIL(err, FAB_ERR_ARG, "about: field %zu is missing", i);
-    size_t title = strlen(a->title), language = strlen(a->language);
+    size_t title = strlen(a->title);
     if (title < 1 || title > 500)
         FAB_FAIL(err, FAB_ERR_ARG, "title: %zu bytes, not 1 to 500", title);
-    if (language < 2 || language > 35 || a->language[strspn(a->language, letters)])
-        FAB_FAIL(err, FAB_ERR_ARG, "language: \"%.40s\" is no tag like en or zh-CN", a->language);
+    FAB_TRY(fab_lesson_check_language(a->language, err));
     if (!matches(a->created, "0000-00-00"))
         FAB_FAIL(err, FAB_ERR_ARG, "created: \"%.40s\" is not a day YYYY-MM-DD", a->created);
     if ((*a->manifest_sha256 && !is_sha256(a->manifest_sha256)) ||

@@ -10,7 +10,9 @@ enum {
     LESSON_VERSION = 1,
     LESSON_CHUNK_US = 1000000,    /* of a chunk and of a batch */
     LESSON_LATE_US = 1000000,     /* how far behind the newest a time may be */
-    LESSON_KEYFRAME_US = 10000000,
+    LESSON_KEYFRAME_US = 10000000, /* keyframes are no nearer, chapters' aside */
+    LESSON_SEEK_BYTES = 160000,    /* a jump reads about this much behind a keyframe */
+    LESSON_KEYFRAME_SHARE = 16,    /* of the file, at most, where that allows it */
     LESSON_PACKET_US = TRACK_PACKET_US,
     LESSON_BATCH_HEAD = 4         /* version, zero, count */
 };

@@ -31,6 +31,8 @@ struct fab_lesson_writer {
     bool chunk_open, any_row, any_event, unsaved; /* unsaved: rows since the last keyframe */
     int64_t chunk_us, newest_us, keyframe_us, row_us, meta_us;
     uint32_t row_sequence;
+    uint64_t keyframe_end; /* where in the file the last one ends, and its size */
+    size_t keyframe_bytes;
     fab_buf text; /* scratch */
 };
 
@@ -127,6 +129,11 @@ static fab_status flush(fab_lesson_writer *w, stream *s, fab_error *err)
     return status;
 }
 
+static uint64_t bytes_so_far(const fab_lesson_writer *w)
+{
+    return fab_mcap_written_bytes(w->mcap) + fab_mcap_chunk_bytes(w->mcap);
+}
+
 static fab_status put_keyframe(fab_lesson_writer *w, int64_t time_us, fab_error *err)
 {
     char hex[65];
@@ -139,6 +146,8 @@ static fab_status put_keyframe(fab_lesson_writer *w, int64_t time_us, fab_error 
     FAB_TRY(put_message(w, w->channels[FAB_LESSON_KEYFRAME], time_us, &w->text, err));
     w->unsaved = false;
     w->keyframe_us = time_us;
+    w->keyframe_bytes = w->text.size;
+    w->keyframe_end = bytes_so_far(w);
     return FAB_OK;
 }
 
@@ -148,11 +157,23 @@ static int64_t keyframe_time(const fab_lesson_writer *w)
     return w->row_us > w->chunk_us ? w->row_us : w->chunk_us;
 }
 
+/* A keyframe repeats the whole scene: the larger it is, the further apart they are, as long as a
+ * jump, which reads all since the last one, stays short. One that is larger than that by itself is
+ * at most half of the file. */
+static bool keyframe_due(const fab_lesson_writer *w)
+{
+    const uint64_t since = bytes_so_far(w) - w->keyframe_end;
+    uint64_t apart = (uint64_t)w->keyframe_bytes * LESSON_KEYFRAME_SHARE;
+    if (!w->unsaved || w->newest_us - w->keyframe_us < LESSON_KEYFRAME_US) return false;
+    if (apart > LESSON_SEEK_BYTES) apart = LESSON_SEEK_BYTES;
+    if (apart < w->keyframe_bytes) apart = w->keyframe_bytes;
+    return since >= apart;
+}
+
 static fab_status end_chunk(fab_lesson_writer *w, fab_error *err)
 {
     for (size_t i = 0; i < w->stream_count; i++) FAB_TRY(flush(w, &w->streams[i], err));
-    if (w->unsaved && w->newest_us - w->keyframe_us >= LESSON_KEYFRAME_US)
-        FAB_TRY(put_keyframe(w, keyframe_time(w), err));
+    if (keyframe_due(w)) FAB_TRY(put_keyframe(w, keyframe_time(w), err));
     w->chunk_open = false;
     return fab_mcap_end_chunk(w->mcap, err);
 }

@@ -147,6 +147,11 @@ size_t fab_mcap_chunk_bytes(const fab_mcap_writer *w)
     return w->chunk.size;
 }
 
+uint64_t fab_mcap_written_bytes(const fab_mcap_writer *w)
+{
+    return w->offset;
+}
+
 static fab_status grow_entries(fab_mcap_writer *w, fab_error *err)
 {
     if (w->entry_count < w->entry_capacity) return FAB_OK;

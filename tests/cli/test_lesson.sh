@@ -17,9 +17,13 @@ holds "as WebVTT" grep -q "Here it divides" out.vtt
 printf 'WEBVTT\n\n00:00.000 --> 00:01.000\nHola\n' >es.vtt
 expect "more captions" 0 "es.mcap" "$FABRICA" lesson captions "$lesson" --add es.vtt --language es -o es.mcap
 expect "are attached" 0 "captions.es.vtt" "$FABRICA" lesson info es.mcap
+expect "no language" 2 "is no tag like en" "$FABRICA" lesson captions "$lesson" --add es.vtt --language "../e" -o no.mcap
 for format in jsonl webvtt gltf; do
     expect "export $format" 0 "out.$format" "$FABRICA" lesson export "$lesson" --format $format -o out.$format
 done
+
+LC_ALL=C sed 's/format_version/form\xe1t_version/' "$SOURCE/tests/fuzz/corpus/fuzz_lesson/no-crc-small.mcap" >foreign.mcap
+expect "a text that is no UTF-8" 3 "metadata: not UTF-8" "$FABRICA" lesson verify foreign.mcap
 
 opus="$SOURCE/tests/fuzz/corpus/fuzz_opus/spoken.opus"
 expect "no voice" 0 "silent.mcap" "$FABRICA" lesson voice "$lesson" -o silent.mcap

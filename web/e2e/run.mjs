@@ -81,6 +81,43 @@ test('every structure of the manifest is listed, the notice is in sight', async 
   await page.keyboard.press('Escape');
 });
 
+/** What is in the middle of the 3D pane. */
+const middle = async () => {
+  const box = await page.locator('.pane.model').boundingBox();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+};
+const pickMiddle = async () => page.evaluate(([x, y]) => window.fabrica.pick(x, y), await middle());
+
+test('a twin opens without what wraps it; a click selects what is inside, and reset comes back to that', async () => {
+  const wrapping = manifest.structures.filter((s) => ['skin', 'subcutaneous_fat', 'torso_fat', 'skeletal_muscle'].includes(s.name));
+  assert.equal(wrapping.length, 4, 'the phantom has skin, fat and muscle without a name');
+  const opened = await state(page);
+  assert.deepEqual(Object.keys(opened.structures).map(Number).sort(), wrapping.map((s) => s.value).sort());
+  assert.ok(wrapping.every((s) => opened.structures[s.value].visible === false));
+  assert.equal(await page.evaluate(() => document.querySelector('button[aria-label^="Undo"]')?.disabled), true, 'opening is no step of undo');
+  const start = await hash(page);
+  const inside = await pickMiddle();
+  assert.ok(inside && !wrapping.some((s) => s.name === inside), `${inside} in the middle`);
+  await page.mouse.click(...await middle());
+  assert.equal(await page.evaluate(() => window.fabrica.selected()), inside);
+  await page.keyboard.press('Escape');
+  const ids = wrapping.map((s) => s.value);
+  await page.getByRole('button', { name: 'All', exact: true }).click();
+  assert.equal(await pickMiddle(), 'skin', 'in sight, it is what is picked');
+  await page.evaluate((list) => window.fabrica.dispatch({ op: 'structure.fade', args: { ids: list, opacity: 300 } }), ids);
+  assert.equal(await pickMiddle(), inside, 'picked through');
+  await page.evaluate((list) => window.fabrica.dispatch({ op: 'structure.only', args: { ids: list } }), ids);
+  assert.equal(await pickMiddle(), 'skin', 'with nothing solid behind it');
+  const shown = await hash(page);
+  await page.keyboard.press('r');
+  assert.equal(await hash(page), start);
+  await page.keyboard.press('Control+z');
+  assert.equal(await hash(page), shown, 'one step');
+  await page.getByRole('button', { name: 'Inside', exact: true }).click();
+  await page.keyboard.press('r');
+  assert.equal(await hash(page), start);
+});
+
 test('search, hide, isolate, fade, undo', async () => {
   const start = await hash(page);
   await page.getByLabel('Search structures').fill('l3 vert');
@@ -405,6 +442,8 @@ test('a headset (emulated): table height, one hand carries, two hands scale, lea
   await xr.page.goto(await newLink());
   await ready(xr.page);
   const start = await hash(xr.page);
+  const opened = await state(xr.page);
+  const shown = manifest.structures.map((s) => s.value).filter((id) => opened.structures[id]?.visible !== false);
   await xr.page.getByRole('button', { name: 'Enter headset' }).click();
   const spine = (await xr.page.evaluate(() => window.fabrica.structures().filter((s) => /^vertebrae_L/.test(s.name)).map((s) => s.id)));
   await xr.page.waitForFunction(() => window.fabrica.state().model.position.some((v) => v !== 0));
@@ -429,7 +468,7 @@ test('a headset (emulated): table height, one hand carries, two hands scale, lea
   await xr.page.waitForFunction(() => Math.abs(window.fabrica.state().model.scale - 2000) < 40, null, { timeout: 8000 });
   await xr.page.evaluate(() => window.device.activeSession.end());
   await xr.page.waitForFunction(() => window.fabrica.state().model.scale === 1000);
-  await xr.page.evaluate(() => window.fabrica.dispatch({ op: 'structure.only', args: { ids: [] } }));
+  await xr.page.evaluate((ids) => window.fabrica.dispatch({ op: 'structure.only', args: { ids } }), shown);
   assert.equal(await hash(xr.page), start);
   await xr.context.close();
 });

@@ -307,6 +307,23 @@ static void the_last_part_of_a_path(void)
 }
 
 /* A million times "a" (FIPS 180-4's own long example), in pieces of every length. */
+static void foreign_text_is_checked_and_made_plain(void)
+{
+    /* RFC 3629: the edges of each length, then overlong, surrogate, too large, cut, stray. */
+    static const char *const good[] = {"", "a\x7f", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80",
+        "\xED\x9F\xBF", "\xEE\x80\x80", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"};
+    static const char *const bad[] = {"\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80",
+        "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "a\x80", "\xFF"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) CHECK(fab_utf8_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) CHECK(!fab_utf8_valid(bad[i]));
+    char into[16];
+    CHECK(strcmp(fab_text_clean("a\x1b[2J\xC2\x9B" "b\xE1t\xC3\xA4", '?', into, sizeof into),
+                 "a?[2J?b?t\xC3\xA4") == 0);
+    CHECK(strcmp(fab_text_clean("abc\xE2\x82\xAC", '?', into, 6), "abc") == 0);
+    CHECK(strcmp(fab_text_clean("abc\xE2\x82\xAC", '?', into, 7), "abc\xE2\x82\xAC") == 0);
+    CHECK(strcmp(fab_text_clean(NULL, '?', into, sizeof into), "") == 0);
+}
+
 static void long_input_is_hashed(void)
 {
     enum { TOTAL = 1000000 };
@@ -329,6 +346,7 @@ static void long_input_is_hashed(void)
 int main(void)
 {
     static const fab_test tests[] = {TEST(long_input_is_hashed),
+        TEST(foreign_text_is_checked_and_made_plain),
         TEST(error_messages_nest), TEST(allocation_hook_fails_exactly_the_nth),
         TEST(buffer_grows_to_its_cap), TEST(reader_refuses_past_the_end),
         TEST(atomic_file_appears_whole_or_not),

@@ -318,6 +318,89 @@ static void weigh(int hand_hz, double most_mb)
 static void weight_of_controllers(void) { weigh(0, 25); }
 static void weight_of_hands(void) { weigh(36, 75); }
 
+/* Ten minutes at 72 Hz, a stroke of 24 points each four seconds, none taken away. */
+static void draw(fab_buf *out)
+{
+    FAB_AUTO(fab_lesson_writer_free) fab_lesson_writer *w = NULL;
+    fab_writer to;
+    lesson_streams s = {.pose_hz = 72};
+    fab_writer_to_buf(out, &to);
+    const fab_mcap_sink sink = {&to, NULL, NULL};
+    CHECK_OK(fab_lesson_writer_create(&sink, &lesson_about, &w, &err));
+    CHECK_OK(fab_lesson_add_stream(w, FAB_LESSON_POSE, "", NULL, &s.pose, &err));
+    for (int tick = 0; tick < 600 * 72; tick++) {
+        fab_pose_sample sample;
+        CHECK_OK(lesson_pose_sample(tick / 72.0, &sample, &err));
+        CHECK_OK(fab_lesson_write_pose(w, s.pose, &sample, &err));
+        if (tick % 288) continue;
+        char points[24 * 32] = "";
+        for (int i = 0, at = 0; i < 24; i++)
+            at += snprintf(points + at, sizeof points - (size_t)at, "%s[%d,%d,%d]", i ? "," : "",
+                           i * 9 + tick % 700, tick * i % 900, i * 3 + 1000);
+        CHECK_OK(lesson_row(w, &err, "{\"op\":\"annotation.add\",\"args\":{\"name\":\"s%d\","
+                            "\"kind\":\"stroke\",\"points\":[%s],\"rgb\":[255,0,0],"
+                            "\"width\":16},\"seq\":%d,\"by\":\"teacher\",\"t\":%lld}", tick, points,
+                            tick / 288 + 1, (long long)sample.time_us));
+    }
+    CHECK_OK(fab_lesson_finish(w, &err));
+}
+
+/* Bytes of all keyframes, and the most bytes of the file from one's chunk to the next one's. */
+static uint64_t keyframe_bytes(const fab_reader *r, uint64_t *apart)
+{
+    FAB_AUTO(fab_mcap_free) fab_mcap *m = NULL;
+    fab_mcap_message message;
+    uint64_t sum = 0, last = 0;
+    CHECK_OK(fab_mcap_open(r, &m, &err));
+    for (size_t i = 0; i < fab_mcap_chunk_count(m); i++) {
+        const fab_mcap_chunk *chunk = fab_mcap_chunk_at(m, i);
+        CHECK_OK(fab_mcap_load_chunk(m, i, &err));
+        while (fab_mcap_next_message(m, &message, &err) == FAB_OK) {
+            const fab_mcap_channel *channel = fab_mcap_channel_by_id(m, message.channel);
+            if (strcmp(channel->topic, "keyframe") != 0) continue;
+            sum += message.size;
+            if (last && chunk->records - last > *apart) *apart = chunk->records - last;
+            last = chunk->records;
+        }
+    }
+    return sum;
+}
+
+/* Where strokes pile up the scene is repeated more seldom, and a jump stays short. */
+static void strokes_that_pile_up(void)
+{
+    FAB_AUTO_BUF fab_buf b = {0};
+    fab_reader r;
+    fab_lesson *l = NULL;
+    fab_scene *scene = NULL;
+    uint64_t apart = 0;
+    char hex[65], same[65];
+    draw(&b);
+    open_reader(&b, &r);
+    const uint64_t bytes = keyframe_bytes(&r, &apart);
+    printf("keyframes: %.2f of %.2f MB, at most %.0f kB apart\n", (double)bytes * 1e-6,
+           (double)b.size * 1e-6, (double)apart * 1e-3);
+    CHECK(bytes * 5 < b.size);
+    CHECK(apart < 160000 + 80000 + 20000); /* and the keyframe, and a chunk */
+    CHECK(count_of(&b, "op") == 150);      /* every keyframe's hash is that of the rows before it */
+    for (int64_t t = 1; t < 600000000; t += 37000000) {
+        fab_scene *applied = NULL;
+        fab_lesson_event e;
+        CHECK_OK(fab_lesson_open(&r, &l, &err));
+        CHECK_OK(fab_scene_create(lesson_ids, 5, &applied, &err));
+        while (fab_lesson_next(l, &e, &err) == FAB_OK)
+            if (e.kind == FAB_LESSON_OP && e.time_us <= t)
+                CHECK_OK(fab_scene_apply(applied, e.json, &err));
+        CHECK_OK(fab_lesson_seek(l, t, &scene, &err));
+        CHECK_OK(fab_scene_hash(scene, hex, &err));
+        CHECK_OK(fab_scene_hash(applied, same, &err));
+        CHECK(!strcmp(hex, same));
+        scene = fab_scene_free(scene);
+        fab_scene_free(applied);
+        l = fab_lesson_free(l);
+    }
+}
+
 /* A file that is killed while it is written can be read. */
 static void a_live_file(void)
 {
@@ -347,5 +430,6 @@ int main(void)
 {
     return FAB_RUN(TEST(whole), TEST(seeking), TEST(cut), TEST(trimming), TEST(chapters),
                    TEST(exports), TEST(private_keys), TEST(times_that_go_back), TEST(webvtt),
-                   TEST(a_live_file), TEST(weight_of_controllers), TEST(weight_of_hands));
+                   TEST(a_live_file), TEST(strokes_that_pile_up),
+                   TEST(weight_of_controllers), TEST(weight_of_hands));
 }

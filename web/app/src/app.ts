@@ -4,7 +4,7 @@ import type { Change, Point, State } from '@fabrica/contract';
 import { Commands, RigHub } from '@fabrica/scene';
 import type { Pending, Stage, Tool, Viewer } from '@fabrica/scene';
 import type { CaseView } from './api';
-import { displayOf } from './twin';
+import { displayOf, openingOf } from './twin';
 import type { Manifest, Structure } from './twin';
 
 export type { Tool } from '@fabrica/scene';
@@ -72,11 +72,13 @@ export class App implements Viewer {
     }
   }
 
-  /** The scene as it was opened, in one step of undo. In the headset the model stays where it is: the origin is the floor there. */
+  /** The scene as the twin was opened, in one step of undo. In the headset the model stays where it is: the origin is the floor there. */
   reset(): void {
     const { model } = this.state;
     const gesture = `reset-${performance.now()}`;
     this.act({ op: 'scene.reset', args: {} }, gesture);
+    const opening = openingOf(this.manifest.structures);
+    if (opening) this.act(opening, gesture);
     if (this.stage.renderer.xr.isPresenting) this.act({ op: 'model.place', args: model }, gesture);
   }
 

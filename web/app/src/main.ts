@@ -15,6 +15,7 @@ import { Lessons } from './lessons';
 import { linkInAddress, pairingPage } from './pairing';
 import { shareDialog } from './share';
 import { startTheme } from './theme';
+import { openingOf } from './twin';
 import type { Manifest } from './twin';
 import { makeShell, makeStage, showViewer } from './viewer';
 import type { Shell } from './viewer';
@@ -137,6 +138,8 @@ async function makeApp(view: CaseView, manifest: Manifest, data: ArrayBuffer, sh
   await stage.model.load(data, new Map(manifest.structures.map((s) => [s.value, s.rgb as Rgb])));
   await fit(stage, say);
   const session = new Session(manifest.structures.map((s) => s.value));
+  const opening = openingOf(manifest.structures);
+  if (opening) session.open(opening);
   const app = new App(session, stage, manifest, view);
   stage.apply(session.state);
   viewerCommands(app);

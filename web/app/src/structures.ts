@@ -3,7 +3,7 @@ import { structureOf } from '@fabrica/contract';
 import type { App } from './app';
 import { fill, h, icon, iconButton, pressed } from './dom';
 import { goToPoint } from './slices';
-import { displayOf, millilitres, systems } from './twin';
+import { displayOf, millilitres, systemOf, systems, wraps } from './twin';
 import type { Structure, System } from './twin';
 
 type Update = () => void;
@@ -101,8 +101,11 @@ function group(app: App, system: System): { element: HTMLElement; update: Update
 /** Sets people ask for; each is one row. */
 function quickSets(app: App, all: System[]): HTMLElement {
   const of = (...names: string[]): number[] => all.filter((s) => names.includes(s.name)).flatMap((s) => s.members.map((m) => m.value));
+  const { structures } = app.manifest;
+  const inside = structures.filter((s) => !wraps(s));
+  const valued = (list: readonly Structure[]): number[] => list.map((s) => s.value);
   const sets: [string, number[]][] = [['All', []], ['Spine', of('Spine')], ['Bones', of('Spine', 'Skeleton')], ['Organs', of('Organs', 'Digestive tract')],
-    ['Vessels', of('Heart and vessels')], ['No muscles', all.filter((s) => s.name !== 'Muscles').flatMap((s) => s.members.map((m) => m.value))]];
+    ['Vessels', of('Heart and vessels')], ['Inside', inside.length < structures.length ? valued(inside) : []], ['No muscles', valued(inside.filter((s) => systemOf(s) !== 'Muscles'))]];
   return h('div', { class: 'chips', role: 'group', 'aria-label': 'Sets of structures' }, sets.filter(([name, ids]) => name === 'All' || ids.length > 0).map(([name, ids]) =>
     h('button', { type: 'button', class: 'chip', onclick: () => app.act({ op: 'structure.only', args: { ids } }) }, name)));
 }

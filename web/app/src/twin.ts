@@ -1,5 +1,5 @@
 /** What the manifest says, as the panels need it (docs/formats/case.md). */
-import type { Rgb } from '@fabrica/contract';
+import type { Change, Rgb } from '@fabrica/contract';
 
 export interface Finding { code: string; severity: 'error' | 'warning' | 'info' | 'note'; text: string; box_mm?: number[]; structures?: string[] }
 
@@ -65,13 +65,27 @@ export interface System { name: string; members: Structure[] }
 const spinal = /^(vertebrae|disc|sacrum|spinal|facet|ligamentum|thecal|nerve_root|coccyx)/;
 const cardiac = /^(heart|aorta|atri|ventric|pulmonary|myocard|pericard)/;
 
+const covering = new Set(['body_extremities', 'body_trunc', 'fat', 'soft_tissue', 'subcutaneous_fat', 'torso_fat']);
+
+const covers = (s: Pick<Structure, 'name' | 'tissue'>): boolean => s.tissue === 'skin' || covering.has(s.name);
+
+/** Does it wrap the body or fill it up, so that nothing else is seen? The report's picture leaves them out too. `skeletal_muscle` is all that has no name of its own. */
+export const wraps = (s: Pick<Structure, 'name' | 'tissue'>): boolean => covers(s) || s.name === 'skeletal_muscle';
+
+/** How a twin is opened: without what wraps it; undefined where nothing does, or nothing else is there. */
+export function openingOf(structures: readonly Structure[]): Change | undefined {
+  const ids = structures.filter(wraps).map((s) => s.value);
+  return ids.length > 0 && ids.length < structures.length ? { op: 'structure.show', args: { ids, visible: false } } : undefined;
+}
+
 /** The body system a structure is listed under. */
 export function systemOf(s: Structure): string {
+  if (covers(s)) return 'Skin and fat';
   if (spinal.test(s.name) || s.tissue === 'disc' || s.tissue === 'nerve') return 'Spine';
   if (cardiac.test(s.name) || s.tissue === 'vessel') return 'Heart and vessels';
   const byTissue: Record<string, string> = {
     bone: 'Skeleton', cartilage: 'Skeleton', lung: 'Lungs and airways', airway: 'Lungs and airways', organ: 'Organs', bowel: 'Digestive tract',
-    muscle: 'Muscles', skin: 'Skin and fat', fat: 'Skin and fat', brain: 'Brain',
+    muscle: 'Muscles', brain: 'Brain',
   };
   if (/cartilage|bone/.test(s.name)) return 'Skeleton';
   return byTissue[s.tissue] ?? 'Other';

@@ -117,6 +117,11 @@ export class Session {
     return row.row;
   }
 
+  /** How a viewer opens the scene: a row like any other, but no step of undo. */
+  open(change: Change): void {
+    this.commit(change);
+  }
+
   /** Takes the last step back with rows of its own. False where there is none. */
   undo(): boolean {
     const step = this.done.pop();

@@ -60,7 +60,8 @@ export class Cursor {
     const length = this.u32(field);
     if (length > 65536) this.fail(field, `a text of ${length} bytes`);
     try {
-      return new TextDecoder('utf-8', { fatal: true }).decode(this.bytes(length, field));
+      const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(this.bytes(length, field));
+      return text.includes('\0') ? this.fail(field, 'a text with a NUL in it') : text;
     } catch (error) {
       if (error instanceof LessonError) throw error;
       return this.fail(field, 'not UTF-8');

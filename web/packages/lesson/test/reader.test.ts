@@ -160,6 +160,13 @@ test('a newer format opens with what is known; what is not is counted', async ()
   await assert.rejects(open(new Uint8Array(Buffer.from(text.replace('fabrica-lesson', 'fabrica-xesson'), 'latin1'))), /profile "fabrica-xesson", not a lesson/);
 });
 
+test('texts: what is no UTF-8 or holds a NUL is refused, as C refuses it', async () => {
+  const text = readFileSync(path.join(root, 'tests/fuzz/corpus/fuzz_lesson/no-crc-small.mcap')).toString('latin1');
+  const other = (key: string): Uint8Array => new Uint8Array(Buffer.from(text.replaceAll('format_version', key), 'latin1'));
+  await assert.rejects(open(other('form\xe1t_version')), /metadata: not UTF-8/);
+  await assert.rejects(open(other('form\0t_version')), /metadata: a text with a NUL in it/);
+});
+
 test('lengths that are not true are refused before anything of that size is made', async () => {
   const data = load('small.mcap');
   data.fill(255, 9, 17); // the header's length: 2^64 - 1

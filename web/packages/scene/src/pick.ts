@@ -1,4 +1,7 @@
-/** What lies under a ray or near a tip: visible, not cut away, exploded or not. */
+/**
+ * What lies under a ray or near a tip: visible, not cut away, exploded or not. What is seen through is picked through:
+ * it is what a ray meets only where nothing solid is behind it (ADR 0110).
+ */
 import { DoubleSide, FrontSide, Matrix4, Ray, Raycaster, Vector3 } from 'three';
 import type { Camera, Plane, Vector2 } from 'three';
 import type { HitPointInfo } from 'three-mesh-bvh';
@@ -17,8 +20,8 @@ export interface Pick {
   distance: number;
 }
 
-/** Below this a faded structure is seen through, not picked. */
-const solid = 0.35;
+/** From here on a structure is most of what one sees at its place; below, what is behind it is. */
+const solid = 0.5;
 
 export class Picker {
   private readonly caster = new Raycaster();
@@ -37,11 +40,21 @@ export class Picker {
   /** `at`: normalised device coordinates. `planes`: what is on their negative side is cut away. */
   at(at: Vector2, camera: Camera, planes: readonly Plane[]): Pick | undefined {
     this.caster.setFromCamera(at, camera);
-    return this.along(this.caster.ray, planes);
+    const { ray } = this.caster;
+    return this.along(ray, planes) ?? this.faint(ray, planes);
   }
 
-  /** The first structure a ray in world metres meets, no farther than `reach`. */
+  /** The first solid structure a ray in world metres meets, no farther than `reach`. */
   along(ray: Ray, planes: readonly Plane[], reach = Infinity): Pick | undefined {
+    return this.first(ray, planes, reach, true);
+  }
+
+  /** The first see-through structure; for where a ray meets nothing else. */
+  faint(ray: Ray, planes: readonly Plane[], reach = Infinity): Pick | undefined {
+    return this.first(ray, planes, reach, false);
+  }
+
+  private first(ray: Ray, planes: readonly Plane[], reach: number, wanted: boolean): Pick | undefined {
     this.ray.copy(ray);
     if (!this.clipRay(planes, reach)) return undefined;
     const { span } = this;
@@ -49,7 +62,7 @@ export class Picker {
     let best: Pick | undefined;
     for (let i = 0; i < list.length; i++) {
       const part = list[i] as Part;
-      if (!part.shown || part.opacity < solid) continue;
+      if (!part.shown || (part.opacity >= solid) !== wanted) continue;
       const hit = this.hit(part, planes.length > 0);
       if (!hit) continue;
       best = hit;
@@ -74,7 +87,7 @@ export class Picker {
     return { part, patient, world: patient.clone().applyMatrix4(this.matrix), normal: onCut ? this.local.direction.clone().negate() : normal, distance: onCut ? 0 : found.distance * size };
   }
 
-  /** The surface nearest to a tip, world metres, within `reach`; what is cut away is not there. */
+  /** The solid surface nearest to a tip, world metres, within `reach`; what is cut away is not there. */
   near(tip: Vector3, planes: readonly Plane[], reach: number): Pick | undefined {
     const { list } = this.model;
     let best: Pick | undefined;

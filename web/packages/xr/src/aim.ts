@@ -112,9 +112,17 @@ export class Aimer {
     this.refreshHandles();
     if (!aim.near && this.onSlices(aim, seen.image)) aim.pick = undefined;
     aim.handle = this.handleAt(device, aim);
+    if (!aim.pick && !aim.image && !aim.handle) this.onFaint(aim);
     if (!aim.pick && !aim.image && !aim.handle && this.onFloor(seen.floor)) aim.floor = seen.floor;
     if (aim.length === Infinity) aim.length = aim.floor ? aim.floor.distanceTo(device.origin) : idle;
     return aim;
+  }
+
+  /** What is seen through, where nothing else is met. */
+  private onFaint(aim: Aim): void {
+    const { stage } = this.viewer;
+    aim.pick = stage.picker.faint(this.ray, stage.planes, reach);
+    if (aim.pick) aim.length = aim.pick.distance;
   }
 
   private onFloor(out: Vector3): boolean {
