@@ -28,5 +28,6 @@ export function liveWire(): Wire {
       socket.addEventListener('close', closed, { once: true });
     },
     close: () => socket.close(),
+    pending: () => socket.bufferedAmount,
   };
 }

@@ -142,8 +142,8 @@ function toggles(playing: Playing): Part {
   return { element: h('div', { class: 'lesson-toggles' }, back, sound, captions, follow), update };
 }
 
-/** The bar. `leave`: ends the lesson. `moved` is called each frame, `update` when something changed. */
-export function lessonBar(playing: Playing, leave: () => void): Part & { moved: () => void } {
+/** The bar. `leave`: ends the lesson; `edit`: undefined where this person may not. `moved` is called each frame, `update` when something changed. */
+export function lessonBar(playing: Playing, leave: () => void, edit: (() => void) | undefined): Part & { moved: () => void } {
   const { player } = playing;
   const play = iconButton('play', 'Play (Space)', () => void playing.toggle(), { class: 'play' });
   const scrub = scrubber(playing);
@@ -171,6 +171,6 @@ export function lessonBar(playing: Playing, leave: () => void): Part & { moved: 
   };
   const element = h('section', { class: 'lesson-bar', 'aria-label': 'Lesson' }, warn.element, scrub.element,
     h('div', { class: 'lesson-row' }, h('div', { class: 'lesson-main' }, iconButton('previous', 'Chapter before (,)', () => void player.step(-1)), play, iconButton('next', 'Next chapter (.)', () => void player.step(1)), about),
-      h('div', { class: 'lesson-more' }, score, tools.element, chapters.element, speed.element, iconButton('close', 'Leave the lesson', leave))));
+      h('div', { class: 'lesson-more' }, score, tools.element, chapters.element, speed.element, edit && iconButton('scissors', 'Edit a copy', edit), iconButton('close', 'Leave the lesson', leave))));
   return { element, update, moved };
 }

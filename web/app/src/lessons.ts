@@ -5,6 +5,8 @@ import { h, iconButton } from './dom';
 import { listLessons } from './lessonapi';
 import type { LessonInfo } from './lessonapi';
 import { captionLine, clockText, lessonBar, questionCard } from './lessonbar';
+import { Editing } from './lessonedit';
+import { lessonEditor } from './lessoneditor';
 import { lessonsDialog } from './lessonlist';
 import type { RecordWish } from './lessonlist';
 import { Playing } from './lessonplay';
@@ -82,11 +84,11 @@ export class Lessons {
       const playing = await Playing.open(this.app, info, () => this.changed());
       if (ticket !== this.opening) return playing.close();
       this.playing = playing;
-      const bar = lessonBar(playing, () => this.leave());
+      const bar = lessonBar(playing, () => this.leave(), this.mayEdit(playing) ? () => this.edit(playing, bar.element) : undefined);
       const caption = captionLine(playing);
       const card = questionCard(playing);
       playing.onTick = () => { bar.moved(); caption.update(); };
-      this.show(bar.element, [caption.element, card.element], () => { bar.update(); caption.update(); card.update(); this.ended(playing); });
+      this.show(bar.element, [caption.element, card.element], () => { bar.update(); caption.update(); card.update(); this.editor?.update(); this.ended(playing); });
       await playing.player.play();
     } catch (error) {
       this.app.toast((error as Error).message);
@@ -94,11 +96,36 @@ export class Lessons {
     this.changed();
   }
 
+  /** The owner edits lessons of this twin. */
+  private mayEdit({ info, lesson }: Playing): boolean {
+    return this.app.view.role === 'owner' && location.protocol !== 'file:' && info.model === 'same' && lesson.others.length === 0 && lesson.voices <= 1;
+  }
+
+  /** Opens the panel for a copy. */
+  private edit(playing: Playing, bar: HTMLElement): void {
+    if (this.editor) return;
+    const editing = new Editing(playing, () => this.changed());
+    const panel = lessonEditor(editing, bar, { close: () => this.closeEditor(), saved: (name) => { this.app.toast(`Saved as ${name}.`); void this.playNamed(name); } });
+    this.editor = { editing, update: panel.update, close: panel.close };
+    if (playing.player.playing) playing.player.pause();
+    this.below.prepend(panel.element);
+    panel.update();
+  }
+
+  private editor: { editing: Editing; update: () => void; close: () => void } | undefined;
+
+  private closeEditor(): void {
+    this.editor?.editing.close();
+    this.editor?.close();
+    this.editor = undefined;
+    this.changed();
+  }
+
   private told: Playing | undefined;
 
   /** The score, once, when a lesson with questions is over. */
   private ended(playing: Playing): void {
-    if (!playing.player.ended || this.told === playing || playing.checkpoints.answers.list.length === 0) return;
+    if (!playing.player.ended || this.told === playing || this.editor || playing.checkpoints.answers.list.length === 0) return;
     this.told = playing;
     if (!this.app.stage.renderer.xr.isPresenting) scoreDialog(playing);
   }
@@ -114,6 +141,7 @@ export class Lessons {
   /** Ends what plays. */
   leave(): void {
     if (!this.playing) return;
+    this.closeEditor();
     this.playing.close();
     this.playing = undefined;
     this.clear();

@@ -27,3 +27,26 @@ export function cuesOf(text: string): Cue[] {
 
 /** What is said at `time`. */
 export const cueAt = (cues: readonly Cue[], time: number): string => cues.filter((cue) => cue.from <= time && time < cue.to).map((cue) => cue.text).join('\n');
+
+/** Microseconds as WebVTT writes them. */
+function stampOf(us: number): string {
+  const ms = Math.round(us / 1000);
+  const digits = (n: number, width: number): string => String(n).padStart(width, '0');
+  return `${digits(Math.floor(ms / 3600000), 2)}:${digits(Math.floor(ms / 60000) % 60, 2)}:${digits(Math.floor(ms / 1000) % 60, 2)}.${digits(ms % 1000, 3)}`;
+}
+
+/** The file with its cues moved by -`from` and cut to `to`, microseconds; those outside are left out, all else is kept. */
+export function retimed(text: string, from: number, to: number): string {
+  const blocks = text.replace(/\r\n?/g, '\n').split(/\n{2,}/).flatMap((block) => {
+    const lines = block.split('\n');
+    const at = lines.findIndex((line) => line.includes('-->'));
+    const [, first, last, settings] = /^\s*(\S+)\s+-->\s+(\S+)(.*)$/.exec(lines[at] ?? '') ?? [];
+    const begin = micros(first ?? '');
+    const end = micros(last ?? '');
+    if (at < 0 || at > 1 || begin === undefined || end === undefined) return [block];
+    if (end <= from || begin >= to) return [];
+    lines[at] = `${stampOf(Math.max(begin, from) - from)} --> ${stampOf(Math.min(end, to) - from)}${settings ?? ''}`;
+    return [lines.join('\n')];
+  });
+  return `${blocks.map((block) => block.replace(/\n+$/, '')).join('\n\n')}\n`;
+}

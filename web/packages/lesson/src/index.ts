@@ -1,9 +1,11 @@
 /** Lessons: read, play, record (ADR 0115). */
 export { LessonError } from './bytes';
-export { cueAt, cuesOf } from './captions';
+export { cueAt, cuesOf, retimed } from './captions';
 export type { Cue } from './captions';
 export * from './codec';
 export { Container } from './container';
+export { EditError, rewrite, whyNot } from './editor';
+export type { Edit, Edited, NewVoice } from './editor';
 export { Lesson } from './reader';
 export type { About, Body, Chapter, Keyframe, Other, Piece } from './reader';
 export { fromBytes, fromUrl } from './source';

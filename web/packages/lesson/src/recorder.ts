@@ -15,6 +15,8 @@ export interface Wire {
   /** Calls `on` for each message of the server, and `closed` once. */
   listen(on: (message: Record<string, unknown>) => void, closed: () => void): void;
   close(): void;
+  /** Bytes that wait to be sent. */
+  pending?(): number;
 }
 
 export interface RecordOptions { title: string; language: string; software: string; voice?: { preSkip: number } | undefined; kinds: RigKinds; consent?: Record<string, unknown> | undefined }
