@@ -107,6 +107,7 @@ test('a lesson is recorded: who agrees, what is done, what is said', async () =>
   await step(() => page.keyboard.press('Control+z'));
   await step(() => act({ op: 'explode', args: { amount: 250 } }));
   await step(() => lesson('ask', 'Where is L3?', [vertebra], 0));
+  await page.waitForTimeout(1500); // something is said
   await step(() => act({ op: 'structure.fade', args: { ids: [vertebra], opacity: 600 } }));
   await page.waitForFunction(() => window.fabrica.lesson.recording().saved > 1e6);
   assert.match(await page.locator('.record-bar').innerText(), /Recording \d+:\d\d, saved to \d+:\d\d/);
@@ -263,8 +264,72 @@ test('shared: the link opens the lesson that plays, for somebody who may only lo
   const guest = await openPage(browser);
   await guest.page.goto(shared);
   await guest.page.waitForFunction(() => window.fabrica?.lesson.playing(), null, { timeout: 20000 });
-  assert.equal(await guest.page.getByRole('button', { name: 'Share' }).count(), 0);
+  for (const name of ['Share', 'Edit a copy']) assert.equal(await guest.page.getByRole('button', { name }).count(), 0, name);
   await guest.context.close();
+});
+
+/** Packets of voice, as `fabrica lesson export` gives them. */
+const voiceOf = (name) => {
+  const out = path.join(caseDir, `${name}.jsonl`);
+  execFileSync(program, ['lesson', 'export', lessonFile(name), '-o', out]);
+  return readFileSync(out, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line)).filter((e) => e.topic === 'voice');
+};
+
+test('an edited copy: cut, named, spoken anew; the scene is the source\'s, and the source is as it was', async () => {
+  const source = readFileSync(lessonFile('the-apex-of-the-curve'));
+  await lesson('play', 'the-apex-of-the-curve');
+  await button('Edit a copy').click();
+  assert.equal((await playing()).playing, false);
+  await accessible('lesson editor', '.lesson-edit');
+  await page.getByLabel('Title of the copy').fill('The apex, shorter');
+  const from = Math.round((moments[2].t + 2e5) / 1e5) * 1e5;
+  await lesson('seek', from);
+  await button('Begin here').click();
+  await lesson('seek', moments[9].t + 2e5);
+  await button('Chapter here').click();
+  await page.getByLabel(/^Title of the chapter/).last().fill('Faded');
+  await page.getByLabel('Captions, a WebVTT file').setInputFiles({ name: 'apex.vtt', mimeType: 'text/vtt', buffer: Buffer.from(`WEBVTT\n\n00:00.000 --> 00:59.000\nHere it turns.\n`) });
+  await button('Speak anew: The apex').click();
+  await page.waitForFunction(() => window.fabrica.lesson.playing().time > 0 && window.fabrica.lesson.playing().playing);
+  await page.locator('.edit-chapters').getByText('Speak now').waitFor();
+  await page.locator('.edit-chapters').getByText(/^New voice, /).waitFor({ timeout: 30000 });
+  await accessible('lesson editor at work', '.lesson-edit');
+  await button('Save as a copy').click();
+  await page.waitForFunction(() => window.fabrica.lesson.playing()?.name === 'the-apex-shorter' || document.querySelector('.lesson-edit [role="alert"]:not([hidden])'), null, { timeout: 20000 });
+  assert.deepEqual(await page.locator('.lesson-edit [role="alert"]').allInnerTexts(), []);
+  if ((await playing()).playing) await lesson('toggle');
+  for (const { t, hash: live } of moments.filter((m) => m.t >= from)) {
+    await lesson('seek', t - from);
+    assert.equal(await hash(page), live, `at ${t} us of the source`);
+  }
+  assert.equal((await playing()).caption, 'Here it turns.');
+  assert.deepEqual((await playing()).chapters.map((c) => c.title), ['The apex', 'Faded']);
+  const { chapters: [apex, faded], duration } = await playing();
+  assert.deepEqual(readFileSync(lessonFile('the-apex-of-the-curve')), source);
+  execFileSync(program, ['lesson', 'verify', lessonFile('the-apex-shorter')]);
+  const old = voiceOf('the-apex-of-the-curve').map((e) => ({ ...e, t: e.t - from }));
+  const [spoken, kept] = [true, false].map((anew) => voiceOf('the-apex-shorter').filter((e) => (e.t >= apex.time && e.t < faded.time) === anew));
+  const isOld = (e) => old.some((o) => o.opus_hex === e.opus_hex && Math.abs(o.t - e.t) < 20000);
+  assert.ok(spoken.length * 20000 > 0.8 * (faded.time - apex.time), `${spoken.length} packets of the new voice`);
+  assert.notDeepEqual(spoken.map((e) => e.opus_hex), old.filter((e) => e.t >= apex.time && e.t < faded.time).map((e) => e.opus_hex));
+  assert.ok(kept.length * 20000 > duration - faded.time + apex.time - 2e5 && kept.every(isOld), `${kept.length} packets of the old voice, ${kept.filter(isOld).length} as before`);
+  await lesson('leave');
+});
+
+test('an edit that is refused leaves nothing behind, and says why', async () => {
+  await lesson('play', 'the-apex-of-the-curve');
+  await button('Edit a copy').click();
+  await page.getByLabel('Captions, a WebVTT file').setInputFiles({ name: 'no.vtt', mimeType: 'text/vtt', buffer: Buffer.from('no captions') });
+  await page.getByLabel('Title of the copy').fill('Refused');
+  await button('Save as a copy').click();
+  await page.getByText(/^Not saved: .*WEBVTT/).waitFor();
+  await page.waitForFunction(async () => !(await (await fetch('/api/v1/lessons')).json()).lessons.some((l) => l.name === 'refused'));
+  assert.ok(!existsSync(lessonFile('refused')));
+  await button('Close without saving').click();
+  assert.equal(await page.locator('.lesson-edit').count(), 1, 'it asks first');
+  await page.locator('.lesson-edit header button').click();
+  await page.locator('.lesson-edit').waitFor({ state: 'detached' });
+  await lesson('leave');
 });
 
 test('a lesson is saved as a file, and removed when that was confirmed', async () => {

@@ -59,7 +59,7 @@ export class Editing {
   /** A chapter begins now. */
   add(): void {
     const time = this.now;
-    if (this.parts.some((p) => Math.abs(p.time - time) < 1e6)) return;
+    if (this.parts.some((p) => Math.abs(p.time - time) < 1e5)) return; // one begins here already
     this.parts = [...this.parts, { time, title: `Part ${this.parts.length + 1}`, silent: false }].sort((a, b) => a.time - b.time);
     this.changed();
   }

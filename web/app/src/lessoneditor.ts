@@ -28,7 +28,7 @@ function chapterRow(editing: Editing, part: Part, first: boolean): { element: HT
   const jump = h('button', { type: 'button', class: 'button time', title: 'Go there', onclick: () => void editing.playing.seek(part.time) }, clockText(part.time));
   const state = h('span', { class: 'quiet', role: 'status' });
   const tools = h('span', { class: 'chapter-tools' });
-  const trash = first ? undefined : iconButton('trash', `Remove the chapter at ${clockText(part.time)}`, () => editing.remove(part));
+  const trash = first ? h('span', { class: 'no-tool' }) : iconButton('trash', `Remove the chapter at ${clockText(part.time)}`, () => editing.remove(part));
   const element = h('li', {}, jump, name, state, tools, trash);
   let shown = '';
   const update = (): void => {

@@ -245,6 +245,7 @@ export class Lessons {
       toggle: () => this.playing?.toggle(), seek: (us: number) => this.playing?.seek(us), rate: (rate: number) => this.playing?.player.setRate(rate),
       asks: (on: boolean) => { if (this.playing) this.playing.player.asks = on; },
       playing: () => this.playing && {
+        name: this.playing.info.name,
         time: this.playing.player.time, duration: this.playing.lesson.duration, playing: this.playing.player.playing, ended: this.playing.player.ended, own: this.playing.own,
         chapters: this.playing.player.chapters, notices: this.playing.notices, problem: this.playing.problem, voice: this.playing.planned.length, caption: this.playing.caption(),
         instructor: this.playing.player.instructor(), figure: this.playing.figure, others: this.playing.lesson.others.map((_other, i) => this.playing?.player.other(i)), question: this.playing.checkpoints.open?.question.name, answers: this.playing.checkpoints.answers.list,
