@@ -171,6 +171,6 @@ export function lessonBar(playing: Playing, leave: () => void, edit: (() => void
   };
   const element = h('section', { class: 'lesson-bar', 'aria-label': 'Lesson' }, warn.element, scrub.element,
     h('div', { class: 'lesson-row' }, h('div', { class: 'lesson-main' }, iconButton('previous', 'Chapter before (,)', () => void player.step(-1)), play, iconButton('next', 'Next chapter (.)', () => void player.step(1)), about),
-      h('div', { class: 'lesson-more' }, score, tools.element, chapters.element, speed.element, edit && iconButton('scissors', 'Edit a copy', edit), iconButton('close', 'Leave the lesson', leave))));
+      h('div', { class: 'lesson-more' }, score, tools.element, chapters.element, speed.element, edit && iconButton('scissors', 'Edit a copy', edit, { class: 'edit' }), iconButton('close', 'Leave the lesson', leave))));
   return { element, update, moved };
 }

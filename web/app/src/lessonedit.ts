@@ -36,8 +36,11 @@ export class Editing {
     this.parts = given[0] && given[0].time < 1e6 ? given : [{ time: 0, title: '', silent: false }, ...given];
   }
 
+  /** Somebody speaks, or the copy is written. */
+  get busy(): boolean { return this.speaking !== undefined || this.saving !== undefined; }
+
   /** Microseconds now, as whole tenths of a second. */
-  private get now(): number { return Math.round(this.playing.player.time / 1e5) * 1e5; }
+  private get now(): number { return Math.min(Math.round(this.playing.player.time / 1e5) * 1e5, this.playing.lesson.duration); }
 
   beginHere(): void {
     this.from = this.now < this.to ? this.now : this.from;
@@ -46,13 +49,6 @@ export class Editing {
 
   endHere(): void {
     this.to = this.now > this.from ? this.now : this.to;
-    this.changed();
-  }
-
-  /** All of it again. */
-  whole(): void {
-    this.from = 0;
-    this.to = this.playing.lesson.duration;
     this.changed();
   }
 
@@ -83,7 +79,7 @@ export class Editing {
 
   /** Plays the chapter without its voice, and takes the microphone's in its place until the chapter ends, or somebody stops it. */
   async speak(part: Part): Promise<void> {
-    if (this.speaking || this.saving !== undefined) return;
+    if (this.busy) return;
     this.problem = '';
     try {
       await this.listen(part);

@@ -17,7 +17,7 @@ function voiceWords(editing: Editing, part: Part): string {
 function voiceButtons(editing: Editing, part: Part): HTMLElement[] {
   const title = part.title || 'the beginning';
   if (editing.speaking?.part === part) return [iconButton('stop', 'Stop speaking', () => void editing.hush(), { class: 'speaking' })];
-  const off = editing.speaking !== undefined || editing.saving !== undefined;
+  const off = editing.busy;
   if (part.voice || part.silent) return [iconButton('undo', `The old voice again: ${title}`, () => editing.silence(part, false), { disabled: off })];
   return [iconButton('mic', `Speak anew: ${title}`, () => void editing.speak(part), { disabled: off }), iconButton('micOff', `Without voice: ${title}`, () => editing.silence(part, true), { disabled: off })];
 }
@@ -28,15 +28,16 @@ function chapterRow(editing: Editing, part: Part, first: boolean): { element: HT
   const jump = h('button', { type: 'button', class: 'button time', title: 'Go there', onclick: () => void editing.playing.seek(part.time) }, clockText(part.time));
   const state = h('span', { class: 'quiet', role: 'status' });
   const tools = h('span', { class: 'chapter-tools' });
-  const trash = first ? h('span', { class: 'no-tool' }) : iconButton('trash', `Remove the chapter at ${clockText(part.time)}`, () => editing.remove(part));
-  const element = h('li', {}, jump, name, state, tools, trash);
+  const trash = iconButton('trash', `Remove the chapter at ${clockText(part.time)}`, () => editing.remove(part));
+  const element = h('li', {}, jump, name, state, tools, first ? h('span', { class: 'no-tool' }) : trash);
   let shown = '';
   const update = (): void => {
-    const now = [voiceWords(editing, part), editing.speaking !== undefined, editing.saving !== undefined].join();
+    const now = `${voiceWords(editing, part)} ${editing.busy}`;
     element.classList.toggle('outside', !editing.inside(part));
     element.classList.toggle('speaks', editing.speaking?.part === part);
     if (now === shown) return;
     shown = now;
+    trash.disabled = editing.busy;
     state.textContent = voiceWords(editing, part);
     fill(tools, voiceButtons(editing, part));
   };
@@ -70,10 +71,11 @@ export function lessonEditor(editing: Editing, bar: HTMLElement, actions: Editor
     leave.classList.add('sure');
     fill(leave, 'Discard changes');
   });
-  const small = (name: 'previous' | 'next' | 'flag', text: string, run: () => void): HTMLElement => h('button', { type: 'button', class: 'button', onclick: run }, icon(name), text);
+  const small = (name: 'previous' | 'next' | 'flag', text: string, run: () => void): HTMLButtonElement => h('button', { type: 'button', class: 'button', onclick: run }, icon(name), text);
+  const places = [small('previous', 'Begin here', () => editing.beginHere()), small('next', 'End here', () => editing.endHere()), small('flag', 'Chapter here', () => editing.add())];
   const element = h('section', { class: 'lesson-edit', 'aria-label': 'Edit a copy' },
     h('header', {}, h('h3', {}, 'Edit a copy'), h('span', { class: 'quiet' }, 'The lesson itself stays as it is.'), leave),
-    h('div', { class: 'edit-row' }, title, small('previous', 'Begin here', () => editing.beginHere()), small('next', 'End here', () => editing.endHere()), small('flag', 'Chapter here', () => editing.add()), captions.element, range),
+    h('div', { class: 'edit-row' }, title, places, captions.element, range),
     list, problem, h('footer', {}, h('span', { class: 'quiet' }, 'A voice spoken anew is heard by all who open this twin. Name no patient.'), save));
   let rows: { part: Part; row: ReturnType<typeof chapterRow> }[] = [];
   const update = (): void => {
@@ -88,7 +90,7 @@ export function lessonEditor(editing: Editing, bar: HTMLElement, actions: Editor
     cuts[1].style.width = `${100 - (100 * editing.to) / Math.max(1, duration)}%`;
     problem.hidden = editing.problem === '';
     if (problem.textContent !== editing.problem) problem.textContent = editing.problem;
-    save.disabled = editing.saving !== undefined || editing.speaking !== undefined;
+    for (const button of [save, ...places]) button.disabled = editing.busy;
     save.textContent = editing.saving === undefined ? 'Save as a copy' : `Saving, ${Math.round(100 * editing.saving)} %`;
   };
   return { element, update, close: () => { for (const cut of cuts) cut.remove(); element.remove(); } };
