@@ -105,6 +105,7 @@ static inline fab_status lesson_change(fab_lesson_writer *w, int n, fab_error *e
 typedef struct lesson_streams {
     int pose, hand, voice;
     int pose_hz, hand_hz; /* 0: none */
+    fab_status (*change)(fab_lesson_writer *w, int n, fab_error *e); /* in each second */
 } lesson_streams;
 
 /* Does a sample fall into this 600th of a second? */
@@ -119,7 +120,7 @@ static inline fab_status lesson_second(fab_lesson_writer *w, const lesson_stream
     uint8_t packet[60]; /* 24 kbit/s at 20 ms */
     fab_rng rng;
     fab_rng_seed(&rng, 4, (uint64_t)n);
-    FAB_TRY(lesson_change(w, n, e));
+    FAB_TRY(s->change(w, n, e));
     for (int i = 0; i < 50 * 12; i++) { /* a step is 1/600 s: times of all streams ascend */
         double t = n + i / 600.0;
         if (i % 12 == 0) {
@@ -141,23 +142,29 @@ static inline fab_status lesson_second(fab_lesson_writer *w, const lesson_stream
     return FAB_OK;
 }
 
-static inline fab_status lesson_write(const fab_mcap_sink *sink, int seconds, int pose_hz,
-                                      int hand_hz,
-                                      fab_error *e)
+/* A lesson of these rates and changes. */
+static inline fab_status lesson_write_as(const fab_mcap_sink *sink, int seconds, lesson_streams s,
+                                         fab_error *e)
 {
     FAB_AUTO(fab_lesson_writer_free) fab_lesson_writer *w = NULL;
     FAB_AUTO(fab_json_free) fab_json *voice = fab_json_object();
-    lesson_streams s = {.pose_hz = pose_hz, .hand_hz = hand_hz};
     static const char vtt[] = "WEBVTT\n\n00:00.500 --> 00:01.500\nHere it divides.\n\n"
                               "00:02.000 --> 00:02.800\nAnd here.\n";
     FAB_TRY(fab_lesson_writer_create(sink, &lesson_about, &w, e));
     FAB_TRY(fab_json_set(voice, "pre_skip", fab_json_string("312"), e));
     FAB_TRY(fab_lesson_add_stream(w, FAB_LESSON_POSE, "", NULL, &s.pose, e));
     FAB_TRY(fab_lesson_add_stream(w, FAB_LESSON_VOICE, "teacher", voice, &s.voice, e));
-    if (hand_hz > 0) FAB_TRY(fab_lesson_add_stream(w, FAB_LESSON_HAND, "", NULL, &s.hand, e));
+    if (s.hand_hz > 0) FAB_TRY(fab_lesson_add_stream(w, FAB_LESSON_HAND, "", NULL, &s.hand, e));
     for (int n = 0; n < seconds; n++) FAB_TRY(lesson_second(w, &s, n, e));
     FAB_TRY(fab_lesson_attach(w, "captions.en.vtt", "text/vtt", vtt, sizeof vtt - 1, e));
     return fab_lesson_finish(w, e);
+}
+
+static inline fab_status lesson_write(const fab_mcap_sink *sink, int seconds, int pose_hz,
+                                      int hand_hz, fab_error *e)
+{
+    const lesson_streams s = {.pose_hz = pose_hz, .hand_hz = hand_hz, .change = lesson_change};
+    return lesson_write_as(sink, seconds, s, e);
 }
 
 static inline fab_status lesson_build(fab_buf *out, int seconds, bool hands, fab_error *e)

@@ -29,7 +29,9 @@ const out = {};
 
 execFileSync(maker, [file('hour'), '3600']);
 execFileSync(maker, [file('hands'), '3600', 'hands']);
-out.mb_an_hour = { controllers: statSync(file('hour')).size / 1e6, hands: statSync(file('hands')).size / 1e6 };
+execFileSync(maker, [file('strokes'), '3600', 'strokes']);
+const megabytes = (name) => statSync(file(name)).size / 1e6;
+out.mb_an_hour = { controllers: megabytes('hour'), hands: megabytes('hands'), strokes: megabytes('strokes') };
 
 // an hour of voice through stamps, batches and the schedule; a microphone 50 ppm fast, told up to 30 ms late
 await build({ stdin: { contents: "export * from './packages/lesson/src/stamp'; export * from './packages/lesson/src/schedule'; export * from './packages/lesson/src/codec';", resolveDir: web }, bundle: true, format: 'esm', outfile: path.join(work, 'voice.mjs'), logLevel: 'error' });
@@ -72,7 +74,7 @@ try {
   await page.evaluate(() => { document.querySelector('.stage').style.display = 'none'; });
   const cdp = await context.newCDPSession(page);
   await cdp.send('Network.enable');
-  await page.evaluate(() => fetch('/api/v1/lessons')); // the server has checked both files once
+  await page.evaluate(() => fetch('/api/v1/lessons')); // the server has checked the files once
   const started = async (name) => page.evaluate(async (n) => {
     const from = performance.now();
     await window.fabrica.lesson.play(n);
@@ -100,9 +102,9 @@ try {
     await page.evaluate(() => window.fabrica.lesson.leave());
     return { p50: at(list, 0.5), p95: at(list, 0.95), most: Math.max(...list) };
   };
-  out.seek_ms_at_10_mbit = { hour: await seeks('hour'), hands: await seeks('hands') };
+  out.seek_ms_at_10_mbit = { hour: await seeks('hour'), hands: await seeks('hands'), strokes: await seeks('strokes') };
   await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
-  out.seek_ms_local = { hour: await seeks('hour'), hands: await seeks('hands') };
+  out.seek_ms_local = { hour: await seeks('hour'), hands: await seeks('hands'), strokes: await seeks('strokes') };
 } finally {
   await browser.close();
   server.kill();
