@@ -1,6 +1,5 @@
 /* hour.c - a synthetic lesson of any length: head and two controllers at 72 Hz, voice, a row each
- * second; with hands also both hands at 36 Hz; with strokes one of 24 points every 15 s, and none is
- * taken away.
+ * second; with hands both hands at 36 Hz too; with strokes one of 24 points each 15 s, which stay.
  *
  *   bench_lesson FILE SECONDS [hands|strokes]
  */
