@@ -10,7 +10,9 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const out = mkdtempSync(path.join(tmpdir(), 'fabrica-web-'));
 const folders = [...['contract', 'lesson', 'scene', 'xr'].map((name) => path.join(here, 'packages', name, 'test')), path.join(here, 'sample/test')];
 const tests = folders.flatMap((folder) => readdirSync(folder).filter((f) => /\.test\.(ts|mjs)$/.test(f)).map((f) => path.join(folder, f)));
-await build({ entryPoints: tests, bundle: true, platform: 'node', format: 'esm', outdir: out, outExtension: { '.js': '.mjs' }, entryNames: '[name]', logLevel: 'warning', absWorkingDir: here });
+// what every browser has, and Node 18 keeps in a module
+const banner = { js: "import { webcrypto as browsers } from 'node:crypto'; globalThis.crypto ??= browsers;" };
+await build({ entryPoints: tests, bundle: true, banner, platform: 'node', format: 'esm', outdir: out, outExtension: { '.js': '.mjs' }, entryNames: '[name]', logLevel: 'warning', absWorkingDir: here });
 const files = readdirSync(out).filter((f) => f.endsWith('.test.mjs')).map((f) => path.join(out, f));
 const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit', cwd: here });
 rmSync(out, { recursive: true, force: true });

@@ -3,14 +3,14 @@ import assert from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import zlib from 'node:zlib';
 import { McapIndexedReader, McapStreamReader, McapWriter } from '@mcap/core';
 
 const [, , program, folder] = process.argv;
 const hex = (data) => table(data).toString(16).padStart(8, '0');
-// zlib.crc32 came with node 20.15; before it, bit by bit
+// zlib.crc32 came with node 20.15 and 22.2; before them, bit by bit
 function table(data) {
-  if (crc32) return crc32(data);
+  if (zlib.crc32) return zlib.crc32(data);
   let crc = ~0;
   for (const byte of data) {
     crc ^= byte;

@@ -228,7 +228,7 @@ test('reloaded, at a screen: the live hashes, forwards and back; touched, and re
   await page.locator(`[data-lesson="${name}"]`).click();
   await me.until(() => window.fabrica.lesson.playing());
   if ((await playing()).playing) await lesson('toggle');
-  for (const { what, t, live } of [...moments, ...moments.toReversed()]) {
+  for (const { what, t, live } of [...moments, ...[...moments].reverse()]) {
     await lesson('seek', t);
     assert.equal(await hash(page), live, `${what}, at ${t} us`);
   }

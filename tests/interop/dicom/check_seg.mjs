@@ -6,8 +6,12 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import dcmjs from 'dcmjs';
-import { adaptersSEG } from '@cornerstonejs/adapters';
+import { createRequire } from 'node:module';
 
+// the package does not say that it is an ES module; node 18 goes by that, or by the file's name
+const adapters = path.join(path.dirname(createRequire(import.meta.url).resolve('dcmjs/package.json')), '../@cornerstonejs/adapters/dist');
+fs.copyFileSync(path.join(adapters, 'adapters.es.js'), path.join(adapters, 'fabrica.mjs'));
+const { adaptersSEG } = await import(path.join(adapters, 'fabrica.mjs'));
 const values = { 1: 3, 2: 5, 3: 7, 4: 11, 5: 300 }; // segment number -> label value
 const fail = (text) => { throw new Error(text); };
 
