@@ -7,7 +7,7 @@ import { LessonError } from './bytes';
 import { retimed } from './captions';
 import { encodeHands, encodePoses, encodeVoice, limits } from './codec';
 import type { HandSample, PoseSample, VoicePacket } from './codec';
-import { envelope } from './recorder';
+import { attachment, envelope, voiceMetadata } from './recorder';
 import type { Wire } from './recorder';
 import type { Chapter, Lesson, Piece } from './reader';
 
@@ -156,7 +156,7 @@ function channelsOf(lesson: Lesson, voices: readonly NewVoice[]): object[] {
   for (const kind of ['pose', 'hand', 'voice'] as const) {
     const metadata = lesson.metadata(kind);
     if (metadata) list.push({ kind, metadata: Object.fromEntries(metadata) });
-    else if (kind === 'voice' && spoken) list.push({ kind, metadata: { codec: 'opus', sample_rate: '48000', channels: '1', pre_skip: String(spoken.preSkip), frame_us: String(limits.packetUs) } });
+    else if (kind === 'voice' && spoken) list.push({ kind, metadata: voiceMetadata(spoken.preSkip) });
   }
   return list;
 }
@@ -169,8 +169,7 @@ function agreed(data: Uint8Array): Uint8Array {
 
 async function attach(lesson: Lesson, edit: Edit, from: number, wire: Wire): Promise<void> {
   const own = `captions.${lesson.about.language}.vtt`;
-  const put = (name: string, mediaType: string, data: Uint8Array): void =>
-    wire.send(JSON.stringify({ type: 'record.attach', name, media_type: mediaType, data: btoa(Array.from(data, (b) => String.fromCharCode(b)).join('')) }));
+  const put = (name: string, mediaType: string, data: Uint8Array): void => wire.send(JSON.stringify(attachment(name, mediaType, data)));
   const captions = (name: string, text: string): void => put(name, 'text/vtt', new TextEncoder().encode(retimed(text, from, edit.to)));
   for (const a of lesson.container.attachments) {
     if (a.name === own && edit.captions !== undefined) continue;

@@ -48,6 +48,14 @@ export function envelope(kind: keyof typeof kindNumber, time: number, batch: Uin
   return out;
 }
 
+/** The message that attaches a file. */
+export const attachment = (name: string, mediaType: string, data: Uint8Array): object =>
+  ({ type: 'record.attach', name, media_type: mediaType, data: btoa(Array.from(data, (b) => String.fromCharCode(b)).join('')) });
+
+/** Of a channel of our microphone's voice. */
+export const voiceMetadata = (preSkip: number): Record<string, string> =>
+  ({ codec: 'opus', sample_rate: '48000', channels: '1', pre_skip: String(preSkip), frame_us: String(limits.packetUs) });
+
 const deviceMetadata = (kinds: RigKinds): Record<string, string> => ({ ...(kinds.left && { left: kinds.left }), ...(kinds.right && { right: kinds.right }), space: kinds.space });
 
 /** A pose that is not finite or too far away is no pose. */
@@ -133,8 +141,7 @@ export class Recorder {
   private startMessage(state: State | null): object {
     const channels: object[] = [{ kind: 'pose', metadata: deviceMetadata(this.options.kinds) }, { kind: 'hand', metadata: {} }];
     if (this.options.voice) {
-      const metadata = { codec: 'opus', sample_rate: '48000', channels: '1', pre_skip: String(this.options.voice.preSkip), frame_us: String(limits.packetUs) };
-      channels.push({ kind: 'voice', metadata });
+      channels.push({ kind: 'voice', metadata: voiceMetadata(this.options.voice.preSkip) });
     }
     const { title, language, software } = this.options;
     return { type: 'record.start', title, language, software, state, channels };
@@ -202,7 +209,7 @@ export class Recorder {
   }
 
   private attach(name: string, mediaType: string, data: Uint8Array): void {
-    this.text({ type: 'record.attach', name, media_type: mediaType, data: btoa(Array.from(data, (b) => String.fromCharCode(b)).join('')) });
+    this.text(attachment(name, mediaType, data));
   }
 
   /** A frame's rig. Samples that come too soon after one another are left out. */
