@@ -180,8 +180,8 @@ bool fab_nn_isa_runs(fab_isa isa)
 
 fab_isa fab_nn_isa_best(fab_precision precision)
 {
-    /* Scalar ends a list: it runs. vdpbf16ps, at best twice fp32's rate, loses to fp32 by Winograd's
-     * algorithm, of bf16 tensors too, which is closer as well: it is for comparison. */
+    /* Scalar ends a list: it runs. vdpbf16ps, at best twice fp32's rate, loses to fp32 on bf16
+     * tensors by Winograd's algorithm, which is closer too: it is there for comparison. */
     static const fab_isa order[FAB_PRECISION_COUNT][4] = {
         [FAB_PRECISION_AUTO] = {FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},
         [FAB_PRECISION_FP32] = {FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},

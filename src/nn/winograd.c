@@ -1,12 +1,14 @@
-/* winograd.c - 3x3x3 convolutions in 64 products for 8 outputs, not 216 (Lavin and Gray 2016).
+/* winograd.c - 3x3x3 convolutions in fewer products than the definition (Lavin and Gray 2016).
  *
  *   input planes, normed --B--> V[point][channel][tile] --x U[point]--> M[point][output][tile]
- *        (two at a time, a ring of four)                      M --A--> raw sums, row statistics
+ *        (two at a time, a ring)                      M --A--> raw sums, row statistics
  *
- * A task is a column of tiles along z. One layer of its tiles is in the second-level cache from its
- * transform to its outputs. U, the transformed weights, has 64 points where the weights have 27
- * taps; it is made anew for every operation and patch (1 % of the time), not kept (300 MB for
- * TotalSegmentator's widths). The products are the plain convolution's kernel with one tap.
+ * Tiles of 2x2x2, 2x4x4 or 4x4x4 outputs, larger where there are more voxels (ADR 0089, 0121). A
+ * task is a column of tiles along z. One layer of its tiles is near the second-level cache from its
+ * transform to its outputs. U, the transformed weights, has 64, 144 or 216 points where the weights
+ * have 27 taps; it is made anew for every operation and patch (1 to 2 % of the time), not kept
+ * (hundreds of MB for TotalSegmentator's widths). The products are the plain convolution's kernel
+ * with one tap.
  */
 #include <string.h>
 

@@ -76,8 +76,8 @@ WINO_INLINE void wino_out_axis(const wino_vec *m, wino_vec *t, const int outputs
 /* ---- to the points --------------------------------------------------------------------------- */
 
 /* Column x of the tile row, transformed along z and y, to columns[(z, y)][x]. */
-WINO_INLINE void wino_in_column(const fab_winograd_in *r, ptrdiff_t at, wino_vec *columns, int pitch,
-                                const int deep, const int side)
+WINO_INLINE void wino_in_column(const fab_winograd_in *r, ptrdiff_t at, wino_vec *columns,
+                                int pitch, const int deep, const int side)
 {
     wino_vec a[WINO_MOST][WINO_MOST], b[WINO_MOST], c[WINO_MOST]; /* a[y][z] */
 #pragma GCC unroll 6

@@ -63,7 +63,7 @@ static double run(const fab_unet_config *c, const fab_tensors *weights, fab_isa 
 }
 
 /* Sizes large and even enough for Winograd's algorithm, on one level or on two, with whole and cut
- * columns of tiles; `large` ones, 1 and 2, for four outputs along every axis, or along y and x only. */
+ * columns of tiles; `large` ones, 1 and 2, for four outputs along every axis, or along y and x. */
 static fab_unet_config winograd_config(fab_rng *rng, int large, int patch[3])
 {
     static const int large_patches[][3] = {{36, 44, 140}, {38, 52, 44}};
@@ -143,7 +143,8 @@ static void compare_one(uint64_t seed, double seconds[FAB_ISA_COUNT], double rms
     int patch[3];
     fab_rng_seed(&rng, seed, 3);
     const bool winograd = seed % 8 == 0;
-    const fab_unet_config config = winograd ? winograd_config(&rng, seed % 16 == 0 ? (int)seed / 16 : 0, patch)
+    const int large = seed % 16 == 0 ? (int)seed / 16 : 0;
+    const fab_unet_config config = winograd ? winograd_config(&rng, large, patch)
                                             : random_config(&rng, patch);
     fab_tensors *weights = random_unet_tensors(&config, seed);
     const size_t voxels = (size_t)patch[0] * (size_t)patch[1] * (size_t)patch[2];
