@@ -3,10 +3,11 @@
  * nnU-Net crops them like the image, resamples each label's mask by itself (resize_segmentation:
  * linear, a voxel belongs to the last label whose mask reaches one half there) and appends one
  * channel of zeros and ones a label, after normalisation; here those channels are made patch by
- * patch (slide.c) from two bytes a voxel, however many labels there are. One half is reached exactly wherever a
- * sample lies midway between two voxels, as the middle one of an axis often does, so the weights
- * are those of scipy's zoom, multiplied and added in its order, in float64. All labels are done at
- * once: only those of the eight voxels around a sample can reach anything there.
+ * patch (slide.c) from two bytes a voxel, however many labels there are. One half is reached
+ * exactly wherever a sample lies midway between two voxels, as the middle one of an axis often
+ * does, so the weights are those of scipy's zoom, multiplied and added in its order, in float64.
+ * All labels are done at once: only those of the eight voxels around a sample can reach anything
+ * there.
  */
 #include <math.h>
 #include <string.h>

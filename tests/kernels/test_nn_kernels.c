@@ -2,9 +2,9 @@
  *
  * Random networks walk through kernels of 1 and 3, strides of 1 and 2 on every axis, channel
  * counts that fill blocks and that do not, input channels from one to three blocks of them, odd
- * sizes, plain and residual encoders. The result has to be the reference's bits (AMX, which sums in its own order:
- * near them), and the same with one thread and with three; references of bf16 have to be near fp32.
- * The time each took is printed.
+ * sizes, plain and residual encoders. The result has to be the reference's bits (AMX, which sums
+ * in its own order: near them), and the same with one thread and with three; references of bf16
+ * have to be near fp32. The time each took is printed.
  */
 #include "nn_internal.h"
 #include "harness.h"
@@ -321,7 +321,7 @@ static naive naive_unet(const fab_tensors *t, const fab_unet_config *c, naive in
 /* One instruction set against the definition; fp32 also value by value. */
 static void check_near(fab_isa isa, const float *got, const naive *expected)
 {
-    const int count = expected->channels * expected->size[0] * expected->size[1] * expected->size[2];
+    const int *size = expected->size, count = expected->channels * size[0] * size[1] * size[2];
     const fab_precision precision = fab_nn_isa_precision(isa);
     double difference = 0, square = 0;
     for (int i = 0; i < count; i++) {

@@ -189,7 +189,8 @@ static void cascades_of_many_labels(void)
         CHECK_OK(i % FAB_NNUNET_MAX_REGION
                      ? fab_buf_appendf(&all, &err, ", %d", i + 1)
                      : fab_buf_appendf(&all, &err, "%s\"%d\": [%d", i ? "], " : "", i, i + 1));
-    CHECK_OK(fab_buf_appendf(&all, &err, "]}, \"regions_class_order\": [1, 2, 3, 4, 5, 6, 7, 8, 9"));
+    CHECK_OK(fab_buf_appendf(&all, &err,
+                             "]}, \"regions_class_order\": [1, 2, 3, 4, 5, 6, 7, 8, 9"));
     text = changed(regions, "\"whole\": [1, 2, 3], \"core\": [2, 3], \"enhancing\": 3},"
                             " \"regions_class_order\": [1, 2, 3", (const char *)all.data);
     CHECK_OK(read_texts(new_plans, text, "3d_fullres", p));

@@ -266,7 +266,8 @@ static void plain_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c, c
     }
     const size_t voxels = (size_t)full[0] * (size_t)full[1] * (size_t)full[2];
     float *sum = fab_calloc(voxels * (size_t)heads, sizeof *sum), *weight = fab_calloc(voxels, 4);
-    float *view = fab_alloc_array((size_t)patch * (1 + STAGE_LABELS), 4), *out = fab_calloc((size_t)(patch * heads), 4);
+    float *view = fab_alloc_array((size_t)patch * (1 + STAGE_LABELS), 4);
+    float *out = fab_calloc((size_t)(patch * heads), 4);
     uint16_t *gauss = fab_alloc_array((size_t)patch, sizeof *gauss);
     CHECK(sum && weight && view && out && gauss);
     CHECK_OK(fab_nnunet_gaussian(p, gauss, &err));
