@@ -26,7 +26,7 @@ CASES = {
     "regions": {"labels": {"background": 0, "all": [1, 2, 3, 4], "core": [2, 3], "rim": 4}, "order": [1, 2, 4],
                 "size": (16, 20, 22), "image": (2.0, 2.0, 2.0), "low": (4.0, 4.0, 4.0), "full": (1.7, 2.0, 2.1),
                 "transpose": (2, 0, 1), "mirror": ()},
-    "many": {"labels": {"background": 0, **{f"s{i}": i for i in range(1, 15)}}, "size": (16, 18, 20),
+    "many": {"labels": {"background": 0, **{f"s{i}": i for i in range(1, 41)}}, "size": (16, 18, 20),
              "image": (2.0, 2.0, 2.0), "low": (3.0, 3.0, 3.0), "full": (2.0, 2.0, 2.0), "transpose": (0, 1, 2), "mirror": ()},
 }
 

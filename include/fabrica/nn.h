@@ -131,7 +131,7 @@ fab_status fab_tensors_get(const fab_tensors *t, const char *name, const int64_t
 #define FAB_UNET_MAX_CONVS 8        /* convolutions in one stage */
 #define FAB_UNET_MAX_BLOCKS 8       /* residual blocks in one stage */
 #define FAB_UNET_MAX_FEATURES 2048
-#define FAB_UNET_MAX_INPUT_CHANNELS 16
+#define FAB_UNET_MAX_INPUT_CHANNELS 528 /* a cascade's: 16 images and 512 labels */
 
 /* Axes are (z, y, x) everywhere in this header. */
 typedef struct fab_unet_stage {

@@ -93,8 +93,8 @@ static void load_reach(const fab_run_op *r, const fab_task *t, uint16_t *to)
     const int *size = r->p->in_size, planes = r->s->net->kernels->planes;
     const ptrdiff_t voxels = (ptrdiff_t)size[0] * size[1] * size[2];
     const ptrdiff_t low = (ptrdiff_t)t->halo[0] * t->halo[1] * t->halo[2];
-    const int rows = t->halo[0] * t->halo[1];
-    for (int i = 0; i < r->op->channels[0] * rows; i++) {
+    const int rows = t->halo[0] * t->halo[1], all = fab_nn_inputs(r->op) * rows;
+    for (int i = 0; i < all; i++) {
         const int c = i / rows, z = t->from[0] + i % rows / t->halo[1];
         const int y = t->from[1] + i % t->halo[1];
         const bool inside = z >= 0 && z < size[0] && y >= 0 && y < size[1];
@@ -136,8 +136,9 @@ static void gather_row(const fab_run_op *r, const fab_task *t, const uint16_t *f
     const int *k = op->kernel, *n = t->halo, planes = r->s->net->kernels->planes;
     const ptrdiff_t channel = (ptrdiff_t)n[0] * n[1] * n[2] * planes;
     const ptrdiff_t plane = plane_values(r->p) * planes;
+    const int channels = fab_nn_inputs(op);
     int at = 0;
-    for (int c = 0; c < op->channels[0]; c++)
+    for (int c = 0; c < channels; c++)
         for (int i = 0; i < k[0] * k[1]; i++, at += k[2])
             gather_run(from + c * channel + ((ptrdiff_t)(i / k[1]) * n[1] + i % k[1]) * n[2],
                        t->size[2], op->stride[2], k[2], to, at, plane);
@@ -165,6 +166,13 @@ static void load_lowered(const fab_run_op *r, const fab_task *t)
 
 /* ---- a task's tile --------------------------------------------------------------------------- */
 
+/* Value of scratch where channel `c` of the network's input begins, as fp32: its block's record is
+ * full but for the last one's. */
+static ptrdiff_t channel_at(const fab_run_op *r, int c)
+{
+    return c / FAB_NN_BLOCK * plane_values(r->p) + c % FAB_NN_BLOCK;
+}
+
 /* Value of scratch where input block `block` of the first record begins. */
 static ptrdiff_t block_at(const fab_run_op *r, int block)
 {
@@ -188,7 +196,7 @@ void fab_nn_load_tile(const fab_run_op *r, const fab_task *t)
         const int tensor = r->op->source[k], channels = fab_net_tensor_channels(s->net, tensor);
         for (int c = 0; tensor == 0 && c < channels; c++) {
             src.data = s->input + c * voxels;
-            load_block(r, &src, t, c, true);
+            load_block(r, &src, t, channel_at(r, c), true);
         }
         const int blocks = tensor == 0 ? 0 : fab_nn_blocks(channels);
         const float *affine = s->affine + s->affine_offset[tensor];

@@ -39,7 +39,7 @@ static size_t scratch_of(const fab_nn_kernels *k, const fab_net_op *op, fab_op_p
     p->row = p->planar;
     if (op->lowered) /* and what the last gathering of a row reads too much */
         p->row += floats_of(k, (size_t)fab_nn_volume(p->reach) *
-                                   (size_t)(op->channels[0] * planes) + 4);
+                                   (size_t)(fab_nn_inputs(op) * planes) + 4);
     const int blocks = op->kind == FAB_OP_HEAD ? op->out_blocks : 2;
     const int room = k->store ? FAB_NN_ROW_VOXELS : 1;
     return p->row + (size_t)(fab_nn_ceil_div(p->tile[2], room) * room) * (size_t)blocks *

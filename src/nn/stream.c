@@ -26,7 +26,7 @@
 typedef struct ring {
     int pad[3];         /* dilation * (kernel / 2) */
     int rows, row;      /* of a padded plane, voxels */
-    int pitch;          /* floats a voxel: all channels of the network's input, or a block */
+    int pitch;          /* floats a voxel of a block: 16, or all of a narrower network's input */
     ptrdiff_t block;    /* floats of one channel block of a plane */
     ptrdiff_t plane;    /* floats of a plane */
     int slots;          /* planes; one more, of zeros, lies behind them */
@@ -219,8 +219,10 @@ static void feed_task(void *ctx, int64_t y, int worker)
     const float *from = p->input + ((ptrdiff_t)p->z * s->size[1] + y) * s->size[2];
     float *to = ring_plane(s, 0, p->z) + ((y + r->pad[1]) * r->row + r->pad[2]) * r->pitch;
     (void)worker;
-    for (int x = 0; x < s->size[2]; x++)
-        for (int c = 0; c < r->pitch; c++) to[(ptrdiff_t)x * r->pitch + c] = from[c * channel + x];
+    for (int c = 0; c < s->net->config.input_channels; c++, from += channel) {
+        float *value = to + c / FAB_NN_BLOCK * r->block + c % FAB_NN_BLOCK;
+        for (int x = 0; x < s->size[2]; x++) value[(ptrdiff_t)x * r->pitch] = from[x];
+    }
 }
 
 /* ---- the volume ------------------------------------------------------------------------------ */

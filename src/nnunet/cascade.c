@@ -2,10 +2,12 @@
  *
  * nnU-Net crops them like the image, resamples each label's mask by itself (resize_segmentation:
  * linear, a voxel belongs to the last label whose mask reaches one half there) and appends one
- * channel of zeros and ones a label, after normalisation. One half is reached exactly wherever a
- * sample lies midway between two voxels, as the middle one of an axis often does, so the weights
- * are those of scipy's zoom, multiplied and added in its order, in float64. All labels are done at
- * once: only those of the eight voxels around a sample can reach anything there.
+ * channel of zeros and ones a label, after normalisation; here those channels are made patch by
+ * patch (slide.c) from two bytes a voxel, however many labels there are. One half is reached
+ * exactly wherever a sample lies midway between two voxels, as the middle one of an axis often
+ * does, so the weights are those of scipy's zoom, multiplied and added in its order, in float64.
+ * All labels are done at once: only those of the eight voxels around a sample can reach anything
+ * there.
  */
 #include <math.h>
 #include <string.h>
@@ -25,9 +27,8 @@ typedef struct stage_job {
     int64_t start, step[3];
     stage_axis axis[3];
     const int *size;      /* of the result */
-    const int16_t *channel_of; /* [VALUES]; -1: none */
-    float *into;          /* [label][size], zero */
-    size_t count;
+    const uint16_t *channel_of; /* [VALUES]: 1 + the label's channel; 0: none */
+    uint16_t *into;       /* [size] */
 } stage_job;
 
 static void axis_free(stage_axis *a)
@@ -103,19 +104,17 @@ static void sample_plane(void *ctx, int64_t index, int worker)
     size_t at = (size_t)index * (size_t)size[1] * (size_t)size[2];
     (void)worker;
     for (int y = 0; y < size[1]; y++)
-        for (int x = 0; x < size[2]; x++, at++) {
-            const int channel = job->channel_of[sample(job, (int)index, y, x)];
-            if (channel >= 0) job->into[(size_t)channel * job->count + at] = 1.0f;
-        }
+        for (int x = 0; x < size[2]; x++, at++)
+            job->into[at] = job->channel_of[sample(job, (int)index, y, x)];
 }
 
 static fab_status make_channels(const fab_nnunet_plan *plan, stage_job *job,
                                 const fab_nnunet_case *c, fab_error *err)
 {
-    FAB_AUTO_FREE int16_t *channel_of = fab_alloc_array(VALUES, sizeof *channel_of);
+    FAB_AUTO_FREE uint16_t *channel_of = fab_calloc(VALUES, sizeof *channel_of);
     if (!channel_of) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of labels");
-    for (int v = 0; v < VALUES; v++) channel_of[v] = -1;
-    for (int i = 0; i < plan->stage_labels; i++) channel_of[plan->stage_label[i]] = (int16_t)i;
+    for (int i = 0; i < plan->stage_labels; i++)
+        channel_of[plan->stage_label[i]] = (uint16_t)(i + 1);
     job->channel_of = channel_of;
     double target_mm[3];
     fab_nnunet_target_spacing(plan, c, target_mm);
@@ -124,7 +123,6 @@ static fab_status make_channels(const fab_nnunet_plan *plan, stage_job *job,
         FAB_TRY(axis_make(c->box[a][1] - c->box[a][0], c->size[a],
                           a == apart ? plan->stage.order_z : plan->stage.order, &job->axis[a],
                           err));
-    memset(job->into, 0, (size_t)plan->stage_labels * job->count * sizeof *job->into);
     fab_parallel_for(c->size[0], sample_plane, job);
     return FAB_OK;
 }
@@ -133,21 +131,21 @@ fab_status fab_nnunet_add_stage(const fab_nnunet_plan *plan, const fab_volume *l
                                 fab_nnunet_case *c, fab_error *err)
 {
     stage_job job = {.labels = fab_volume_data(labels), .dtype = fab_volume_dtype(labels),
-                     .size = c->size, .count = 1};
+                     .size = c->size};
     if (job.dtype != FAB_U8 && job.dtype != FAB_U16)
         FAB_FAIL(err, FAB_ERR_ARG, "the labels of %s are no label map", plan->previous_stage);
-    for (int a = 0; a < 3; a++) job.count *= (size_t)c->size[a];
+    const size_t count = (size_t)c->size[0] * (size_t)c->size[1] * (size_t)c->size[2];
     fab_nnunet_case_steps(plan, c, &job.start, job.step);
-    const size_t channels = (size_t)(c->channels + plan->stage_labels);
-    float *grown = fab_realloc(c->data, channels * job.count * sizeof *grown);
-    if (!grown)
-        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d labels of %s (%zu MiB)", plan->stage_labels,
-                 plan->previous_stage, channels * job.count * sizeof *grown >> 20);
-    c->data = grown;
-    job.into = grown + (size_t)c->channels * job.count;
+    FAB_AUTO_FREE uint16_t *stage = fab_alloc_array(count, sizeof *stage);
+    if (!stage)
+        FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for the labels of %s (%zu MiB)",
+                 plan->previous_stage, count * sizeof *stage >> 20);
+    job.into = stage;
     const fab_status status = make_channels(plan, &job, c, err);
     for (int a = 0; a < 3; a++) axis_free(&job.axis[a]);
     FAB_TRY(status);
-    c->channels += plan->stage_labels;
+    c->stage = stage;
+    stage = NULL;
+    c->stage_labels = plan->stage_labels;
     return FAB_OK;
 }

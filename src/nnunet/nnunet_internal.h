@@ -20,9 +20,16 @@ typedef struct fab_nnunet_case {
     int box[3][2];          /* crop, half open */
     double spacing_mm[3];   /* transposed, of the image: float32 values as nibabel's zooms give */
     int size[3];            /* after resampling */
-    int channels;
+    int channels;           /* of images */
     float *data;            /* [channel][size]; owned */
+    int stage_labels;       /* of a cascade: as many channels of 0 and 1 follow the images' ... */
+    uint16_t *stage;        /* [size]: 1 + which of them is 1 there, 0: none; owned, or NULL */
 } fab_nnunet_case;
+/* What the network sees. */
+static inline int fab_nnunet_case_channels(const fab_nnunet_case *c)
+{
+    return c->channels + c->stage_labels;
+}
 void fab_nnunet_case_free(fab_nnunet_case *c);
 /* Where the crop's first voxel lies in the images, and how far apart its neighbours along each
  * transposed axis are, in voxels. */

@@ -128,6 +128,7 @@ static size_t planned_bytes(const fab_nnunet *m, const fab_volume *const *images
     so.add = m->fold_count > 1; /* later folds need a ring of sums */
     size_t sum = 2 * logits + fab_nnunet_slide_bytes(&m->plan, c, &so)
                  + (size_t)c->channels * voxels_of(c->size) * sizeof *c->data
+                 + (c->stage ? voxels_of(c->size) * sizeof *c->stage : 0)
                  + fab_net_session_bytes(m->net[0], m->plan.patch)
                  + (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1) + weight_bytes(m);
     for (int i = 0; i < m->plan.channels; i++) sum += fab_volume_bytes(images[i]);

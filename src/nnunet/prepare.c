@@ -29,6 +29,7 @@ typedef struct reading {
 void fab_nnunet_case_free(fab_nnunet_case *c)
 {
     fab_free(c->data);
+    fab_free(c->stage);
     memset(c, 0, sizeof *c);
 }
 

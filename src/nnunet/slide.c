@@ -186,24 +186,42 @@ static void add_mirrored_row(void *ctx, int64_t index, int worker)
 
 /* ---- windows ---------------------------------------------------------------------------- */
 
-static void copy_patch(const slide *s)
+/* Row (gz, gy) of a channel of the case into the patch, as the view has it. */
+static void copy_row(const slide *s, int channel, int gz, int gy, float *to)
 {
     const int *patch = s->plan->patch, *size = s->c->size;
-    float *to = s->patch;
-    for (int c = 0; c < s->c->channels; c++)
-        for (int z = 0; z < patch[0]; z++)
-            for (int y = 0; y < patch[1]; y++, to += patch[2]) {
-                const int gz = s->at[0] - s->low[0] + (s->flips & 1 ? patch[0] - 1 - z : z);
-                const int gy = s->at[1] - s->low[1] + (s->flips & 2 ? patch[1] - 1 - y : y);
-                memset(to, 0, (size_t)patch[2] * sizeof *to);
-                if (gz < 0 || gz >= size[0] || gy < 0 || gy >= size[1]) continue;
-                const float *from =
-                    s->c->data + (((ptrdiff_t)c * size[0] + gz) * size[1] + gy) * size[2];
-                for (int x = 0; x < patch[2]; x++) {
-                    const int gx = s->at[2] - s->low[2] + (s->flips & 4 ? patch[2] - 1 - x : x);
-                    if (gx >= 0 && gx < size[2]) to[x] = from[gx];
-                }
-            }
+    const int first = s->at[2] - s->low[2] + (s->flips & 4 ? patch[2] - 1 : 0);
+    const int step = s->flips & 4 ? -1 : 1, label = channel + 1 - s->c->channels;
+    const ptrdiff_t row = ((ptrdiff_t)gz * size[1] + gy) * size[2];
+    const ptrdiff_t image = (ptrdiff_t)size[0] * size[1] * size[2] * channel;
+    for (int x = 0; x < patch[2]; x++) {
+        const int gx = first + step * x;
+        if (gx < 0 || gx >= size[2]) to[x] = 0.0f;
+        else if (label > 0) to[x] = s->c->stage[row + gx] == label;
+        else to[x] = s->c->data[image + row + gx];
+    }
+}
+
+/* One plane of one channel of the patch. */
+static void copy_plane(void *ctx, int64_t index, int worker)
+{
+    const slide *s = ctx;
+    const int *patch = s->plan->patch, *size = s->c->size;
+    const int channel = (int)(index / patch[0]), z = (int)(index % patch[0]);
+    const int gz = s->at[0] - s->low[0] + (s->flips & 1 ? patch[0] - 1 - z : z);
+    float *to = s->patch + index * patch[1] * patch[2];
+    (void)worker;
+    for (int y = 0; y < patch[1]; y++, to += patch[2]) {
+        const int gy = s->at[1] - s->low[1] + (s->flips & 2 ? patch[1] - 1 - y : y);
+        if (gz < 0 || gz >= size[0] || gy < 0 || gy >= size[1])
+            memset(to, 0, (size_t)patch[2] * sizeof *to);
+        else copy_row(s, channel, gz, gy, to);
+    }
+}
+
+static void copy_patch(slide *s)
+{
+    fab_parallel_for((int64_t)fab_nnunet_case_channels(s->c) * s->plan->patch[0], copy_plane, s);
 }
 
 /* Every mirrored view of one window, in nnU-Net's order: by the number of axes. */
@@ -365,8 +383,9 @@ size_t fab_nnunet_slide_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case
     const size_t kept =
         (size_t)kept_planes(plan, c, o) * (size_t)c->size[1] * (size_t)c->size[2];
     const bool in_place = o->exact && !o->add, views = o->mirror[0] || o->mirror[1] || o->mirror[2];
+    const size_t channels = (size_t)fab_nnunet_case_channels(c);
     return kept * (o->exact ? 2 : 4) * (in_place ? 1 : heads + 1)
-           + patch_voxels(plan) * sizeof(float) * ((size_t)c->channels + 1 + (views ? heads : 0));
+           + patch_voxels(plan) * sizeof(float) * (channels + 1 + (views ? heads : 0));
 }
 
 static fab_status make_memory(slide *s, fab_error *err)
@@ -387,7 +406,7 @@ static fab_status make_memory(slide *s, fab_error *err)
         s->sum32 = fab_alloc_array(sums, sizeof *s->sum32);
         s->weight32 = fab_alloc_array(kept, sizeof *s->weight32);
     }
-    s->patch = fab_alloc_array((size_t)s->c->channels * voxels, sizeof *s->patch);
+    s->patch = fab_alloc_array((size_t)fab_nnunet_case_channels(s->c) * voxels, sizeof *s->patch);
     s->pitch = s->plan->head_count;
     s->share = 1.0f / (float)(1 << views);
     if (views)

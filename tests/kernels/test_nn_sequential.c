@@ -24,7 +24,8 @@ static void random_config(fab_rng *rng, bool elu, fab_sequential_config *c, int 
     static const int dilations[] = {1, 1, 2, 3, 4, 8};
     static const int sizes[] = {1, 2, 5, 7, 11, 13};
     static const double slopes[] = {0, 0, 0.1};
-    *c = (fab_sequential_config){.input_channels = 1 + (int)(fab_rng_u32(rng) % 3),
+    static const int inputs[] = {1, 2, 3, 1, 17, 40};
+    *c = (fab_sequential_config){.input_channels = pick(rng, inputs, 6),
                                  .layer_count = 1 + (int)(fab_rng_u32(rng) % 5)};
     for (int i = 0; i < c->layer_count; i++) {
         fab_sequential_layer *l = &c->layers[i];

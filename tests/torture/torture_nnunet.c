@@ -59,7 +59,7 @@ static fab_status second_stage(void *ctx)
     fab_volume *labels = NULL;
     FAB_TRY(fab_nnunet_prepare(&plan, (const fab_volume *const *)images, NULL, &c, &err));
     fab_status status = fab_nnunet_add_stage(&plan, first, &c, &err);
-    CHECK(status < 0 ? c.channels == 2 : c.channels == 4);
+    CHECK(fab_nnunet_case_channels(&c) == (status < 0 ? 2 : 4) && !c.stage == (status < 0));
     fab_nnunet_case_free(&c);
     if (status == FAB_OK) status = fab_volume_convert(first, FAB_U8, &labels, &err);
     if (status == FAB_OK) status = fab_nnunet_postprocess(&p, labels, NULL, &err);

@@ -90,7 +90,7 @@ static void bad_descriptions_are_refused(void)
     } while (0)
     REFUSED(c.stage_count = 9, FAB_ERR_LIMIT, "stage_count is 9");
     REFUSED(c.stage_count = 1, FAB_ERR_UNSUPPORTED, "stage_count is 1");
-    REFUSED(c.input_channels = 17, FAB_ERR_LIMIT, "input_channels is 17");
+    REFUSED(c.input_channels = 529, FAB_ERR_LIMIT, "input_channels is 529");
     REFUSED(c.classes = 0, FAB_ERR_LIMIT, "classes is 0");
     REFUSED(c.blocks[1] = 9, FAB_ERR_LIMIT, "stages[1]: blocks is 9");
     REFUSED(c.blocks[0] = INT32_MAX, FAB_ERR_LIMIT, "stages[0]: blocks is 2147483647");

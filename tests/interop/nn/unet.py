@@ -110,6 +110,9 @@ def main():
         ok &= random_network(cli, folder, "wide", 25, [32, 64, 128, 320], three, down, (32, 32, 40))
         flat, skew = [[1, 3, 3], [3, 3, 3], [3, 3, 3]], [[1, 1, 1], [1, 2, 2], [2, 2, 2]]
         ok &= random_network(cli, folder, "anisotropic", 7, [20, 40, 72], flat, skew, (10, 28, 36), 2)
+        for channels in (17, 33, 118):
+            ok &= random_network(cli, folder, f"{channels} channels", 7, [20, 40, 72], flat, skew, (10, 28, 36), channels)
+        ok &= residual_network(cli, folder, "residual, 33 channels", 33, 3, [32, 64], [1, 1], flat, skew, (10, 28, 36))
         ok &= residual_network(
             cli, folder, "residual", 1, 25, [32, 64, 128, 256], [1, 3, 4, 2], three, down, (32, 32, 40)
         )

@@ -172,6 +172,36 @@ static void cascade_adds_channels(void)
     free(p);
 }
 
+/* As many labels as TotalSegmentator has; regions with more than a network may have channels. */
+static void cascades_of_many_labels(void)
+{
+    enum { REGIONS = 9, VALUES = 117 };
+    fab_buf labels = {0}, all = {0};
+    for (int i = 1; i <= VALUES; i++)
+        CHECK_OK(fab_buf_appendf(&labels, &err, "%s\"part %d\": %d", i > 1 ? ", " : "", i, i));
+    char *text = changed(two_channels, "\"cyst\": 2, \"kidney\": 1, \"ignore\": 3",
+                         (const char *)labels.data);
+    fab_nnunet_plan *p = read_good(new_plans, text, "3d_cascade_fullres");
+    CHECK(p->stage_labels == VALUES && p->net.input_channels == VALUES + 2);
+    CHECK(p->stage_label[0] == 1 && p->stage_label[VALUES - 1] == VALUES);
+    free(text);
+    for (int i = 0; i < REGIONS * FAB_NNUNET_MAX_REGION; i++)
+        CHECK_OK(i % FAB_NNUNET_MAX_REGION
+                     ? fab_buf_appendf(&all, &err, ", %d", i + 1)
+                     : fab_buf_appendf(&all, &err, "%s\"%d\": [%d", i ? "], " : "", i, i + 1));
+    CHECK_OK(fab_buf_appendf(&all, &err,
+                             "]}, \"regions_class_order\": [1, 2, 3, 4, 5, 6, 7, 8, 9"));
+    text = changed(regions, "\"whole\": [1, 2, 3], \"core\": [2, 3], \"enhancing\": 3},"
+                            " \"regions_class_order\": [1, 2, 3", (const char *)all.data);
+    CHECK_OK(read_texts(new_plans, text, "3d_fullres", p));
+    CHECK_FAILS(FAB_ERR_LIMIT, "a cascade of more than 528 images and labels",
+                read_texts(new_plans, text, "3d_cascade_fullres", p));
+    free(text);
+    free(p);
+    fab_buf_free(&labels);
+    fab_buf_free(&all);
+}
+
 static void cascades_that_lie(void)
 {
     static const struct {
@@ -353,7 +383,8 @@ int main(void)
 {
     fab_test tests[] = {TEST(newer_format), TEST(older_format), TEST(regions_in_the_file_s_order),
                         TEST(residual_encoder),
-                        TEST(cascade_adds_channels), TEST(cascades_that_lie),
+                        TEST(cascade_adds_channels), TEST(cascades_of_many_labels),
+                        TEST(cascades_that_lie),
                         TEST(slices_are_flat_volumes),
                         TEST(lies_are_named), TEST(labels_that_lie), TEST(real_plans)};
     return fab_test_run(tests, sizeof tests / sizeof *tests);

@@ -182,6 +182,8 @@ static void refuses_sizes_the_network_cannot_see(void)
 
 /* ---- slide ------------------------------------------------------------------------------ */
 
+enum { STAGE_LABELS = 3 }; /* of a cascade's case, beside its one image */
+
 typedef struct fake_net {
     const fab_nnunet_plan *plan;
     int calls;
@@ -194,7 +196,8 @@ static float fake_logit(const float *patch, const int *size, int z, int y, int x
     const float a = patch[(z * size[1] + y) * size[2] + x];
     const float b = patch[(z * size[1] + y) * size[2] + before];
     const float c = patch[(z * size[1] + above) * size[2] + x];
-    return a * (float)(head + 1) - b * 0.7f + c * 0.01f * (float)(head * head) + 0.1f;
+    const float is = patch[(((1 + head % STAGE_LABELS) * size[0] + z) * size[1] + y) * size[2] + x];
+    return 0.3f * is + a * (float)(head + 1) - b * 0.7f + c * 0.01f * (float)(head * head) + 0.1f;
 }
 
 static fab_status fake_run(void *ctx, const float *patch, fab_net_sink sink, void *sink_ctx,
@@ -232,7 +235,10 @@ static void plain_view(const fab_nnunet_plan *plan, const fab_nnunet_case *c, co
             v[a] = at[a] - low + (flip[a] ? p[a] - 1 - v[a] : v[a]);
             inside = inside && v[a] >= 0 && v[a] < c->size[a];
         }
-        view[i] = inside ? c->data[(v[0] * c->size[1] + v[1]) * c->size[2] + v[2]] : 0;
+        const int voxel = (v[0] * c->size[1] + v[1]) * c->size[2] + v[2];
+        view[i] = inside ? c->data[voxel] : 0;
+        for (int k = 1; k <= STAGE_LABELS; k++)
+            view[k * p[0] * p[1] * p[2] + i] = inside && c->stage[voxel] == k ? 1.0f : 0.0f;
     }
     for (int h = 0; h < plan->head_count; h++)
         for (int i = 0; i < p[0] * p[1] * p[2]; i++) {
@@ -260,7 +266,8 @@ static void plain_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c, c
     }
     const size_t voxels = (size_t)full[0] * (size_t)full[1] * (size_t)full[2];
     float *sum = fab_calloc(voxels * (size_t)heads, sizeof *sum), *weight = fab_calloc(voxels, 4);
-    float *view = fab_alloc_array((size_t)patch, 4), *out = fab_calloc((size_t)(patch * heads), 4);
+    float *view = fab_alloc_array((size_t)patch * (1 + STAGE_LABELS), 4);
+    float *out = fab_calloc((size_t)(patch * heads), 4);
     uint16_t *gauss = fab_alloc_array((size_t)patch, sizeof *gauss);
     CHECK(sum && weight && view && out && gauss);
     CHECK_OK(fab_nnunet_gaussian(p, gauss, &err));
@@ -308,13 +315,17 @@ static void plain_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c, c
 
 static fab_nnunet_case random_case(const int size[3], uint64_t seed)
 {
-    fab_nnunet_case c = {.channels = 1};
+    fab_nnunet_case c = {.channels = 1, .stage_labels = STAGE_LABELS};
     fab_rng rng;
     fab_rng_seed(&rng, seed, 1);
     const size_t count = (size_t)size[0] * (size_t)size[1] * (size_t)size[2];
     c.data = fab_alloc_array(count, sizeof *c.data);
-    CHECK(c.data);
-    for (size_t i = 0; i < count; i++) c.data[i] = (float)fab_rng_normal(&rng);
+    c.stage = fab_alloc_array(count, sizeof *c.stage);
+    CHECK(c.data && c.stage);
+    for (size_t i = 0; i < count; i++) {
+        c.data[i] = (float)fab_rng_normal(&rng);
+        c.stage[i] = (uint16_t)(fab_rng_u32(&rng) % (STAGE_LABELS + 1));
+    }
     for (int a = 0; a < 3; a++) c.size[a] = size[a];
     return c;
 }
