@@ -17,7 +17,7 @@
 #define TASKS_WANTED 48
 #define LEAST_GRADIENT_VOXELS 8192 /* of the weights' gradient, which has a U a lane */
 #define SQUARE (FAB_NN_BLOCK * FAB_NN_BLOCK)
-#define LEAST_VOXELS 2048 /* below, transforming the weights costs more than it saves */
+#define LEAST_VOXELS 512  /* below, transforming the weights costs more than it saves */
 #define SIDE_LEAST 8192   /* voxels from which a tile has four outputs along y and x; below, the */
 #define DEEP_LEAST 65536  /* transformed weights cost more than it saves; and along z */
 #define SMALL_POINTS 64 /* of 2x2x2 outputs, the tiles of the gradient */
