@@ -210,8 +210,9 @@ fab_status fab_sha256_file(const char *path, char hex[65], fab_error *err);
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
-/* Number of workers for parallel loops; 0 = one per CPU this process may run on. Results never
- * depend on it. */
+/* Number of workers for parallel loops; 0 = one per CPU this process may run on when they are first
+ * asked for. Results never depend on it. Not to be changed while loops run: their scratch is for
+ * fab_threads_get() workers. */
 void fab_threads_set(int count);
 int fab_threads_get(void);
 

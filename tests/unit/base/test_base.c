@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -228,17 +229,32 @@ static void add_index(void *ctx, int64_t index, int worker)
 
 static void parallel_loop_visits_all_once(void)
 {
-    for (int threads = 1; threads <= 8; threads *= 2) {
+    for (int threads = 1; threads <= FAB_MAX_THREADS; threads *= 2) {
         fab_threads_set(threads);
-        for (int round = 0; round < 200; round++) {
-            int64_t sums[8] = {0}, total = 0;
+        for (int round = 0; round < (threads <= 8 ? 200 : 20); round++) {
+            int64_t sums[FAB_MAX_THREADS] = {0}, total = 0;
             atomic_store(&loop_sum, 0);
             fab_parallel_for(1000, add_index, sums);
-            for (int i = 0; i < 8; i++) total += sums[i];
+            for (int i = 0; i < threads; i++) total += sums[i];
             CHECK(total == 499500 && atomic_load(&loop_sum) == 499500);
         }
     }
     fab_threads_set(0);
+}
+
+/* A container's share of the machine may change while scratch for so many workers is in use. */
+static void workers_do_not_follow_the_affinity(void)
+{
+    cpu_set_t all, one;
+    const int before = fab_threads_get();
+    CHECK(before >= 1 && sched_getaffinity(0, sizeof all, &all) == 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    const int after = fab_threads_get();
+    CHECK(sched_setaffinity(0, sizeof all, &all) == 0);
+    CHECK(after == before);
 }
 
 static void random_numbers_are_the_published_ones(void)
@@ -353,6 +369,7 @@ int main(void)
         TEST(pipes_and_devices_are_refused_at_once), TEST(a_stopped_writer_leaves_nothing),
         TEST(full_disk_is_named_and_leaves_nothing),
         TEST(json_round_trips_and_names_fields), TEST(parallel_loop_visits_all_once),
+        TEST(workers_do_not_follow_the_affinity),
         TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use),
         TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
