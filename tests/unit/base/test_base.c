@@ -97,10 +97,11 @@ static void pipes_and_devices_are_refused_at_once(void)
     snprintf(path, sizeof path, "%s/pipe", folder);
     CHECK(mkfifo(path, 0600) == 0);
     alarm(20);
-    CHECK_FAILS(FAB_ERR_IO, path, fab_reader_open_file(path, &r, &err));
-    CHECK_FAILS(FAB_ERR_IO, "/dev/zero: not a regular",
+    CHECK_FAILS(FAB_ERR_IO, "pipe is a named pipe, not a file",
+                fab_reader_open_file(path, &r, &err));
+    CHECK_FAILS(FAB_ERR_IO, "/dev/zero is a device, not a file",
                 fab_reader_open_file("/dev/zero", &r, &err));
-    CHECK_FAILS(FAB_ERR_IO, "not a regular file", fab_reader_open_file(folder, &r, &err));
+    CHECK_FAILS(FAB_ERR_IO, "is a folder, not a file", fab_reader_open_file(folder, &r, &err));
     alarm(0);
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }
@@ -359,6 +360,17 @@ static void long_input_is_hashed(void)
     free(text);
 }
 
+static void words_for_so_many_and_for_what_it_is(void)
+{
+    static const struct { uint32_t mode; const char *word; } kinds[] = {
+        {S_IFREG | 0600, "a file"}, {S_IFDIR | 0755, "a folder"}, {S_IFIFO, "a named pipe"},
+        {S_IFSOCK, "a socket"}, {S_IFCHR, "a device"}, {S_IFBLK, "a device"}};
+    for (int n = 0; n < 4; n++)
+        CHECK(strcmp(fab_plural(n, "voxel", "voxels"), n == 1 ? "voxel" : "voxels") == 0);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        CHECK(strcmp(fab_path_kind(kinds[i].mode), kinds[i].word) == 0);
+}
+
 int main(void)
 {
     static const fab_test tests[] = {TEST(long_input_is_hashed),
@@ -371,6 +383,7 @@ int main(void)
         TEST(json_round_trips_and_names_fields), TEST(parallel_loop_visits_all_once),
         TEST(workers_do_not_follow_the_affinity),
         TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use),
-        TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path)};
+        TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path),
+        TEST(words_for_so_many_and_for_what_it_is)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }
