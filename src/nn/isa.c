@@ -55,8 +55,6 @@ typedef struct probe_data {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool runs[FAB_ISA_COUNT];
-static pthread_once_t timed = PTHREAD_ONCE_INIT;
-static bool vdp_pays;
 
 const fab_nn_kernels *fab_nn_kernels_of(fab_isa isa)
 {
@@ -180,45 +178,19 @@ bool fab_nn_isa_runs(fab_isa isa)
     return isa >= 0 && isa < FAB_ISA_COUNT && runs[isa];
 }
 
-/* Seconds of the shortest of a few short loops of `isa`'s peak, for one operation. */
-static double seconds_a_flop(fab_isa isa)
-{
-    double least = 1e9;
-    for (int i = 0; i < 10; i++) {
-        const double from = fab_time_wall_s(), flop = fab_nn_isa_peak_flop(isa, 2000);
-        const double s = (fab_time_wall_s() - from) / flop;
-        if (s < least) least = s;
-    }
-    return least;
-}
-
-/* On some processors vdpbf16ps does half of what fp32 does in the same time, on others (Zen 5)
- * 1.8 times. From 1.5 times on it is faster than fp32 by Winograd's algorithm. */
-static void time_vdp(void)
-{
-    vdp_pays = fab_nn_isa_runs(FAB_ISA_BF16_AVX512) &&
-               1.5 * seconds_a_flop(FAB_ISA_BF16_AVX512) < seconds_a_flop(FAB_ISA_AVX512);
-}
-
-static bool chosen(fab_isa isa)
-{
-    if (isa != FAB_ISA_BF16_AVX512) return fab_nn_isa_runs(isa);
-    pthread_once(&timed, time_vdp);
-    return vdp_pays;
-}
-
 fab_isa fab_nn_isa_best(fab_precision precision)
 {
-    static const fab_isa order[FAB_PRECISION_COUNT][5] = { /* scalar ends the list: it runs */
+    /* Scalar ends a list: it runs. vdpbf16ps, at best twice fp32's rate, loses to fp32 on bf16
+     * tensors by Winograd's algorithm, which is closer too: it is there for comparison. */
+    static const fab_isa order[FAB_PRECISION_COUNT][4] = {
         [FAB_PRECISION_AUTO] = {FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},
         [FAB_PRECISION_FP32] = {FAB_ISA_AVX512, FAB_ISA_AVX2, FAB_ISA_SCALAR},
-        [FAB_PRECISION_BF16] = {FAB_ISA_BF16_AMX, FAB_ISA_BF16_AVX512,
-                                FAB_ISA_BF16_TENSORS_AVX512, FAB_ISA_BF16_TENSORS_AVX2,
-                                FAB_ISA_BF16_TENSORS_SCALAR},
+        [FAB_PRECISION_BF16] = {FAB_ISA_BF16_AMX, FAB_ISA_BF16_TENSORS_AVX512,
+                                FAB_ISA_BF16_TENSORS_AVX2, FAB_ISA_BF16_TENSORS_SCALAR},
         [FAB_PRECISION_EXACT] = {FAB_ISA_EXACT_AMX, FAB_ISA_AVX512, FAB_ISA_AVX2,
                                  FAB_ISA_SCALAR}};
     int i = 0;
-    while (!chosen(order[precision][i])) i++;
+    while (!fab_nn_isa_runs(order[precision][i])) i++;
     return order[precision][i];
 }
 

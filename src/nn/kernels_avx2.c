@@ -14,6 +14,9 @@
 #define wino_store(p, a) _mm256_storeu_ps((p), (a))
 #define wino_add(a, b) _mm256_add_ps((a), (b))
 #define wino_sub(a, b) _mm256_sub_ps((a), (b))
+#define wino_splat(a) _mm256_set1_ps(a)
+#define wino_mul(a, b) _mm256_mul_ps((a), (b))
+#define wino_fma(a, b, c) _mm256_fmadd_ps((a), (b), (c))
 #include "winograd_rows.h"
 
 #define TRAIN_LANES 8
@@ -165,12 +168,14 @@ static void norm(const fab_norm_row *r)
     const __m256 slope = _mm256_set1_ps(r->slope);
     const __m256 scale[2] = {_mm256_loadu_ps(r->scale), _mm256_loadu_ps(r->scale + 8)};
     const __m256 shift[2] = {_mm256_loadu_ps(r->shift), _mm256_loadu_ps(r->shift + 8)};
-    for (int v = 0; v < r->count; v++)
+    for (int v = 0; v < r->count; v++) {
+        __builtin_prefetch(r->src + (v + FAB_NN_AHEAD) * FAB_NN_BLOCK);
         for (int h = 0; h < 2; h++) {
             const ptrdiff_t at = v * FAB_NN_BLOCK + h * 8;
             const __m256 y = _mm256_fmadd_ps(_mm256_loadu_ps(r->src + at), scale[h], shift[h]);
             _mm256_storeu_ps(r->dst + at, _mm256_max_ps(y, _mm256_mul_ps(y, slope)));
         }
+    }
 }
 
 INLINE __m256 expm1_negative(__m256 x)

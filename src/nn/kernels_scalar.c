@@ -15,6 +15,9 @@
 #define wino_store(p, a) (*(p) = (a))
 #define wino_add(a, b) ((a) + (b))
 #define wino_sub(a, b) ((a) - (b))
+#define wino_splat(a) (a)
+#define wino_mul(a, b) ((a) * (b))
+#define wino_fma(a, b, c) fmaf((a), (b), (c))
 #include "winograd_rows.h"
 
 #define TRAIN_LANES 1

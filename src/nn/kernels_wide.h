@@ -13,6 +13,9 @@
 #define wino_store(p, a) wide_store((p), (a))
 #define wino_add(a, b) wide_add((a), (b))
 #define wino_sub(a, b) wide_sub((a), (b))
+#define wino_splat(a) wide_splat(a)
+#define wino_mul(a, b) wide_mul((a), (b))
+#define wino_fma(a, b, c) wide_fma((a), (b), (c))
 #include "winograd_rows.h"
 
 #define TRAIN_LANES FAB_NN_BLOCK
@@ -106,6 +109,7 @@ static void norm(const fab_norm_row *r)
     const wide slope = wide_splat(r->slope);
     const wide scale = wide_load(r->scale), shift = wide_load(r->shift);
     for (int v = 0; v < r->count; v++) {
+        __builtin_prefetch(r->src + (v + FAB_NN_AHEAD) * FAB_NN_BLOCK);
         const wide y = wide_fma(wide_load(r->src + v * FAB_NN_BLOCK), scale, shift);
         wide_store(r->dst + v * FAB_NN_BLOCK, wide_max(y, wide_mul(y, slope)));
     }

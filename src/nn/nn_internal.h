@@ -12,6 +12,7 @@
 #include "fabrica/nn.h"
 
 #define FAB_NN_BLOCK 16
+#define FAB_NN_AHEAD 16 /* voxels before it is read, memory is asked for where it is read in rows */
 #define FAB_NN_MAX_TAPS 27
 /* A stage: at most 3 operations a residual block and 2 for the first one's skip; its decoder. */
 #define FAB_NN_MAX_OPS \
@@ -20,6 +21,11 @@
 static inline int fab_nn_least(int a, int b)
 {
     return a < b ? a : b;
+}
+
+static inline int fab_nn_most(int a, int b)
+{
+    return a > b ? a : b;
 }
 
 static inline int fab_nn_ceil_div(int a, int b)
@@ -118,23 +124,29 @@ typedef struct fab_stats_row {
 #define NN_EXPM1_COEFFICIENTS                                                                     \
     1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2
 
-/* Winograd's F(2x2x2, 3x3x3) (Lavin and Gray 2016): eight outputs of a 3x3x3 convolution from 64
- * products instead of 216. A tile's 4x4x4 inputs become 64 points (z, y, x; x fastest), where
- * the convolution is one product a pair of channels; 2x2x2 outputs come out of 64 such sums. */
-#define FAB_WINOGRAD_POINTS 64
-#define FAB_WINOGRAD_PART (64.0 / (8 * 27)) /* of the products by definition */
+/* Winograd's minimal filtering (Lavin and Gray 2016): a tile's outputs of a 3x3x3 convolution, d
+ * along z and w along y and x, from (d + 2) (w + 2)^2 products instead of 27 d w^2. Its inputs
+ * become as many points (z, y, x; x fastest), where the convolution is one product a pair of
+ * channels; the outputs come out of their sums. Tiles of 2x2x2, 2x4x4 and 4x4x4 outputs: 64, 144,
+ * 216 points. An axis is interpolated at 0, 1, -1, infinity for two outputs; at 0, +-A, +-B,
+ * infinity for four (ADR 0121). */
+#define FAB_WINOGRAD_MOST_POINTS 216
+#define FAB_WINOGRAD_A 0.625f
+#define FAB_WINOGRAD_B 1.5f
 
-/* A row of tiles, two voxels apart along x, of one channel block, to the points. */
+/* A row of tiles of one channel block, `side` voxels apart along x, to the points. */
 typedef struct fab_winograd_in {
-    const float *plane[4]; /* first voxel of the first tile in its four planes */
+    int deep, side;        /* outputs of a tile along z; along y and x */
+    const float *plane[6]; /* first voxel of the first tile in its deep + 2 planes */
     ptrdiff_t row;         /* floats from a row of voxels to the next */
     float *to;             /* [point][tile][16] */
     ptrdiff_t point;       /* floats from a point to the next */
     int tiles;
 } fab_winograd_in;
 
-/* And back: the points of a row of tiles to two planes of two rows of 2 * tiles voxels. */
+/* And back: the points of a row of tiles to `deep` planes of `side` rows of side * tiles voxels. */
 typedef struct fab_winograd_out {
+    int deep, side;
     const float *from;     /* [point][tile][16] */
     ptrdiff_t point;
     float *to;             /* first voxel */
@@ -356,13 +368,24 @@ typedef struct fab_op_plan {
     int group;                   /* output blocks of one task */
     int groups;
     int pitch;                   /* values per record in scratch */
-    bool winograd;               /* CONV: tile and halo as winograd.c says */
+    int deep, side;              /* CONV by winograd.c: a tile's outputs, or 0; tile, halo: there */
     int32_t tap[FAB_NN_MAX_TAPS];
     size_t out_offset;           /* of the result in the arena, values */
     size_t scratch;              /* floats a worker needs */
     size_t planar;               /* lowered: floats before the input as bf16 in scratch */
     size_t row;                  /* floats before the row of sums in scratch */
 } fab_op_plan;
+
+/* Points of a tile by winograd.c; and the products executed of those by definition. */
+static inline int fab_winograd_points(const fab_op_plan *p)
+{
+    return (p->deep + 2) * (p->side + 2) * (p->side + 2);
+}
+
+static inline double fab_winograd_part(const fab_op_plan *p)
+{
+    return p->side ? fab_winograd_points(p) / (27.0 * p->deep * p->side * p->side) : 1;
+}
 
 typedef struct fab_net_plan {
     int size[FAB_UNET_MAX_STAGES][3];

@@ -97,7 +97,7 @@ static void set_taps(const fab_net_op *op, fab_op_plan *p)
 static void plan_tasks(const fab_nn_kernels *k, const fab_net_op *op, const int size[3],
                        fab_op_plan *p)
 {
-    if (!k->planes && fab_winograd_plan(op, size, k->store, p)) return;
+    if (!k->planes && fab_winograd_plan(op, size, k->store, false, p)) return;
     p->pitch = op->source[0] == 0 && !op->lowered ? op->channels[0] : fab_nn_group(k);
     for (int a = 0; a < 3; a++)
         p->step[a] = op->kind == FAB_OP_CONV && !op->lowered ? op->stride[a] : 1;
@@ -188,7 +188,7 @@ fab_status fab_net_plan_make(const fab_net *net, const int patch[3], bool keep, 
         else plan_tasks(net->kernels, op, op->kind == FAB_OP_UP ? p->in_size : p->out_size, p);
         p->out_offset = place(net, out, i, keep);
         const size_t end = p->out_offset + tensor_values(net, out, i);
-        const size_t winograd = p->winograd ? fab_winograd_weights(op) : 0;
+        const size_t winograd = p->side ? fab_winograd_weights(op, p) : 0;
         const size_t partials = (size_t)fab_nn_volume(p->tiles) * (size_t)op->out_blocks;
         if (end > out->arena) out->arena = end;
         if (winograd > out->winograd) out->winograd = winograd;

@@ -56,7 +56,7 @@ void fab_net_session_profile(fab_net_session *s, fab_net_profile *rows, bool loa
         level = op->level;
         rows[i] = (fab_net_profile){.kind = kinds[op->kind], .level = level,
                                     .flop = fab_net_op_flop(net, i, s->plan.size[0])};
-        rows[i].executed = rows[i].flop * (s->plan.ops[i].winograd ? FAB_WINOGRAD_PART : 1.0);
+        rows[i].executed = rows[i].flop * fab_winograd_part(&s->plan.ops[i]);
         name_op(net, i, decoder, index++, &rows[i]);
     }
 }

@@ -131,7 +131,7 @@ static void conv_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
     const fab_task t = fab_nn_task_of(r, index, worker);
-    if (r->p->winograd) {
+    if (r->p->side) {
         fab_winograd_task(r, &t);
         return;
     }
@@ -417,7 +417,7 @@ static void load_task(void *ctx, int64_t index, int worker)
 {
     const fab_run_op *r = ctx;
     const fab_task t = fab_nn_task_of(r, index, worker);
-    if (r->p->winograd) fab_winograd_load(r, &t);
+    if (r->p->side) fab_winograd_load(r, &t);
     else fab_nn_load_tile(r, &t);
 }
 
@@ -451,7 +451,7 @@ void fab_nn_run_op(fab_net_session *s, int op)
 {
     fab_run_op r = {s, &s->net->ops[op], &s->plan.ops[op], op};
     const int *n = r.p->tiles;
-    if (r.p->winograd)
+    if (r.p->side)
         fab_parallel_for((int64_t)r.op->out_blocks * r.op->blocks, fab_winograd_weights_task, &r);
     fab_parallel_for((int64_t)n[0] * n[1] * n[2] * r.p->groups, run_task, &r);
 }

@@ -54,9 +54,10 @@ void fab_nn_add_row_stats(const fab_net_session *s, const float *row, int count,
 /* ---- winograd.c ----------------------------------------------------------------------------- */
 
 /* Makes the plan of a convolution that is better done so; false for the others. `rows`: sums go
- * to tensors by way of rows in scratch. */
-bool fab_winograd_plan(const fab_net_op *op, const int size[3], bool rows, fab_op_plan *p);
-size_t fab_winograd_weights(const fab_net_op *op); /* floats */
+ * to tensors by way of rows in scratch. `small`: tiles of 2x2x2 outputs only. */
+bool fab_winograd_plan(const fab_net_op *op, const int size[3], bool rows, bool small,
+                       fab_op_plan *p);
+size_t fab_winograd_weights(const fab_net_op *op, const fab_op_plan *p); /* floats */
 /* Tasks of fab_parallel_for, one an input block of an output block: the weights' transform. */
 void fab_winograd_weights_task(void *ctx, int64_t index, int worker);
 void fab_winograd_task(const fab_run_op *r, const fab_task *t);

@@ -92,7 +92,7 @@ static void measure(fab_trainer *t, size_t *winograd, size_t *partials)
         if (sums > t->sums_count) t->sums_count = sums;
         if (!fab_train_mirror_plan(t, i, &p)) continue;
         const size_t tiles = (size_t)fab_nn_volume(p.tiles) * (size_t)op->blocks;
-        const size_t points = (size_t)FAB_WINOGRAD_POINTS * (size_t)op->blocks *
+        const size_t points = (size_t)fab_winograd_points(&p) * (size_t)op->blocks *
                               (size_t)op->outputs * FAB_NN_BLOCK;
         if (tiles > *partials) *partials = tiles;
         if (points > *winograd) *winograd = points;

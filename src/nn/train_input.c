@@ -234,13 +234,13 @@ bool fab_train_mirror_plan(const fab_trainer *t, int index, fab_op_plan *p)
     const fab_op_plan *forward = fab_train_plan(t, index);
     int32_t channels[FAB_UNET_MAX_FEATURES / FAB_NN_BLOCK];
     fab_net_op mirror = mirrored(op);
-    if (op->kind != FAB_OP_CONV || !forward->winograd || op->source[0] == 0) return false;
+    if (op->kind != FAB_OP_CONV || !forward->side || op->source[0] == 0) return false;
     for (int ob = 0; ob < op->out_blocks; ob++) channels[ob] = block_channels(op, ob);
     mirror.channels = channels;
     *p = (fab_op_plan){0};
     memcpy(p->in_size, forward->out_size, sizeof p->in_size);
     memcpy(p->out_size, forward->out_size, sizeof p->out_size);
-    return fab_winograd_plan(&mirror, p->out_size, false, p);
+    return fab_winograd_plan(&mirror, p->out_size, false, false, p);
 }
 
 static void mirror_weights_task(void *ctx, int64_t index, int worker)

@@ -33,7 +33,7 @@ static void plan_weights(const fab_trainer *t, int index, weights_run *r)
     const fab_net_op *op = &t->net->ops[index];
     *r = (weights_run){.up = op->kind == FAB_OP_UP};
     r->p = *fab_train_plan(t, index);
-    r->p.winograd = false;
+    r->p.side = 0;
     r->p.pitch = op->source[0] == 0 ? op->channels[0] : FAB_NN_BLOCK;
     const bool conv = op->kind == FAB_OP_CONV;
     const int kernel_taps = op->kernel[0] * op->kernel[1] * op->kernel[2];

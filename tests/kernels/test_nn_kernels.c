@@ -66,18 +66,20 @@ static double run(const fab_unet_config *c, const fab_tensors *weights, fab_isa 
 }
 
 /* Sizes large and even enough for Winograd's algorithm, on one level or on two, with whole and cut
- * columns of tiles. */
-static fab_unet_config winograd_config(fab_rng *rng, int patch[3])
+ * columns of tiles; `large` ones, 1 and 2, for four outputs along every axis, or along y and x. */
+static fab_unet_config winograd_config(fab_rng *rng, int large, int patch[3])
 {
-    static const int features[] = {4, 8, 16, 17, 33, 70};
+    static const int large_patches[][3] = {{36, 44, 140}, {38, 52, 44}};
+    static const int features[] = {4, 8, 17, 16, 33, 70};
     fab_unet_config c = {.input_channels = 1, .norm_eps = 1e-5, .slope = 0.01, .classes = 3,
                          .conv_bias = true, .stage_count = 2, .decoder_convs = {2},
                          .blocks = {1, 1}, .residual = fab_rng_u32(rng) % 2};
     for (int s = 0; s < 2; s++)
-        c.stages[s] = (fab_unet_stage){pick(rng, features, 6), {3, 3, 3}, {1 + s, 1 + s, 1}, 2};
-    patch[0] = pick(rng, (int[]){8, 16, 20}, 3);
-    patch[1] = pick(rng, (int[]){12, 16, 28}, 3);
-    patch[2] = pick(rng, (int[]){22, 24, 36}, 3);
+        c.stages[s] = (fab_unet_stage){
+            pick(rng, features, large ? 3 : 6), {3, 3, 3}, {1 + s, 1 + s, 1}, 2};
+    patch[0] = large ? large_patches[large - 1][0] : pick(rng, (int[]){8, 16, 20}, 3);
+    patch[1] = large ? large_patches[large - 1][1] : pick(rng, (int[]){12, 16, 28}, 3);
+    patch[2] = large ? large_patches[large - 1][2] : pick(rng, (int[]){22, 24, 36}, 3);
     return c;
 }
 
@@ -144,7 +146,8 @@ static void compare_one(uint64_t seed, double seconds[FAB_ISA_COUNT], double rms
     int patch[3];
     fab_rng_seed(&rng, seed, 3);
     const bool winograd = seed % 8 == 0;
-    const fab_unet_config config = winograd ? winograd_config(&rng, patch)
+    const int large = seed % 16 == 0 ? (int)seed / 16 : 0;
+    const fab_unet_config config = winograd ? winograd_config(&rng, large, patch)
                                             : random_config(&rng, patch);
     fab_tensors *weights = random_unet_tensors(&config, seed);
     const size_t voxels = (size_t)patch[0] * (size_t)patch[1] * (size_t)patch[2];
@@ -367,10 +370,13 @@ static void all_equal_the_definition(void)
     compare_with_definition((int[]){4, 6, 10}, 1, 2);
 }
 
-/* 2112 voxels: the decoder's convolution, of two sources, goes by Winograd's algorithm. */
+/* The decoder's convolution, of two sources, goes by Winograd's algorithm in tiles of 2x2x2, 2x4x4
+ * and 4x4x4 outputs. */
 static void winograd_equals_the_definition(void)
 {
     compare_with_definition((int[]){8, 12, 22}, 3, 2);
+    compare_with_definition((int[]){14, 28, 24}, 3, 2);
+    compare_with_definition((int[]){32, 48, 44}, 3, 2);
 }
 
 /* More input channels than a block holds, or a record, or two; the most there may be. */

@@ -114,7 +114,7 @@ def main():
         ok &= compare(cli, folder, "small", [8, 16, 24], three, down, (8, 12, 16))
         # Of 200,000 values one or two lie so near 0 that rounding turns their sign, and with it 0.2 % of the gradient (PyTorch's
         # own in fp32 and fp64 differ so): a slope near 1 keeps that out of the comparison.
-        ok &= compare(cli, folder, "by Winograd", [16, 40, 48], three, down, (16, 24, 36), classes=23, slope=0.97)
+        ok &= compare(cli, folder, "by Winograd", [16, 40, 48], three, down, (16, 24, 36), classes=23, slope=0.99)
         ok &= compare(cli, folder, "two channels, anisotropic", [6, 18, 33], flat, skew, (6, 20, 18), channels=2)
         ok &= compare(cli, folder, "twenty channels", [6, 18, 33], flat, skew, (6, 20, 18), channels=20)
         ok &= compare(cli, folder, "single convolutions", [8, 16, 24], three, down, (12, 16, 40), convs=1)
