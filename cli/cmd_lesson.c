@@ -235,7 +235,8 @@ static fab_status find_chapter(const task *t, long n, fab_lesson_edit *edit)
     FAB_TRY(fab_lesson_chapters(&t->source, &list, t->err));
     const size_t count = fab_json_count(list);
     if (n < 1 || (size_t)n > count)
-        FAB_FAIL(t->err, FAB_ERR_ARG, "--chapter %ld: %s has %zu chapters", n, t->path, count);
+        FAB_FAIL(t->err, FAB_ERR_ARG, "--chapter %ld: %s has %zu %s", n, t->path, count,
+                 fab_plural((int64_t)count, "chapter", "chapters"));
     edit->voice_from_us = (int64_t)fab_real_of(fab_json_at(list, (size_t)n - 1), "t");
     edit->voice_to_us =
         (size_t)n < count ? (int64_t)fab_real_of(fab_json_at(list, (size_t)n), "t") : -1;

@@ -115,10 +115,11 @@ static int add(const cli_call *call, const char *path)
     const int code = cli_end(call, status, &err);
     if (status < 0) return code;
     if (cli_has(call, "json")) return cli_print_json(card);
-    cli_say(call, "added %s to %s: %zu part(s), %zu structures\n", fab_text_of(card, "name"),
-            o.models,
-            fab_json_count(fab_json_find(card, "parts")),
-            fab_json_count(fab_json_find(card, "labels")));
+    const size_t parts = fab_json_count(fab_json_find(card, "parts"));
+    const size_t structures = fab_json_count(fab_json_find(card, "labels"));
+    cli_say(call, "added %s to %s: %zu %s, %zu %s\n", fab_text_of(card, "name"), o.models, parts,
+            fab_plural((int64_t)parts, "part", "parts"), structures,
+            fab_plural((int64_t)structures, "structure", "structures"));
     return CLI_EXIT_OK;
 }
 

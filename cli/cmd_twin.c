@@ -54,9 +54,10 @@ static size_t warnings_in(const fab_json *structures)
 static void summary(const cli_call *call, const char *output, const fab_json *m)
 {
     const fab_json *structures = fab_json_find(m, "structures"), *run = fab_json_find(m, "run");
-    size_t warnings = warnings_in(structures);
-    cli_say(call, "%s: %zu structures, %zu finding%s to look at\n", output,
-            fab_json_count(structures), warnings, warnings == 1 ? "" : "s");
+    const size_t count = fab_json_count(structures), warnings = warnings_in(structures);
+    cli_say(call, "%s: %zu %s, %zu %s to look at\n", output, count,
+            fab_plural((int64_t)count, "structure", "structures"), warnings,
+            fab_plural((int64_t)warnings, "finding", "findings"));
     cli_say(call, "  report   %s/report.html\n", output);
     const fab_json *exports = fab_json_find(m, "exports");
     for (size_t i = 0; i < fab_json_count(exports); i++) {

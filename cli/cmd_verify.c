@@ -12,7 +12,9 @@ static int run(const cli_call *call)
     size_t files = fab_json_count(c.manifest ? fab_json_find(c.manifest, "files") : NULL);
     fab_case_close(&c);
     int code = cli_end(call, status, &err);
-    if (status == FAB_OK) cli_say(call, "%s: %zu files unchanged\n", call->arguments[0], files);
+    if (status == FAB_OK)
+        cli_say(call, "%s: %zu %s unchanged\n", call->arguments[0], files,
+                fab_plural((int64_t)files, "file", "files"));
     return code;
 }
 

@@ -119,6 +119,8 @@ void fab_buf_free(fab_buf *buf);
 
 /* ---- text of others ---------------------------------------------------------------------- */
 
+/* The word for so many: fab_plural(n, "slice", "slices"). */
+const char *fab_plural(int64_t count, const char *one, const char *many);
 /* Bytes of the UTF-8 sequence at text (RFC 3629), 1 for a NUL; 0 where there is none. */
 size_t fab_utf8_length(const char *text);
 bool fab_utf8_valid(const char *text);
@@ -182,6 +184,8 @@ fab_status fab_file_write_atomic(const char *path, const void *bytes, size_t cou
                                  fab_error *err);
 /* What follows the last slash that has something behind it; points into path. */
 const char *fab_path_name(const char *path);
+/* In words, by stat's st_mode: "a file", "a folder", "a named pipe", "a socket", "a device". */
+const char *fab_path_kind(uint32_t mode);
 fab_status fab_path_join(char *into, size_t capacity, const char *folder, const char *name,
                          fab_error *err);
 /* Removes a file or a whole folder (not following links). Missing is FAB_OK. */
@@ -210,8 +214,9 @@ fab_status fab_sha256_file(const char *path, char hex[65], fab_error *err);
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
-/* Number of workers for parallel loops; 0 = one per CPU this process may run on. Results never
- * depend on it. */
+/* Number of workers for parallel loops; 0 = one per CPU this process may run on when they are first
+ * asked for. Results never depend on it. Not to be changed while loops run: their scratch is for
+ * fab_threads_get() workers. */
 void fab_threads_set(int count);
 int fab_threads_get(void);
 

@@ -68,8 +68,8 @@ fab_status fab_archive_zip_open(const fab_reader *r, zip_t **out, fab_error *err
 {
     zip_error_t error;
     if (r->size < ZIP_LEAST_BYTES)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: not a readable zip file: %llu bytes", r->name,
-                 (unsigned long long)r->size);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: not a readable zip file: %llu %s", r->name,
+                 (unsigned long long)r->size, fab_plural((int64_t)r->size, "byte", "bytes"));
     source *s = fab_calloc(1, sizeof *s);
     if (!s) FAB_FAIL(err, FAB_ERR_NOMEM, "%s: no memory to open it", r->name);
     s->r = r;

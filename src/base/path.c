@@ -15,6 +15,15 @@ const char *fab_path_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+const char *fab_path_kind(uint32_t mode)
+{
+    return S_ISREG(mode)    ? "a file"
+           : S_ISDIR(mode)  ? "a folder"
+           : S_ISFIFO(mode) ? "a named pipe"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "a device";
+}
+
 fab_status fab_path_join(char *into, size_t capacity, const char *folder, const char *name,
                          fab_error *err)
 {

@@ -39,10 +39,10 @@ fab_status fab_reader_open_file(const char *path, fab_reader *out, fab_error *er
         fab_status status = errno == ENOENT ? FAB_ERR_NOTFOUND : FAB_ERR_IO;
         FAB_FAIL(err, status, "%s: %s", path, strerror(errno));
     }
-    struct stat st;
+    struct stat st = {0};
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         close(fd);
-        FAB_FAIL(err, FAB_ERR_IO, "%s: not a regular file", path);
+        FAB_FAIL(err, FAB_ERR_IO, "%s is %s, not a file", path, fab_path_kind(st.st_mode));
     }
     *out = (fab_reader){.ctx = (void *)(intptr_t)fd, .size = (uint64_t)st.st_size,
                         .read_at = file_read_at, .close = file_close};

@@ -3,6 +3,11 @@
 
 #include "fabrica/base.h"
 
+const char *fab_plural(int64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
 /* Second bytes that would make a sequence overlong, a surrogate or above U+10FFFF. */
 static bool bad_second(const unsigned char *text)
 {

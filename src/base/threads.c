@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fabrica/base.h"
 
@@ -27,6 +28,8 @@ static fab_loop *current;      /* under pool_lock */
 static uint64_t generation;    /* under pool_lock */
 static int started, wanted, busy;
 static atomic_int configured;  /* 0: one per CPU */
+static pthread_once_t cpus_counted = PTHREAD_ONCE_INIT;
+static int cpus;
 static _Thread_local bool inside_loop;
 
 void fab_threads_set(int count)
@@ -36,14 +39,21 @@ void fab_threads_set(int count)
     atomic_store(&configured, count);
 }
 
+/* Once, whatever becomes of the process's affinity: scratch is made for so many workers. */
+static void count_cpus(void)
+{
+    cpu_set_t set;
+    long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+    if (count < 1) count = sysconf(_SC_NPROCESSORS_ONLN); /* the set of a machine of over 1024 */
+    if (count < 1) count = 1;
+    cpus = count > FAB_MAX_THREADS ? FAB_MAX_THREADS : (int)count;
+}
+
 int fab_threads_get(void)
 {
-    int count = atomic_load(&configured);
-    if (count > 0) return count;
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
-    if (count < 1) count = 1;
-    return count > FAB_MAX_THREADS ? FAB_MAX_THREADS : count;
+    const int count = atomic_load(&configured);
+    pthread_once(&cpus_counted, count_cpus);
+    return count > 0 ? count : cpus;
 }
 
 static void run_indices(fab_loop *loop, int worker)

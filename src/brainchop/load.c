@@ -136,8 +136,8 @@ static fab_status build(fab_brainchop *m, const fab_json *json, const fab_reader
                  "supported", model->name, c->input_channels);
     m->classes = c->layers[c->layer_count - 1].outputs;
     if (m->classes < 2 || m->classes > FAB_MAX_STRUCTURES)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d classes, 2 to %d are supported", model->name,
-                 m->classes, FAB_MAX_STRUCTURES);
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d %s, 2 to %d are supported", model->name,
+                 m->classes, fab_plural(m->classes, "class", "classes"), FAB_MAX_STRUCTURES);
     return fab_net_create_sequential(c, tensors, fab_nn_isa_best(FAB_PRECISION_FP32), &m->net,
                                      err);
 }
@@ -193,8 +193,8 @@ static fab_status load_names(fab_brainchop *m, const char *folder, fab_error *er
         return FAB_OK;
     }
     if (misfit[0])
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %zu names, the network has %d classes", misfit, named,
-                 m->classes);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %zu %s, the network has %d classes", misfit, named,
+                 fab_plural((int64_t)named, "name", "names"), m->classes);
     return number_classes(m, err);
 }
 

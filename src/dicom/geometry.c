@@ -424,8 +424,8 @@ fab_status fab_dicom_judge(const fab_dicom_scan *scan, fab_dicom_stack *s, fab_e
     s->info.spacing_mm[2] = s->info.slice_thickness_mm;
     order_slices(scan, s, &axes);
     if (s->count < FAB_DICOM_MIN_SLICES) {
-        verdict(s, FAB_GEOMETRY_TOO_FEW_SLICES, "%zu slice%s; at least %d are needed", s->count,
-                s->count == 1 ? "" : "s", FAB_DICOM_MIN_SLICES);
+        verdict(s, FAB_GEOMETRY_TOO_FEW_SLICES, "%zu %s; at least %d are needed", s->count,
+                fab_plural((int64_t)s->count, "slice", "slices"), FAB_DICOM_MIN_SLICES);
         return FAB_OK;
     }
     FAB_TRY(judge_places(scan, s, &axes, err));

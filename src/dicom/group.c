@@ -63,9 +63,13 @@ static void note_repairs(const fab_dicom_scan *scan, const fab_repair_counts *pe
     if (n.study) fab_dicom_note(list, room, "empty Study Instance UID derived by hash");
     if (n.frame) fab_dicom_note(list, room, "empty Frame of Reference UID derived by hash");
     if (n.duplicate_sop)
-        fab_dicom_note(list, room, "%zu different files shared SOP Instance UIDs: new ones derived "
-                       "by hash", n.duplicate_sop);
-    if (n.copies) fab_dicom_note(list, room, "%zu identical copies of files left out", n.copies);
+        fab_dicom_note(list, room, "%zu %s SOP Instance UID of another: derived by hash",
+                       n.duplicate_sop,
+                       fab_plural((int64_t)n.duplicate_sop, "file had the", "files had the"));
+    if (n.copies)
+        fab_dicom_note(list, room, "%zu %s left out", n.copies,
+                       fab_plural((int64_t)n.copies, "identical copy of a file",
+                                  "identical copies of files"));
     (void)scan;
 }
 

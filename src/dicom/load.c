@@ -134,7 +134,8 @@ static fab_status decode_as(const fab_dicom_scan *scan, const fab_dicom_stack *s
     size_t padded = atomic_load(&job.padded);
     if (padded > 0)
         fab_dicom_note(series->info.repairs, sizeof series->info.repairs,
-                       "%zu voxels of Pixel Padding Value set to %d HU", padded, CT_AIR_HU);
+                       "%zu %s of Pixel Padding Value set to %d HU", padded,
+                       fab_plural((int64_t)padded, "voxel", "voxels"), CT_AIR_HU);
     series->volume = v;
     v = NULL;
     return FAB_OK;

@@ -19,18 +19,20 @@ static fab_status nothing_usable(const fab_dicom_scan *scan, fab_error *err)
             largest = &scan->stacks[i].info;
     if (largest && scan->rejected_count > 0)
         FAB_FAIL(err, FAB_ERR_GEOMETRY,
-                 "no usable series among %zu: the largest is refused, %s: %s (%zu other files were "
+                 "no usable series among %zu: the largest is refused, %s: %s (%zu other %s "
                  "not usable, the first: %s)",
                  scan->stack_count, fab_geometry_verdict_name(largest->verdict),
                  largest->verdict_text, scan->rejected_count,
+                 fab_plural((int64_t)scan->rejected_count, "file was", "files were"),
                  scan->files[scan->rejected[0]].reason);
     if (largest)
         FAB_FAIL(err, FAB_ERR_GEOMETRY,
                  "no usable series among %zu: the largest is refused, %s: %s", scan->stack_count,
                  fab_geometry_verdict_name(largest->verdict), largest->verdict_text);
     if (scan->rejected_count > 0)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "no CT or MR series among %zu files; %s",
-                 scan->file_count, scan->files[scan->rejected[0]].reason);
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "no CT or MR series among %zu %s; %s",
+                 scan->file_count, fab_plural((int64_t)scan->file_count, "file", "files"),
+                 scan->files[scan->rejected[0]].reason);
     FAB_FAIL(err, FAB_ERR_NOTFOUND, "no files");
 }
 

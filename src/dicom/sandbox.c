@@ -338,13 +338,14 @@ static fab_status exchange(fab_sandbox *s, fab_wire_request *q, int fd, const ch
 
 static fab_status open_input(const char *path, int *fd, uint64_t *bytes, fab_error *err)
 {
-    struct stat st;
+    struct stat st = {0};
     int f = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (f < 0) FAB_FAIL(err, FAB_ERR_IO, "%s: %s", path, strerror(errno));
     bool fine = fstat(f, &st) == 0 && S_ISREG(st.st_mode);
     if (!fine || (uint64_t)st.st_size > FAB_DICOM_MAX_FILE_BYTES) {
         close(f);
-        if (!fine) FAB_FAIL(err, FAB_ERR_IO, "%s: not a regular file", path);
+        if (!fine)
+            FAB_FAIL(err, FAB_ERR_IO, "%s is %s, not a file", path, fab_path_kind(st.st_mode));
         FAB_FAIL(err, FAB_ERR_LIMIT, "%s: %lld bytes are above FAB_DICOM_MAX_FILE_BYTES", path,
                  (long long)st.st_size);
     }
@@ -373,8 +374,8 @@ static fab_status take_header(const fab_sandbox *s, const char *path, fab_wire_h
     memcpy(h, s->region, sizeof *h);
     size_t room = (s->region_bytes - FAB_WIRE_FRAMES_OFFSET) / sizeof **frames;
     if (h->frames == 0 || h->frames > FAB_DICOM_MAX_FRAMES || h->frames > room)
-        FAB_FAIL(err, FAB_ERR_CRASHED, "%s: the decoder answered nonsense (%u frames); the file is "
-                 "quarantined", path, h->frames);
+        FAB_FAIL(err, FAB_ERR_CRASHED, "%s: the decoder answered nonsense (%u %s); the file is "
+                 "quarantined", path, h->frames, fab_plural(h->frames, "frame", "frames"));
     fab_dicom_header_terminate(h);
     *frames = fab_alloc_array(h->frames, sizeof **frames);
     if (!*frames) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %u frames", h->frames);

@@ -281,8 +281,9 @@ static void note_damaged(fab_dicom_scan *scan)
     bool named = strncmp(first->reason, first->path, name) == 0 && first->reason[name] == ':';
     for (size_t i = 0; i < scan->stack_count; i++) {
         fab_series_info *s = &scan->stacks[i].info;
-        fab_dicom_note(s->repairs, sizeof s->repairs, "%zu damaged file%s left out (%s%s)", damaged,
-                       damaged == 1 ? "" : "s", damaged == 1 ? "" : "the first: ",
+        fab_dicom_note(s->repairs, sizeof s->repairs, "%zu damaged %s left out (%s%s)", damaged,
+                       fab_plural((int64_t)damaged, "file", "files"),
+                       fab_plural((int64_t)damaged, "", "the first: "),
                        first->reason + (named ? name + 2 : 0));
     }
 }

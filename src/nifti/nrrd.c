@@ -107,8 +107,9 @@ fab_status fab_nrrd_grid(const fab_nrrd_header *h, fab_grid *out, fab_error *err
             g.world_from_voxel.m[k][axes] = h->direction[i][k] * (k < 2 ? h->sign[k] : 1);
         axes++;
     }
-    if (axes < 3) FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: NRRD of %d spatial axes; 3 are needed",
-                           h->name, axes);
+    if (axes < 3)
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: NRRD of %d spatial %s; 3 are needed", h->name, axes,
+                 fab_plural(axes, "axis", "axes"));
     for (int k = 0; k < 3; k++)
         g.world_from_voxel.m[k][3] = h->origin[k] * (k < 2 ? h->sign[k] : 1);
     if (fab_grid_check(&g, err) < 0) return err ? fab_error_prefix(err, "%s", h->name)

@@ -104,8 +104,8 @@ fab_status fab_nifti_stream_read(fab_nifti_stream *s, void *into, size_t count, 
     size_t got = 0;
     FAB_TRY(fab_nifti_stream_some(s, into, count, &got, err));
     if (got < count)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: truncated: the data end %zu bytes early", s->r->name,
-                 count - got);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: truncated: the data end %zu %s early", s->r->name,
+                 count - got, fab_plural((int64_t)(count - got), "byte", "bytes"));
     return FAB_OK;
 }
 
@@ -114,8 +114,9 @@ fab_status fab_nifti_stream_skip(fab_nifti_stream *s, uint64_t count, fab_error 
     uint8_t sink[4096];
     if (!s->gzip) {
         if (count > s->r->size - s->next)
-            FAB_FAIL(err, FAB_ERR_FORMAT, "%s: truncated: data should start %llu bytes further on",
-                     s->r->name, (unsigned long long)count);
+            FAB_FAIL(err, FAB_ERR_FORMAT, "%s: truncated: data should start %llu %s further on",
+                     s->r->name, (unsigned long long)count,
+                     fab_plural((int64_t)count, "byte", "bytes"));
         s->next += count;
         return FAB_OK;
     }

@@ -252,7 +252,7 @@ fab_status fab_nifti_read_voxels(const fab_nifti_payload *p, const fab_grid *g, 
     if (status == DOES_NOT_FIT) status = read_as(p, g, FAB_F32, out, &nonfinite, err);
     FAB_TRY(status);
     if (nonfinite)
-        fab_nifti_note(notes, capacity, "%lld voxels were not a number or infinite; read as 0",
-                       (long long)nonfinite);
+        fab_nifti_note(notes, capacity, "%lld %s not a number or infinite; read as 0",
+                       (long long)nonfinite, fab_plural(nonfinite, "voxel was", "voxels were"));
     return FAB_OK;
 }

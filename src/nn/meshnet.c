@@ -23,8 +23,8 @@ static fab_status read_layer(const fab_json *o, int inputs, fab_sequential_layer
     FAB_TRY(fab_json_get_int(o, "padding", 0, FAB_SEQUENTIAL_MAX_DILATION, &padding, err));
     FAB_TRY(fab_json_get_int(o, "stride", 1, 1, &stride, err));
     if (inputs && in != inputs)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "in_channels is %lld, the layer before has %d outputs",
-                 (long long)in, inputs);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "in_channels is %lld, the layer before has %d %s",
+                 (long long)in, inputs, fab_plural(inputs, "output", "outputs"));
     if (kernel == 2 || padding != kernel / 2 * dilation)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED,
                  "kernel_size %lld with padding %lld and dilation %lld would change the size",

@@ -141,31 +141,43 @@ static void conv_task(void *ctx, int64_t index, int worker)
         conv_blocks(r, &t, ob, fab_nn_least(2, end - ob));
 }
 
+/* Mean and sum of squared differences of an output block's channels, over all tiles. */
+static void merge_tiles(const fab_run_op *r, int block, fab_tile_stats *sum)
+{
+    const int64_t tiles = fab_nn_volume(r->p->tiles);
+    memset(sum, 0, sizeof *sum);
+    for (int64_t tile = 0; tile < tiles; tile++) {
+        const fab_tile_stats *p = r->s->partials + tile * r->op->out_blocks + block;
+        const double all = sum->count + p->count;
+        const double share = p->count / all, both = sum->count * p->count / all;
+        for (int c = 0; c < FAB_NN_BLOCK; c++) {
+            const double d = p->mean[c] - sum->mean[c];
+            sum->mean[c] += d * share;
+            sum->m2[c] += p->m2[c] + d * d * both;
+        }
+        sum->count = all;
+    }
+}
+
 /* Scale and shift of the tensor's instance norm from the tiles' statistics. */
 static void finish_norm(const fab_run_op *r)
 {
-    const int tiles = r->p->tiles[0] * r->p->tiles[1] * r->p->tiles[2];
     const int blocks = r->op->out_blocks;
     float *scale = r->s->affine + r->s->affine_offset[r->index + 1];
     float *shift = scale + blocks * FAB_NN_BLOCK;
+    fab_tile_stats sum;
     for (int i = 0; i < blocks * FAB_NN_BLOCK; i++) {
-        double count = 0, mean = 0, m2 = 0;
-        for (int tile = 0; tile < tiles; tile++) {
-            const fab_tile_stats *p = r->s->partials + tile * blocks + i / FAB_NN_BLOCK;
-            const double d = p->mean[i % FAB_NN_BLOCK] - mean, all = count + p->count;
-            mean += d * (p->count / all);
-            m2 += p->m2[i % FAB_NN_BLOCK] + d * d * (count * p->count / all);
-            count = all;
-        }
-        const double k = (double)r->op->gamma[i] / sqrt(m2 / count + r->s->net->config.norm_eps);
+        const int c = i % FAB_NN_BLOCK;
+        if (c == 0) merge_tiles(r, i / FAB_NN_BLOCK, &sum);
+        const double deviation = sqrt(sum.m2[c] / sum.count + r->s->net->config.norm_eps);
+        const double k = (double)r->op->gamma[i] / deviation;
         if (r->s->norms) {
             float *norm = r->s->norms + (scale - r->s->affine);
-            norm[i] = (float)mean;
-            norm[blocks * FAB_NN_BLOCK + i] =
-                (float)(1 / sqrt(m2 / count + r->s->net->config.norm_eps));
+            norm[i] = (float)sum.mean[c];
+            norm[blocks * FAB_NN_BLOCK + i] = (float)(1 / deviation);
         }
         scale[i] = (float)k;
-        shift[i] = (float)((double)r->op->beta[i] - mean * k);
+        shift[i] = (float)((double)r->op->beta[i] - sum.mean[c] * k);
     }
 }
 

@@ -173,8 +173,8 @@ static fab_status read_all(const fab_reader *r, fab_tensors **out, fab_error *er
 {
     uint8_t head[8];
     if (r->size < sizeof head)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%llu bytes: too short for safetensors",
-                 (unsigned long long)r->size);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%llu %s: too short for safetensors",
+                 (unsigned long long)r->size, fab_plural((int64_t)r->size, "byte", "bytes"));
     FAB_TRY(fab_reader_read(r, 0, head, sizeof head, err));
     uint64_t header_bytes = 0, total_bytes = r->size - sizeof head;
     for (int i = 7; i >= 0; i--) header_bytes = header_bytes << 8 | head[i];

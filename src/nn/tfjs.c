@@ -287,8 +287,8 @@ static fab_status read_entry(const fab_json *o, manifest *m, fab_error *err)
                  "%.100s: dtype is \"%.40s\", only \"float32\" is supported", e->name, dtype);
     FAB_TRY(fab_json_get_array(o, "shape", &shape, err));
     if (fab_json_count(shape) < 1 || fab_json_count(shape) > 5)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%.100s: shape has %zu axes", e->name,
-                 fab_json_count(shape));
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%.100s: shape has %zu axes, 1 to 5 are supported",
+                 e->name, fab_json_count(shape));
     e->rank = (int)fab_json_count(shape);
     e->count = 1;
     for (int i = 0; i < e->rank; i++) {

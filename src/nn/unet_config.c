@@ -53,8 +53,9 @@ static fab_status get_stages(const fab_json *o, fab_unet_config *c, fab_error *e
             FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "stages[0].stride must be 1, 1, 1");
     FAB_TRY(fab_json_get_array(o, "decoder_convs", &list, err));
     if (fab_json_count(list) != count - 1)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "decoder_convs has %zu entries, %zu stages need %zu",
-                 fab_json_count(list), count, count - 1);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "decoder_convs has %zu %s, %zu stages need %zu",
+                 fab_json_count(list),
+                 fab_plural((int64_t)fab_json_count(list), "entry", "entries"), count, count - 1);
     for (size_t i = 0; i + 1 < count; i++) {
         const double n = fab_json_number(fab_json_at(list, i));
         if (!(n >= 1 && n <= FAB_UNET_MAX_CONVS) || n != (double)(int)n)

@@ -319,8 +319,10 @@ static fab_status load_previous(fab_nnunet *m, const fab_nnunet_load_options *op
                  m->folder, m->plan.configuration, stage, path);
     FAB_TRY(load(path, &o, m, &m->previous, err));
     if (m->previous->plan.channels != m->plan.channels)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %d channels, but %s has %d", path,
-                 m->previous->plan.channels, m->plan.configuration, m->plan.channels);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: %d %s, but %s has %d", path,
+                 m->previous->plan.channels,
+                 fab_plural(m->previous->plan.channels, "channel", "channels"),
+                 m->plan.configuration, m->plan.channels);
     return FAB_OK;
 }
 

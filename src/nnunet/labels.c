@@ -105,8 +105,10 @@ static fab_status order_regions(const fab_json *dataset, fab_nnunet_plan *p, fab
     p->head_count = kept;
     FAB_TRY(fab_json_get_array(dataset, "regions_class_order", &order, err));
     if (fab_json_count(order) != (size_t)kept)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "regions_class_order has %zu entries for %d regions",
-                 fab_json_count(order), kept);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "regions_class_order has %zu %s for %d %s",
+                 fab_json_count(order),
+                 fab_plural((int64_t)fab_json_count(order), "entry", "entries"), kept,
+                 fab_plural(kept, "region", "regions"));
     for (int i = 0; i < kept; i++)
         if (get_value(fab_json_at(order, (size_t)i), p->head[i].name, &p->head[i].value, err) < 0)
             return fab_error_prefix(err, "regions_class_order");

@@ -78,8 +78,8 @@ static fab_status get_convs(const fab_json *o, const char *encoder, const char *
 static fab_status check_count(const fab_unet_config *c, const char *key, fab_error *err)
 {
     if (c->stage_count < 2 || c->stage_count > FAB_UNET_MAX_STAGES)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d stages, 2 to %d are supported", key,
-                 c->stage_count, FAB_UNET_MAX_STAGES);
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d %s, 2 to %d are supported", key, c->stage_count,
+                 fab_plural(c->stage_count, "stage", "stages"), FAB_UNET_MAX_STAGES);
     return FAB_OK;
 }
 

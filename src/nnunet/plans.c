@@ -184,8 +184,10 @@ static fab_status get_channels(const fab_json *plans, const fab_json *dataset, c
     FAB_TRY(fab_json_get_array(holder(c, norms), norms, &schemes, err));
     FAB_TRY(fab_json_get_array(holder(c, use), use, &masks, err));
     if (fab_json_count(schemes) != n || fab_json_count(masks) != n)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s has %zu entries and %s %zu, but there are %zu channels",
-                 norms, fab_json_count(schemes), use, fab_json_count(masks), n);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s has %zu %s and %s %zu for %zu %s", norms,
+                 fab_json_count(schemes),
+                 fab_plural((int64_t)fab_json_count(schemes), "entry", "entries"), use,
+                 fab_json_count(masks), n, fab_plural((int64_t)n, "channel", "channels"));
     for (size_t i = 0; i < n; i++) {
         const char *name = fab_json_text(fab_json_at(schemes, i));
         if (!name || !fab_json_is_bool(fab_json_at(masks, i)))

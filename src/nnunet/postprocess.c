@@ -72,8 +72,8 @@ static fab_status read_steps(const fab_json *json, fab_nnunet_postprocessing *p,
     FAB_TRY(fab_json_get_array(json, "postprocessing_kwargs", &kwargs, err));
     const size_t count = fab_json_count(functions);
     if (count != fab_json_count(kwargs))
-        FAB_FAIL(err, FAB_ERR_FORMAT, "postprocessing_fns has %zu entries, postprocessing_kwargs "
-                 "%zu", count, fab_json_count(kwargs));
+        FAB_FAIL(err, FAB_ERR_FORMAT, "postprocessing_fns has %zu %s, postprocessing_kwargs %zu",
+                 count, fab_plural((int64_t)count, "entry", "entries"), fab_json_count(kwargs));
     if (count > MAX_STEPS)
         FAB_FAIL(err, FAB_ERR_LIMIT, "postprocessing_fns: more than %d", MAX_STEPS);
     p->step = fab_calloc(count ? count : 1, sizeof *p->step);

@@ -446,9 +446,9 @@ static fab_status set_size(const fab_nnunet_plan *plan, fab_nnunet_case *c, fab_
         const int n = c->box[a][1] - c->box[a][0];
         const double size = nearbyint(c->spacing_mm[a] / target_mm[a] * n);
         if (!(size >= 1 && size <= FAB_MAX_DIM))
-            FAB_FAIL(err, FAB_ERR_LIMIT, "%d voxels of %g mm are %.0f voxels of the network's %g "
-                     "mm; it needs 1 to %d", n, c->spacing_mm[a], size, target_mm[a],
-                     FAB_MAX_DIM);
+            FAB_FAIL(err, FAB_ERR_LIMIT, "%d %s of %g mm %s %.0f of the network's %g mm; it needs "
+                     "1 to %d", n, fab_plural(n, "voxel", "voxels"), c->spacing_mm[a],
+                     fab_plural(n, "is", "are"), size, target_mm[a], FAB_MAX_DIM);
         c->size[a] = (int)size;
         voxels *= size;
     }

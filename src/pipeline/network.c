@@ -326,8 +326,9 @@ static void note_postprocessing(const fab_nnunet_postprocessing *p, const fab_nn
                      l ? l->name : number);
         }
     }
-    snprintf(to + strlen(to), room - strlen(to), "; %lld voxels were taken away.",
-             (long long)r->removed_voxels);
+    snprintf(to + strlen(to), room - strlen(to), "; %lld %s taken away.",
+             (long long)r->removed_voxels,
+             fab_plural(r->removed_voxels, "voxel was", "voxels were"));
 }
 
 static fab_status run_nnunet(const fab_network *n, const fab_volume *const *images,

@@ -146,8 +146,9 @@ static fab_status draw_preview(const fab_twin *t, fab_image *out, fab_error *err
     char subtitle[120];
     double center = 0, width = 0;
     FAB_TRY(pick_window(t, &center, &width, err));
-    snprintf(subtitle, sizeof subtitle, "%s%s%zu structures. Research and training software",
-             t->study->modality, t->study->modality[0] ? ", " : "", t->structure_count);
+    snprintf(subtitle, sizeof subtitle, "%s%s%zu %s. Research and training software",
+             t->study->modality, t->study->modality[0] ? ", " : "", t->structure_count,
+             fab_plural((int64_t)t->structure_count, "structure", "structures"));
     fab_render_preview_options o = {.meshes = &t->lods[0], .set = &t->found.set,
                                     .image = t->study->volume, .labels = t->found.labels,
                                     .image_is_hu = strcmp(t->study->modality, "CT") == 0,

@@ -61,7 +61,9 @@ fab_status fab_input_detect(const char *path, fab_input_kind *out, fab_error *er
         *out = FAB_INPUT_DICOM_FOLDER;
         return FAB_OK;
     }
-    if (!S_ISREG(st.st_mode)) FAB_FAIL(err, FAB_ERR_FORMAT, "%s is not a file or folder", path);
+    if (!S_ISREG(st.st_mode))
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s is %s, not a file or folder", path,
+                 fab_path_kind(st.st_mode));
     if (st.st_size == 0) FAB_FAIL(err, FAB_ERR_FORMAT, "%s is empty (0 bytes)", path);
     fab_reader r;
     FAB_TRY(fab_reader_open_file(path, &r, err));

@@ -282,8 +282,8 @@ static fab_status run_cases(fab_validation *v, fab_error *err)
     }
     if (good) return FAB_OK;
     if (!truths)
-        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: none of its %zu cases has a truth", v->data.folder,
-                 v->data.count);
+        FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s: none of its cases has a truth (%zu in all)",
+                 v->data.folder, v->data.count);
     FAB_FAIL(err, status, "no case could be evaluated; the first failed with: %s", first);
 }
 

@@ -234,8 +234,8 @@ static void pictures(fab_html *h, const fab_validation *v, const fab_json *d)
     fab_html_raw(h, "</div>\n");
     if (count <= FIRST) return;
     fab_html_printf(h, "<details class=\"panel\"><summary>The worst case of each other structure"
-                       "<small>%zu pictures</small></summary><div class=\"gallery\">\n",
-                    count - FIRST);
+                       "<small>%zu %s</small></summary><div class=\"gallery\">\n",
+                    count - FIRST, fab_plural((int64_t)(count - FIRST), "picture", "pictures"));
     for (size_t i = FIRST; i < count; i++) shot(h, v, fab_json_at(rows, i));
     fab_html_raw(h, "</div></details>\n");
 }
@@ -313,7 +313,9 @@ static void one_case(fab_html *h, const fab_json *c)
     fab_html_raw(h, "<details class=\"panel\"><summary>");
     fab_html_text(h, fab_text_of(c, "name"));
     fab_html_raw(h, "<small>");
-    if (is(c, "status", "ok")) fab_html_printf(h, "%zu structures", fab_json_count(rows));
+    if (is(c, "status", "ok"))
+        fab_html_printf(h, "%zu %s", fab_json_count(rows),
+                        fab_plural((int64_t)fab_json_count(rows), "structure", "structures"));
     else fab_html_text(h, is(c, "status", "failed") ? "failed" : "no truth");
     fab_html_raw(h, "</small></summary>");
     if (fab_text_of(c, "error")[0]) fab_html_element(h, "p class=\"pad\"", fab_text_of(c, "error"));

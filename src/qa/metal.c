@@ -191,7 +191,8 @@ static fab_status gather(fab_check *c, cells *m, fab_error *err)
     for (size_t i = 0; i < count && i < MAX_OBJECTS; i++) FAB_TRY(report(c, m, &found[i], err));
     if (count <= MAX_OBJECTS) return FAB_OK;
     return fab_check_add(c, "metal", FAB_WARNING, NULL, NULL, NULL, NULL, err,
-                         "and %zu smaller pieces of metal", count - MAX_OBJECTS);
+                         "and %zu smaller %s of metal", count - MAX_OBJECTS,
+                         fab_plural((int64_t)(count - MAX_OBJECTS), "piece", "pieces"));
 }
 
 fab_status fab_check_metal(fab_check *c, fab_error *err)

@@ -98,8 +98,9 @@ static fab_status read_header(fab_mcap *m, fab_error *err)
     if (m->source->size > FAB_LESSON_MAX_FILE_BYTES)
         FAB_FAIL(err, FAB_ERR_LIMIT, "%s: more than 64 GiB", m->source->name);
     if (m->source->size < MCAP_MAGIC_BYTES)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: no MCAP file: it has %llu bytes", m->source->name,
-                 (unsigned long long)m->source->size);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%s: no MCAP file: it has %llu %s", m->source->name,
+                 (unsigned long long)m->source->size,
+                 fab_plural((int64_t)m->source->size, "byte", "bytes"));
     FAB_TRY(fab_reader_read(m->source, 0, magic, sizeof magic, err));
     if (memcmp(magic, fab_mcap_magic, sizeof magic) != 0)
         FAB_FAIL(err, FAB_ERR_FORMAT, "%s: no MCAP file: the magic at byte 0 is not MCAP's",

@@ -54,8 +54,8 @@ static fab_status read_table(const fab_json *o, table *t, fab_error *err)
     FAB_TRY(read_knots(o, "confidence", t->confidence, &t->count, err));
     FAB_TRY(read_knots(o, "expected_dice", t->dice, &dice, err));
     if (dice != t->count)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "%d knots of confidence and %d of expected_dice", t->count,
-                 dice);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "%d %s of confidence and %d of expected_dice", t->count,
+                 fab_plural(t->count, "knot", "knots"), dice);
     return FAB_OK;
 }
 

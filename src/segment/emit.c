@@ -126,9 +126,9 @@ static void winners_plane(void *ctx, int64_t index, int worker)
     if (s->model->outside_reaches_edge) fill_enclosed(s, z);
 }
 
-/* ---- cells: eight network voxels, called by the lowest; the last voxel counts twice ---------- */
-
-enum { CELL_EVEN = 1, CELL_SETTLED = 2 }; /* one winner; it and all cells around it even */
+/* ---- cells: eight network voxels, called by the lowest; the last voxel counts twice ----------
+ *
+ * Even: one winner. Settled: it and all cells around it are even. */
 
 static int clamped(int i, int size)
 {
@@ -151,13 +151,13 @@ static void even_plane(void *ctx, int64_t index, int worker)
     for (int y = 0; y < s->size[1]; y++) {
         const uint16_t *w[4];
         for (int k = 0; k < 4; k++) w[k] = s->winner + row_near(s, z + (k >> 1), y + (k & 1));
-        uint8_t *cell = s->cells + row_near(s, z, y);
+        uint8_t *cell = s->even + row_near(s, z, y);
         for (int x = 0; x < nx; x++) {
             const int x1 = clamped(x + 1, nx);
             unsigned other = 0;
             for (int k = 0; k < 4; k++)
                 other |= (unsigned)(w[k][x] ^ w[0][x]) | (unsigned)(w[k][x1] ^ w[0][x]);
-            cell[x] = other ? 0 : CELL_EVEN;
+            cell[x] = !other;
         }
     }
 }
@@ -171,13 +171,13 @@ static void settled_plane(void *ctx, int64_t index, int worker)
     const int z = job->from + (int)index, nx = s->size[2];
     for (int y = 0; y < s->size[1]; y++) {
         const uint8_t *near[9];
-        for (int k = 0; k < 9; k++) near[k] = s->cells + row_near(s, z + k / 3 - 1, y + k % 3 - 1);
-        uint8_t *cell = s->cells + row_near(s, z, y);
+        for (int k = 0; k < 9; k++) near[k] = s->even + row_near(s, z + k / 3 - 1, y + k % 3 - 1);
+        uint8_t *cell = s->settled + row_near(s, z, y);
         for (int x = 0; x < nx; x++) {
-            unsigned even = CELL_EVEN;
+            unsigned even = 1;
             for (int k = 0; k < 9; k++)
                 even &= near[k][clamped(x - 1, nx)] & near[k][x] & near[k][clamped(x + 1, nx)];
-            if (even & CELL_EVEN) cell[x] |= CELL_SETTLED;
+            cell[x] = (uint8_t)even;
         }
     }
 }
@@ -294,18 +294,18 @@ static void target_plane(void *ctx, int64_t index, int worker)
     const emit_job *job = ctx;
     const fab_target *t = job->t;
     const fab_axis *ax = &t->axis[2];
-    const int z = job->from + (int)index, known = t->margin ? CELL_SETTLED : CELL_EVEN;
+    const int z = job->from + (int)index;
+    const uint8_t *known = t->margin ? job->s->settled : job->s->even;
     float columns[2 * (FAB_UNET_MAX_CLASSES + 16)];
     for (int y = 0; y < t->size[1]; y++) {
         rows r = rows_of(job->s, t, z, y, columns);
-        const uint8_t *cells = job->s->cells + r.at[0];
         const uint16_t *winner = job->s->winner + r.at[0];
         int64_t at = t->start + z * t->step[0] + y * t->step[1];
         for (int x = 0; x < t->size[2]; x++, at += t->step[2]) {
             const int x0 = ax->first[x], x1 = x0 + (ax->taps > 1);
             float margin = settled_margin;
             int label = winner[x0];
-            if (!(cells[x0] & known))
+            if (!known[r.at[0] + x0])
                 label = mixed_winner(column_at(&r, x0, x0 & 1), column_at(&r, x1, x1 & 1),
                                      ax->taps > 1 ? ax->weight[x * ax->taps + 1] : 0.0f, job->s,
                                      &margin);

@@ -50,8 +50,8 @@ static void about_fragments(const fab_decision *d, fab_segment_result *r)
     for (int i = 0; i < d->model->label_count; i++)
         if (d->model->labels[i].keep_components > 0 && d->fragments[i] > 0)
             add(r, d->value_of[i], FAB_FINDING_FRAGMENTS,
-                "%.96s was in pieces: %d more big component(s).", d->model->labels[i].name,
-                d->fragments[i]);
+                "%.96s was in pieces: %d more big %s.", d->model->labels[i].name, d->fragments[i],
+                fab_plural(d->fragments[i], "component", "components"));
 }
 
 #define SPECK_ML 5 /* taken out without a word */

@@ -26,8 +26,9 @@ static fab_status get_reals(const fab_json *o, const char *key, size_t count, do
     const fab_json *list = NULL;
     FAB_TRY(fab_json_get_array(o, key, &list, err));
     if (fab_json_count(list) != count)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu entries, %zu are needed", key,
-                 fab_json_count(list), count);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu %s instead of %zu", key,
+                 fab_json_count(list),
+                 fab_plural((int64_t)fab_json_count(list), "entry", "entries"), count);
     for (size_t i = 0; i < count; i++) {
         const fab_json *item = fab_json_at(list, i);
         const double n = fab_json_number(item);
@@ -153,8 +154,8 @@ static fab_status read_labels(const fab_json *card, fab_model *m, fab_error *err
     FAB_TRY(fab_json_get_array(card, "labels", &list, err));
     const size_t count = fab_json_count(list);
     if (count == 0 || count >= (size_t)m->config.classes)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "labels has %zu entries, the network %d classes with "
-                 "background", count, m->config.classes);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "labels has %zu %s, the network %d classes with background",
+                 count, fab_plural((int64_t)count, "entry", "entries"), m->config.classes);
     for (size_t i = 0; i < count; i++)
         if (read_label(fab_json_at(list, i), m->config.classes, &m->labels[i], err) < 0)
             return fab_error_prefix(err, "labels[%zu]", i);

@@ -75,7 +75,7 @@ static void plan_bytes(job *j)
         after = after + 1 > EVIDENCE_BYTES ? after + 1 : EVIDENCE_BYTES;
     j->planned = j->outside + fab_volume_bytes(j->image) + fab_net_bytes(m->net) +
                  voxels_of(j->view.size) * label + voxels_of(s->padded) * sizeof(float) +
-                 voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + 1 + after) +
+                 voxels_of(s->size) * (sizeof(uint16_t) + sizeof(float) + 2 + after) +
                  voxels_of(j->fine_size) * (label + sizeof(float)) +
                  (slices > ring + network ? slices : ring + network);
 }
@@ -234,8 +234,9 @@ static fab_status prepare_slide(job *j, fab_error *err)
                                   (size_t)s->pitch, sizeof *s->ring);
     s->winner = fab_alloc_array(voxels_of(s->size), sizeof *s->winner);
     s->probability = fab_alloc_array(voxels_of(s->size), sizeof *s->probability);
-    s->cells = fab_calloc(voxels_of(s->size), 1);
-    if (!s->ring || !s->winner || !s->probability || !s->cells)
+    s->even = fab_calloc(voxels_of(s->size), 1);
+    s->settled = fab_calloc(voxels_of(s->size), 1);
+    if (!s->ring || !s->winner || !s->probability || !s->even || !s->settled)
         FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for logits (%zu MiB planned in all)",
                  j->planned >> 20);
     group_classes(j->model, s);
@@ -295,7 +296,8 @@ static void free_job(job *j)
     fab_free(j->image_floats);
     fab_free(j->slide.ring);
     fab_free(j->slide.winner);
-    fab_free(j->slide.cells);
+    fab_free(j->slide.even);
+    fab_free(j->slide.settled);
     fab_volume_unref(j->slide.wanted);
     fab_free(j->slide.probability);
     fab_decision_free(&j->decision);

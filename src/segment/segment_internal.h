@@ -129,7 +129,8 @@ typedef struct fab_slide {
     const uint8_t *groups; /* NULL, or the group of each class: fab_segment_options */
     uint16_t *winner;      /* [z][y][x] of the network's grid: class */
     float *probability;    /* of the winner */
-    uint8_t *cells;        /* of the network's grid: what emit.c knows of eight winners */
+    uint8_t *even;         /* of the network's grid: 1: eight winners are one (emit.c) ... */
+    uint8_t *settled;      /* ... and those of all cells around too */
     fab_target *targets;
     int target_count;
     const fab_progress *progress;

@@ -387,8 +387,9 @@ static void explain(const sp_work *w, const evidence *e, const naming *best, dou
     s->uncertain = margin < UNCERTAIN_MARGIN;
     s->note[0] = 0;
     if (s->transitional)
-        say(s->note, sizeof s->note, "Transitional vertebra suspected: %d vertebrae without ribs "
-            "above the sacrum (named as %d lumbar). ", free_below, best->lumbar);
+        say(s->note, sizeof s->note, "Transitional vertebra suspected: %d %s without ribs above "
+            "the sacrum (named as %d lumbar). ", free_below,
+            fab_plural(free_below, "vertebra", "vertebrae"), best->lumbar);
     if (s->uncertain)
         say(s->note, sizeof s->note, "Names uncertain: %s. ",
             !s->sacrum_below && !s->ribs_end ? "no sacrum and no end of the ribs in view"

@@ -11,8 +11,9 @@ static fab_status reals(const fab_json *o, const char *key, size_t count, double
     const fab_json *list = NULL;
     FAB_TRY(fab_json_get_array(o, key, &list, err));
     if (fab_json_count(list) != count)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu entries, %zu are needed", key,
-                 fab_json_count(list), count);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu %s instead of %zu", key,
+                 fab_json_count(list),
+                 fab_plural((int64_t)fab_json_count(list), "entry", "entries"), count);
     for (size_t i = 0; i < count; i++) {
         if (!fab_json_is_number(fab_json_at(list, i)))
             FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\"[%zu] is no number", key, i);
@@ -88,8 +89,9 @@ static fab_status read_classes(fab_recipe *r, fab_error *err)
     size_t room = 0;
     FAB_TRY(fab_json_get_array(r->json, "classes", &list, err));
     if (fab_json_count(list) != (size_t)r->config.classes)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "\"classes\" has %zu names, the network %d classes",
-                 fab_json_count(list), r->config.classes);
+        FAB_FAIL(err, FAB_ERR_FORMAT, "\"classes\" has %zu %s, the network %d classes",
+                 fab_json_count(list),
+                 fab_plural((int64_t)fab_json_count(list), "name", "names"), r->config.classes);
     for (int i = 0; i < r->config.classes; i++) {
         const char *name = fab_json_text(fab_json_at(list, (size_t)i));
         FAB_TRY(add_rule(r, &room, name, i, err));

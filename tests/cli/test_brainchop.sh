@@ -69,13 +69,13 @@ pathlib.Path("cut/model.bin").write_bytes(b"\0" * 20)
 END
 python3 make.py || bad "making the network"
 
-expect "add" 0 "added three to own: 1 part(s), 2 structures" "$FABRICA" model add three --models own
+expect "add" 0 "added three to own: 1 part, 2 structures" "$FABRICA" model add three --models own
 expect "list" 0 "MR" "$FABRICA" model list --models own
 expect "show" 0 "cortex_insula_left" "$FABRICA" model show three --models own
 expect "verify" 0 "three 1: ok" "$FABRICA" model verify --models own
 holds "only what is used is copied" sh -c '[ "$(ls own/three own/three/brainchop | tr "\n" " ")" = "own/three: brainchop model.json  own/three/brainchop: colormap.json model.bin model.json " ]'
 python3 -c 'import shutil; shutil.make_archive("zipped", "zip", ".", "three")'
-expect "add a zip" 0 "added zipped to own: 1 part(s), 2 structures" "$FABRICA" model add zipped.zip --models own
+expect "add a zip" 0 "added zipped to own: 1 part, 2 structures" "$FABRICA" model add zipped.zip --models own
 cp -r three torn && head -c 300 three/model.json >torn/model.json
 expect "a description cut short" 3 "model.json: not valid JSON" "$FABRICA" model add torn --models own
 expect "names that nobody gave" 0 "called class_N" "$FABRICA" model add nameless --models own

@@ -18,7 +18,7 @@ asked() { # asked NAME CODE TEXT ARGUMENTS...: of segment with the cascade
 }
 
 # a cascade with both stages and what it asks to be cleaned away
-expect "add the data set: the cascade" 0 "added cascade to own: 1 part(s), 3 structures" \
+expect "add the data set: the cascade" 0 "added cascade to own: 1 part, 3 structures" \
     "$FABRICA" model add "$golden" --models own --name cascade
 expect "show says what it is" 0 "3d_cascade_fullres" "$FABRICA" model show cascade --models own
 holds "both stages are there" ls own/cascade/${result}_lowres/fold_1 own/cascade/${result}_cascade_fullres/fold_1
@@ -142,7 +142,7 @@ expect "one that is not resampled runs" 0 "spleen" segment patient/dicom -m Data
 rm -r named/Dataset299_mine && cp -r "$small/Dataset900_Small" named/Dataset297_TotalSegmentator_total_3mm
 expect "a folder of many tasks" 2 "(lung_vessels, total, body): choose with --task" \
     "$FABRICA" model add named --models own --name tasks
-expect "one of them" 0 "added tasks to own: 1 part(s)" "$FABRICA" model add named --models own --name tasks --task total
+expect "one of them" 0 "added tasks to own: 1 part" "$FABRICA" model add named --models own --name tasks --task total
 holds "that one alone" sh -c '[ "$(ls own/tasks)" = "Dataset297_TotalSegmentator_total_3mm
 model.json" ]'
 expect "one that is not there" 3 "no networks of task face; there are: lung_vessels, total, body" \

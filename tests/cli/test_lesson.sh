@@ -37,7 +37,7 @@ expect "numbered on" 0 "as written" "$FABRICA" lesson verify second.mcap
 expect "a voice for the silent" 0 "spoken.mcap" "$FABRICA" lesson voice silent.mcap --with "$opus" -o spoken.mcap
 expect "verified" 0 "as written" "$FABRICA" lesson verify spoken.mcap
 expect "as written" 0 "as written" "$FABRICA" lesson verify voiced.mcap
-expect "no such chapter" 2 "has 1 chapters" "$FABRICA" lesson voice "$lesson" --chapter 2 -o y.mcap
+expect "no such chapter" 2 "plain.mcap has 1 chapter" "$FABRICA" lesson voice "$lesson" --chapter 2 -o y.mcap
 expect "a short one" 0 "short.mcap" "$FABRICA" lesson trim "$lesson" 1 1.3 -o short.mcap
 expect "too long" 2 "the new voice takes 0.88 s" "$FABRICA" lesson voice short.mcap --with "$opus" -o y.mcap
 expect "not Ogg" 3 "no Ogg file" "$FABRICA" lesson voice "$lesson" --with "$lesson" -o y.mcap
@@ -53,10 +53,10 @@ echo hello, this is no lesson >words.mcap
 expect "no lesson" 3 "words.mcap: no MCAP file" "$FABRICA" lesson info words.mcap
 expect "missing" 3 "nowhere.mcap" "$FABRICA" lesson info nowhere.mcap
 mkfifo pipe
-expect "a pipe" 1 "pipe: not a regular file" timeout 20 "$FABRICA" lesson info pipe
-expect "a pipe to verify" 1 "pipe: not a regular file" timeout 20 "$FABRICA" lesson verify pipe
-expect "a pipe for a voice" 1 "pipe: not a regular file" timeout 20 "$FABRICA" lesson voice "$lesson" --with pipe -o y.mcap
-expect "a device" 1 "/dev/zero: not a regular file" "$FABRICA" lesson info /dev/zero
+expect "a pipe" 1 "pipe is a named pipe, not a file" timeout 20 "$FABRICA" lesson info pipe
+expect "a pipe to verify" 1 "pipe is a named pipe, not a file" timeout 20 "$FABRICA" lesson verify pipe
+expect "a pipe for a voice" 1 "pipe is a named pipe, not a file" timeout 20 "$FABRICA" lesson voice "$lesson" --with pipe -o y.mcap
+expect "a device" 1 "/dev/zero is a device, not a file" "$FABRICA" lesson info /dev/zero
 expect "no output" 2 "Give -o FILE" "$FABRICA" lesson trim "$lesson" 0 1
 expect "a bad time" 2 "is no time" "$FABRICA" lesson trim "$lesson" x 1 -o y.mcap
 expect "past the end" 2 "of a lesson of" "$FABRICA" lesson trim "$lesson" 100 200 -o y.mcap

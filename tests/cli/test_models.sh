@@ -6,7 +6,7 @@ result=Dataset900_Small/nnUNetTrainer__nnUNetPlans__3d_fullres
 phantom patient 7
 series=patient/dicom
 
-expect "add a folder of data sets" 0 "added small to own: 1 part(s), 3 structures" \
+expect "add a folder of data sets" 0 "added small to own: 1 part, 3 structures" \
     "$FABRICA" model add "$golden" --models own --name small
 expect "add over it" 2 "exists" "$FABRICA" model add "$golden" --models own --name small
 expect "add in its place" 0 "added small" "$FABRICA" model add "$golden" --models own --name small --replace
@@ -24,7 +24,7 @@ expect "is looked in" 0 "mine" env XDG_DATA_HOME="$WORK/data" "$FABRICA" model l
 # a zip as TotalSegmentator offers it
 mkdir zip && cp -r "$golden/Dataset900_Small" zip/Dataset900_TotalSegmentator_small
 (cd zip && python3 -c 'import shutil; shutil.make_archive("../total", "zip", ".")')
-expect "add a zip" 0 "added total to own: 1 part(s), 3 structures" "$FABRICA" model add total.zip --models own
+expect "add a zip" 0 "added total to own: 1 part, 3 structures" "$FABRICA" model add total.zip --models own
 holds "nothing else is left" sh -c '[ "$(ls own)" = "small
 total" ] && [ "$(ls own/total)" = "Dataset900_TotalSegmentator_small
 model.json" ]'

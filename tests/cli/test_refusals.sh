@@ -127,8 +127,23 @@ expect output-is-a-file 2 "plain exists and is not a folder" "$FABRICA" twin pat
 expect output-below-a-file 3 "plain, in which plain/case would be made, is not a folder" \
     "$FABRICA" twin patient/dicom -o plain/case
 [ -z "$(ls -A out fixed | grep -v :)" ] && ok "nothing is left" || bad "nothing is left" "$(ls -A out fixed)"
-mkfifo pipe
-refused fifo "pipe is not a file or folder" pipe
+mkfifo pipe pipe.nii.gz
+refused fifo "pipe is a named pipe, not a file or folder" pipe
+for command in info segment mesh export evaluate measure; do
+    case $command in
+    info | measure) set -- ;;
+    evaluate) set -- good.nii ;;
+    segment) set -- -o out/piped.nii.gz ;;
+    *) set -- -o out/piped ;;
+    esac
+    expect "a pipe for $command" 3 "pipe.nii.gz is a named pipe, not a file or folder" \
+        timeout 60 "$FABRICA" $command pipe.nii.gz "$@"
+done
+expect "a pipe for labels" 3 "pipe.nii.gz is a named pipe" timeout 60 "$FABRICA" twin patient/dicom -o out/piped \
+    --labels pipe.nii.gz
+expect "a pipe to compare" 3 "pipe.nii.gz is a named pipe" timeout 60 "$FABRICA" evaluate patient/truth/labels.nii.gz pipe.nii.gz
+expect "a device for info" 3 "/dev/zero is a device, not a file or folder" timeout 60 "$FABRICA" info /dev/zero
+rm pipe pipe.nii.gz
 mkdir twice && cp -r patient/dicom twice/a && cp -r mr/dicom twice/b
 expect "two series of one size, one for each modality" 0 "twice/case: " "$FABRICA" twin twice -o twice/case \
     --labels patient/truth/labels.nii.gz --format nifti --series 1

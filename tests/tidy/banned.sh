@@ -15,4 +15,7 @@ folders="src include"
 look 'strcpy|strcat|sprintf|vsprintf|gets|strtok|alloca|tmpnam|mktemp|atoi|atof|rand|srand' 'unsafe or unchecked call' $folders
 look 'printf|puts|putchar|perror|exit|abort|getenv|system|popen' 'the library never prints, exits or reads the environment' src server
 look 'malloc|calloc|realloc|free|strdup' 'use fab_malloc and friends' src/volume src/mesh src/nn src/segment src/export src/anatomy src/evaluate src/render src/phantom src/pipeline src/twin server 2>/dev/null
+# shellcheck disable=SC2086
+grep -nE '"[^",;]*[a-z]\(e?s\)[^",;]*"' -r $folders --include='*.c' --include='*.h' &&
+    { echo "  ^ one or many: fab_plural"; bad=1; }
 exit $bad

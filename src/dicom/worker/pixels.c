@@ -113,9 +113,9 @@ static fab_status check_native(const fab_worker_file *f, fab_error *err)
     uint64_t need = (bits + 7) / 8;
     if (need > f->pixel_bytes)
         FAB_FAIL(err, FAB_ERR_FORMAT,
-                 "Pixel Data (7FE0,0010) has %zu bytes; %u x %u x %u frames of %u bits need "
-                 "%" PRIu64,
-                 f->pixel_bytes, h->columns, h->rows, h->frames, h->bits_allocated, need);
+                 "Pixel Data (7FE0,0010) has %zu bytes; %u x %u x %u %s of %u bits need "
+                 "%" PRIu64, f->pixel_bytes, h->columns, h->rows, h->frames,
+                 fab_plural(h->frames, "frame", "frames"), h->bits_allocated, need);
     return FAB_OK;
 }
 
@@ -172,8 +172,9 @@ static fab_status assign_frames(fab_worker_file *f, size_t table, uint32_t table
     }
     if (frames_from_table(f, f->data + table, table_bytes / 4, table + table_bytes)) return FAB_OK;
     FAB_FAIL(err, FAB_ERR_FORMAT,
-             "%zu fragments cannot be given to %u frames (no usable Basic Offset Table)",
-             f->fragment_count, frames);
+             "%zu %s cannot be given to %u %s (no usable Basic Offset Table)", f->fragment_count,
+             fab_plural((int64_t)f->fragment_count, "fragment", "fragments"), frames,
+             fab_plural(frames, "frame", "frames"));
 }
 
 static fab_status find_fragments(fab_worker_file *f, fab_error *err)

@@ -303,11 +303,11 @@ static const bad_case cases[] = {
      NULL, NULL},
     {"duplicate slice", same_place, G, "duplicate-slice: IMG00004.dcm and again.dcm are both at",
      NULL, NULL},
-    {"identical copy", copy, FAB_OK, "1 identical copies of files left out",
+    {"identical copy", copy, FAB_OK, "1 identical copy of a file left out",
      "copy.dcm: an identical "
      "copy of",
      NULL},
-    {"one UID, two slices", same_uid, FAB_OK, "2 different files shared SOP Instance UIDs", NULL,
+    {"one UID, two slices", same_uid, FAB_OK, "2 files had the SOP Instance UID of another", NULL,
      NULL},
     {"empty UIDs", no_uids, FAB_OK,
      "8 empty SOP Instance UIDs derived by hash; empty Series "
@@ -322,7 +322,7 @@ static const bad_case cases[] = {
     {"Rows 13", more_rows, G,
      "mixed-size: IMG00001.dcm has 16 x 12 voxels, IMG00004.dcm has 16 x 13", NULL, NULL},
     {"8000 x 8000", all_rows, FAB_ERR_FORMAT,
-     "Pixel Data (7FE0,0010) has 384 bytes; 8000 x 8000 x 1 frames of 16 bits need 128000000",
+     "Pixel Data (7FE0,0010) has 384 bytes; 8000 x 8000 x 1 frame of 16 bits need 128000000",
      NULL, NULL},
     {"2e9 frames", many_frames, G, "missing-slice",
      SLICE ": Number of Frames (0028,0008) is 2e+09; 1 to 65536 are read", NULL},

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -96,10 +97,11 @@ static void pipes_and_devices_are_refused_at_once(void)
     snprintf(path, sizeof path, "%s/pipe", folder);
     CHECK(mkfifo(path, 0600) == 0);
     alarm(20);
-    CHECK_FAILS(FAB_ERR_IO, path, fab_reader_open_file(path, &r, &err));
-    CHECK_FAILS(FAB_ERR_IO, "/dev/zero: not a regular",
+    CHECK_FAILS(FAB_ERR_IO, "pipe is a named pipe, not a file",
+                fab_reader_open_file(path, &r, &err));
+    CHECK_FAILS(FAB_ERR_IO, "/dev/zero is a device, not a file",
                 fab_reader_open_file("/dev/zero", &r, &err));
-    CHECK_FAILS(FAB_ERR_IO, "not a regular file", fab_reader_open_file(folder, &r, &err));
+    CHECK_FAILS(FAB_ERR_IO, "is a folder, not a file", fab_reader_open_file(folder, &r, &err));
     alarm(0);
     CHECK_OK(fab_path_remove_tree(folder, &err));
 }
@@ -228,17 +230,32 @@ static void add_index(void *ctx, int64_t index, int worker)
 
 static void parallel_loop_visits_all_once(void)
 {
-    for (int threads = 1; threads <= 8; threads *= 2) {
+    for (int threads = 1; threads <= FAB_MAX_THREADS; threads *= 2) {
         fab_threads_set(threads);
-        for (int round = 0; round < 200; round++) {
-            int64_t sums[8] = {0}, total = 0;
+        for (int round = 0; round < (threads <= 8 ? 200 : 20); round++) {
+            int64_t sums[FAB_MAX_THREADS] = {0}, total = 0;
             atomic_store(&loop_sum, 0);
             fab_parallel_for(1000, add_index, sums);
-            for (int i = 0; i < 8; i++) total += sums[i];
+            for (int i = 0; i < threads; i++) total += sums[i];
             CHECK(total == 499500 && atomic_load(&loop_sum) == 499500);
         }
     }
     fab_threads_set(0);
+}
+
+/* A container's share of the machine may change while scratch for so many workers is in use. */
+static void workers_do_not_follow_the_affinity(void)
+{
+    cpu_set_t all, one;
+    const int before = fab_threads_get();
+    CHECK(before >= 1 && sched_getaffinity(0, sizeof all, &all) == 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    const int after = fab_threads_get();
+    CHECK(sched_setaffinity(0, sizeof all, &all) == 0);
+    CHECK(after == before);
 }
 
 static void random_numbers_are_the_published_ones(void)
@@ -343,6 +360,17 @@ static void long_input_is_hashed(void)
     free(text);
 }
 
+static void words_for_so_many_and_for_what_it_is(void)
+{
+    static const struct { uint32_t mode; const char *word; } kinds[] = {
+        {S_IFREG | 0600, "a file"}, {S_IFDIR | 0755, "a folder"}, {S_IFIFO, "a named pipe"},
+        {S_IFSOCK, "a socket"}, {S_IFCHR, "a device"}, {S_IFBLK, "a device"}};
+    for (int n = 0; n < 4; n++)
+        CHECK(strcmp(fab_plural(n, "voxel", "voxels"), n == 1 ? "voxel" : "voxels") == 0);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        CHECK(strcmp(fab_path_kind(kinds[i].mode), kinds[i].word) == 0);
+}
+
 int main(void)
 {
     static const fab_test tests[] = {TEST(long_input_is_hashed),
@@ -353,7 +381,9 @@ int main(void)
         TEST(pipes_and_devices_are_refused_at_once), TEST(a_stopped_writer_leaves_nothing),
         TEST(full_disk_is_named_and_leaves_nothing),
         TEST(json_round_trips_and_names_fields), TEST(parallel_loop_visits_all_once),
+        TEST(workers_do_not_follow_the_affinity),
         TEST(random_numbers_are_the_published_ones), TEST(peak_memory_follows_use),
-        TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path)};
+        TEST(unknown_instructions_are_survived), TEST(the_last_part_of_a_path),
+        TEST(words_for_so_many_and_for_what_it_is)};
     return fab_test_run(tests, sizeof tests / sizeof tests[0]);
 }

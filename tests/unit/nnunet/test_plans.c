@@ -273,7 +273,7 @@ typedef struct lie {
 static const lie lies[] = {
     {"\"CTNormalization\"", "\"MagicNormalization\"", FAB_ERR_UNSUPPORTED,
      "plans.json: normalization_schemes[0] \"MagicNormalization\" is not known"},
-    {"\"CTNormalization\", ", "", FAB_ERR_FORMAT, "normalization_schemes has 1 entries"},
+    {"\"CTNormalization\", ", "", FAB_ERR_FORMAT, "normalization_schemes has 1 entry"},
     {"[32, 64, 64]", "[64, 64]", FAB_ERR_FORMAT, "spacing must be two numbers"},
     {"[32, 64, 64]", "[64]", FAB_ERR_FORMAT, "patch_size must be three numbers"},
     {"[32, 64, 64]", "[33, 64, 64]", FAB_ERR_FORMAT, "patch_size[0] = 33 is no multiple"},
@@ -316,7 +316,7 @@ static void lies_are_named(void)
     }
     CHECK_FAILS(FAB_ERR_LIMIT, "a circle?", read_texts(new_plans, two_channels, "circle", p));
     CHECK_FAILS(FAB_ERR_FORMAT, "2d", read_texts(new_plans, two_channels, "2d", p));
-    CHECK_FAILS(FAB_ERR_FORMAT, "1 channels",
+    CHECK_FAILS(FAB_ERR_FORMAT, "for 1 channel",
                 read_texts(new_plans, one_channel, "3d_fullres", p));
     free(p);
 }

@@ -43,7 +43,7 @@ static void files_that_lie(void)
         {FAB_ERR_FORMAT, "{}", "\"postprocessing_fns\" is missing"},
         {FAB_ERR_FORMAT, "{\"postprocessing_fns\": []}", "\"postprocessing_kwargs\" is missing"},
         {FAB_ERR_FORMAT, "{\"postprocessing_fns\": [\"" FN "\"], \"postprocessing_kwargs\": []}",
-         "postprocessing_fns has 1 entries, postprocessing_kwargs 0"},
+         "postprocessing_fns has 1 entry, postprocessing_kwargs 0"},
         {FAB_ERR_UNSUPPORTED,
          "{\"postprocessing_fns\": [\"os.system\"], \"postprocessing_kwargs\": [{}]}",
          "postprocessing_fns[0] \"os.system\" is not known"},

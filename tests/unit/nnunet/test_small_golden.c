@@ -71,7 +71,7 @@ static void check_resampling(const int head[9])
     CHECK(fab_nnunet_separate_axis(&how, spacing, new_spacing) == head[2]);
     const array a = {data, from};
     const fab_nnunet_source source = {array_plane, &a};
-    for (int threads = 1; threads <= 3; threads += 2) {
+    for (int threads = 1; threads <= 64; threads *= 8) {
         fab_threads_set(threads);
         memset(got, 0xff, made * sizeof *got);
         CHECK_OK(fab_nnunet_resample(&source, from, spacing, new_spacing, to, &how, got, &err));

@@ -589,7 +589,7 @@ static void finishes_as_written_down(void)
         {{4, 30, 70}, {9, 45, 141}, 12, 0, false, 1},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int threads = 1; threads <= 3; threads += 2) {
+        for (int threads = 1; threads <= 64; threads *= 8) {
             fab_threads_set(threads);
             check_finish(&shapes[i]);
         }
