@@ -111,11 +111,18 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
                                  fab_volume **components, int32_t *n, int64_t **sizes,
                                  fab_error *err);
 
-/* How many there are, in the box of `where` (that value's own from fab_labels_stats), and their
- * sizes, the largest first: as above, without a volume of them. */
-fab_status fab_labels_component_sizes(const fab_volume *labels, const fab_label_stats *where,
-                                      int value, bool face_connected, int32_t *n,
-                                      int64_t **sizes, fab_error *err);
+typedef struct fab_label_piece {
+    int64_t voxels;
+    double centroid_voxel[3];
+    int32_t low[3], high[3]; /* inclusive box, in the label map's voxels */
+} fab_label_piece;
+
+/* The same components, in the box of `where` (that value's own from fab_labels_stats), the largest
+ * first, without a volume of them: a few words a run of voxels in memory. *pieces: n, to be freed
+ * by fab_free. */
+fab_status fab_labels_pieces(const fab_volume *labels, const fab_label_stats *where, int value,
+                             bool face_connected, int32_t *n, fab_label_piece **pieces,
+                             fab_error *err);
 
 /* What a clean-up keeps of the components of some values taken together. */
 typedef struct fab_component_rule {

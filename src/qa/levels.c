@@ -162,42 +162,18 @@ static fab_status check_variants(fab_check *c, const column *o, fab_error *err)
     return FAB_OK;
 }
 
-/* Middle of voxels of component `id` in world coordinates. */
-static void middle_of(const fab_volume *components, int32_t id, double out[3])
-{
-    const fab_grid *g = fab_volume_grid(components);
-    const int32_t *v = fab_volume_data(components);
-    double sum[3] = {0, 0, 0}, n = 0;
-    int64_t at = 0;
-    for (int k = 0; k < g->size[2]; k++)
-        for (int j = 0; j < g->size[1]; j++)
-            for (int i = 0; i < g->size[0]; i++, at++) {
-                if (v[at] != id) continue;
-                sum[0] += i;
-                sum[1] += j;
-                sum[2] += k;
-                n++;
-            }
-    for (int a = 0; a < 3; a++) sum[a] /= n > 0 ? n : 1;
-    fab_mat34_apply(&g->world_from_voxel, sum, out);
-}
-
 /* One name on two vertebrae: two large pieces, far apart. */
 static fab_status check_twice(fab_check *c, const fab_qa_structure *s, fab_error *err)
 {
-    FAB_AUTO_FREE int64_t *sizes = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *box = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *components = NULL;
-    int32_t size[3], n = 0;
+    FAB_AUTO_FREE fab_label_piece *pieces = NULL;
+    const fab_mat34 *world = &fab_volume_grid(c->in->labels)->world_from_voxel;
+    int32_t n = 0;
     double a[3], b[3];
-    FAB_TRY(fab_labels_component_sizes(c->in->labels, &s->stats, s->label->value, false, &n,
-                                       &sizes, err));
-    if (n < 2 || (double)sizes[1] < twin_share * (double)sizes[0]) return FAB_OK;
-    for (int d = 0; d < 3; d++) size[d] = s->stats.high[d] - s->stats.low[d] + 1;
-    FAB_TRY(fab_volume_crop(c->in->labels, s->stats.low, size, &box, err));
-    FAB_TRY(fab_labels_components(box, s->label->value, false, &components, &n, NULL, err));
-    middle_of(components, 1, a);
-    middle_of(components, 2, b);
+    FAB_TRY(fab_labels_pieces(c->in->labels, &s->stats, s->label->value, false, &n, &pieces,
+                              err));
+    if (n < 2 || (double)pieces[1].voxels < twin_share * (double)pieces[0].voxels) return FAB_OK;
+    fab_mat34_apply(world, pieces[0].centroid_voxel, a);
+    fab_mat34_apply(world, pieces[1].centroid_voxel, b);
     const double apart = sqrt(pow(a[0] - b[0], 2) + pow(a[1] - b[1], 2) + pow(a[2] - b[2], 2));
     if (apart < twin_mm || fabs(a[2] - b[2]) < 0.5 * apart) return FAB_OK;
     return fab_check_add(c, "level-duplicate", FAB_WARNING, s, NULL, b, NULL, err,

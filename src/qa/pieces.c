@@ -19,57 +19,22 @@ static bool many_parts(const char *name)
            strncmp(name, "shoulder_girdle", 15) == 0 || strstr(name, "bowel") != NULL;
 }
 
-/* Box and middle of component `id`, in the volume's voxels. */
-static void box_of(const fab_volume *components, int32_t id, double low_mm[3], double high_mm[3])
-{
-    const fab_grid *g = fab_volume_grid(components);
-    const int32_t *v = fab_volume_data(components);
-    int low[3] = {0}, high[3] = {0};
-    bool any = false;
-    int64_t at = 0;
-    for (int k = 0; k < g->size[2]; k++)
-        for (int j = 0; j < g->size[1]; j++)
-            for (int i = 0; i < g->size[0]; i++, at++) {
-                if (v[at] != id) continue;
-                const int here[3] = {i, j, k};
-                for (int a = 0; a < 3; a++) {
-                    low[a] = !any || here[a] < low[a] ? here[a] : low[a];
-                    high[a] = !any || here[a] > high[a] ? here[a] : high[a];
-                }
-                any = true;
-            }
-    const fab_lattice l = {.grid = *g};
-    fab_check_box(&l, low, high, low_mm, high_mm);
-}
-
-/* Where the largest of the pieces that are too many lies. */
-static fab_status locate_second(const fab_check *c, const fab_qa_structure *s, double low_mm[3],
-                                double high_mm[3], fab_error *err)
-{
-    FAB_AUTO(fab_volume_unref) fab_volume *box = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *components = NULL;
-    int32_t size[3], n = 0;
-    for (int a = 0; a < 3; a++) size[a] = s->stats.high[a] - s->stats.low[a] + 1;
-    FAB_TRY(fab_volume_crop(c->in->labels, s->stats.low, size, &box, err));
-    FAB_TRY(fab_labels_components(box, s->label->value, false, &components, &n, NULL, err));
-    box_of(components, 2, low_mm, high_mm);
-    return FAB_OK;
-}
-
 static fab_status check_fragments(fab_check *c, const fab_qa_structure *s, fab_error *err)
 {
-    FAB_AUTO_FREE int64_t *sizes = NULL;
+    FAB_AUTO_FREE fab_label_piece *pieces = NULL;
+    const fab_lattice whole = {.grid = *fab_volume_grid(c->in->labels)};
+    const double all = (double)s->stats.voxels;
     double low[3], high[3];
     int32_t n = 0;
     if (many_parts(s->label->name)) return FAB_OK;
-    FAB_TRY(fab_labels_component_sizes(c->in->labels, &s->stats, s->label->value, false, &n,
-                                       &sizes, err));
-    if (n < 2 || (double)sizes[0] >= fragment_share * (double)s->stats.voxels) return FAB_OK;
-    FAB_TRY(locate_second(c, s, low, high, err));
+    FAB_TRY(fab_labels_pieces(c->in->labels, &s->stats, s->label->value, false, &n, &pieces,
+                              err));
+    if (n < 2 || (double)pieces[0].voxels >= fragment_share * all) return FAB_OK;
+    fab_check_box(&whole, pieces[1].low, pieces[1].high, low, high); /* the second largest */
     /* what lies beyond the scan may join the pieces: the bases of a lung */
     return fab_check_add(c, "fragments", s->cut ? FAB_INFO : FAB_WARNING, s, NULL, low, high, err,
                          "in %d pieces; the largest is %.0f %% of it", n,
-                         100.0 * (double)sizes[0] / (double)s->stats.voxels);
+                         100.0 * (double)pieces[0].voxels / all);
 }
 
 /* ---- holes -------------------------------------------------------------------------------- */

@@ -219,9 +219,42 @@ fab_status fab_labels_components(const fab_volume *labels, int value, bool face_
     return FAB_OK;
 }
 
-fab_status fab_labels_component_sizes(const fab_volume *labels, const fab_label_stats *where,
-                                      int value, bool face_connected, int32_t *n,
-                                      int64_t **sizes, fab_error *err)
+/* A run of `row` of the box joins its piece. */
+static void add_run(fab_label_piece *piece, const run *r, int64_t row, const box *b)
+{
+    const int64_t n = r->end - r->begin;
+    const int32_t j = b->low[1] + (int32_t)(row % b->size[1]);
+    const int32_t k = b->low[2] + (int32_t)(row / b->size[1]);
+    const int32_t low[3] = {b->low[0] + r->begin, j, k}, high[3] = {b->low[0] + r->end - 1, j, k};
+    for (int a = 0; a < 3; a++) {
+        if (piece->voxels == 0 || low[a] < piece->low[a]) piece->low[a] = low[a];
+        if (piece->voxels == 0 || high[a] > piece->high[a]) piece->high[a] = high[a];
+        piece->centroid_voxel[a] += 0.5 * (double)n * ((double)low[a] + high[a]);
+    }
+    piece->voxels += n;
+}
+
+static fab_status pieces_of(run_list *list, const box *b, int32_t n, fab_label_piece **out,
+                            fab_error *err)
+{
+    const int64_t rows = (int64_t)b->size[1] * b->size[2];
+    fab_label_piece *pieces = fab_alloc_array((size_t)n, sizeof *pieces);
+    if (!pieces) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
+    memset(pieces, 0, (size_t)n * sizeof *pieces);
+    for (int64_t row = 0; row < rows; row++)
+        for (int32_t r = list->row_start[row]; r < list->row_start[row + 1]; r++) {
+            const int64_t id = list->items[find_root(list->items, r)].size;
+            add_run(&pieces[id - 1], &list->items[r], row, b);
+        }
+    for (int32_t i = 0; i < n; i++)
+        for (int a = 0; a < 3; a++) pieces[i].centroid_voxel[a] /= (double)pieces[i].voxels;
+    *out = pieces;
+    return FAB_OK;
+}
+
+fab_status fab_labels_pieces(const fab_volume *labels, const fab_label_stats *where, int value,
+                             bool face_connected, int32_t *n, fab_label_piece **pieces,
+                             fab_error *err)
 {
     FAB_TRY(fab_volume_need_labels_(labels, err));
     box b = {.v = labels};
@@ -235,7 +268,8 @@ fab_status fab_labels_component_sizes(const fab_volume *labels, const fab_label_
     FAB_AUTO_FREE int32_t *row_start = fab_alloc_array((size_t)rows + 1, sizeof *row_start);
     if (!row_start) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for connected components");
     run_list list = {.row_start = row_start};
-    const fab_status status = find_components(&b, value, face_connected, &list, n, sizes, err);
+    fab_status status = find_components(&b, value, face_connected, &list, n, NULL, err);
+    if (status == FAB_OK) status = pieces_of(&list, &b, *n, pieces, err);
     fab_free(list.items);
     return status;
 }
