@@ -112,15 +112,26 @@ static float kernel_value(const kernel_file *k, int o, int c, int tap)
     return o < k->outputs ? k->from[row * k->taps + tap] : 0.0f;
 }
 
-static void pack_fp32(const fab_net_op *op, const kernel_file *k, int positions)
+/* An operation's weights being packed: tasks are output blocks (UP: of all positions). */
+typedef struct packing {
+    const fab_net_op *op;
+    const kernel_file *file;
+    int planes;
+} packing;
+
+static void pack_fp32(void *ctx, int64_t i, int worker)
 {
-    float *to = op->weights;
-    for (int i = 0; i < positions * op->out_blocks; i++)
-        for (int block = 0, first = 0; block < op->blocks; first += op->channels[block++])
-            for (int tap = i / op->out_blocks, t = 0; t < op->taps; t++)
-                for (int c = first; c < first + op->channels[block]; c++, to += FAB_NN_BLOCK)
-                    for (int o = 0; o < FAB_NN_BLOCK; o++)
-                        to[o] = kernel_value(k, i % op->out_blocks * FAB_NN_BLOCK + o, c, tap + t);
+    const packing *p = ctx;
+    const fab_net_op *op = p->op;
+    const int first_output = (int)(i % op->out_blocks) * FAB_NN_BLOCK;
+    const int tap = (int)(i / op->out_blocks);
+    float *to = (float *)op->weights + i * op->weights_stride;
+    (void)worker;
+    for (int block = 0, first = 0; block < op->blocks; first += op->channels[block++])
+        for (int t = 0; t < op->taps; t++)
+            for (int c = first; c < first + op->channels[block]; c++, to += FAB_NN_BLOCK)
+                for (int o = 0; o < FAB_NN_BLOCK; o++)
+                    to[o] = kernel_value(p->file, first_output + o, c, tap + t);
 }
 
 /* The file's channel that lies at place `q` of a bf16 record, or -1. */
@@ -147,9 +158,15 @@ static void pack_record(const fab_net_op *op, const kernel_file *k, const int ch
     }
 }
 
-static void pack_bf16(const fab_net_op *op, const kernel_file *k, int positions, int planes)
+static void pack_bf16(void *ctx, int64_t i, int worker)
 {
-    const int taps = op->lowered ? 1 : op->taps;
+    const packing *p = ctx;
+    const fab_net_op *op = p->op;
+    const kernel_file *k = p->file;
+    const int taps = op->lowered ? 1 : op->taps, first_tap = (int)(i / op->out_blocks);
+    const int first_output = (int)(i % op->out_blocks) * FAB_NN_BLOCK;
+    uint16_t *to = (uint16_t *)op->weights + i * op->weights_stride;
+    (void)worker;
     for (int g = 0; g < op->groups; g++) {
         int channel[FAB_BF16_GROUP];
         for (int q = 0; q < FAB_BF16_GROUP; q++) {
@@ -157,13 +174,8 @@ static void pack_bf16(const fab_net_op *op, const kernel_file *k, int positions,
             if (!op->lowered) channel[q] = record_channel(op, g, q);
             else channel[q] = place < k->inputs * k->taps ? place : -1;
         }
-        for (int i = 0; i < positions * op->out_blocks; i++)
-            for (int t = 0; t < taps; t++) {
-                const ptrdiff_t at = (ptrdiff_t)(g * taps + t) * planes * FAB_BF16_TILE;
-                pack_record(op, k, channel, i % op->out_blocks * FAB_NN_BLOCK,
-                            i / op->out_blocks + t, planes,
-                            (uint16_t *)op->weights + i * op->weights_stride + at);
-            }
+        for (int t = 0; t < taps; t++, to += p->planes * FAB_BF16_TILE)
+            pack_record(op, k, channel, first_output, first_tap + t, p->planes, to);
     }
 }
 
@@ -179,8 +191,8 @@ fab_status fab_nn_repack(fab_net_build *b, fab_net_op *op, const float *from, in
     const size_t values = (size_t)positions * (size_t)op->out_blocks * (size_t)op->weights_stride;
     op->weights = fab_nn_alloc_floats(b, planes ? values / 2 : values);
     if (!op->weights) return FAB_ERR_NOMEM;
-    if (planes) pack_bf16(op, &k, positions, planes);
-    else pack_fp32(op, &k, positions);
+    packing p = {op, &k, planes};
+    fab_parallel_for((int64_t)positions * op->out_blocks, planes ? pack_bf16 : pack_fp32, &p);
     return FAB_OK;
 }
 
