@@ -42,7 +42,7 @@ struct fab_nnunet_finisher {
     const fab_nnunet_case *c;
     const fab_nnunet_kernels *kernels;
     const fab_progress *progress;
-    const uint16_t *logits; /* [head][depth][size1][size2] */
+    const uint16_t *logits; /* [depth][size1][head][size2] */
     int depth;
     linear_axis axis[3];
     bool as_is;             /* the logits are on the image's grid: nothing to interpolate */
@@ -85,15 +85,14 @@ static fab_status axis_make(int n, int m, int order, linear_axis *a, fab_error *
 /* ---- one row of cells ------------------------------------------------------------------- */
 
 typedef struct cell_row {
-    ptrdiff_t row[4]; /* of (z0, y0), (z0, y1), (z1, y0), (z1, y1) in one head's logits */
+    ptrdiff_t row[4]; /* of the first head's logits at (z0, y0), (z0, y1), (z1, y0), (z1, y1) */
     double z;
     int from, count;  /* rows of the result, at most GROUP */
 } cell_row;
 
 static const uint16_t *head_logits(const finish_job *job, int head)
 {
-    const int *size = job->c->size;
-    return job->logits + (ptrdiff_t)head * job->depth * size[1] * size[2];
+    return job->logits + (ptrdiff_t)head * job->c->size[2];
 }
 
 /* What a head must reach to matter, per cell, and what each head reaches. */
@@ -192,7 +191,7 @@ static void finish_as_is(const finish_job *job, int slice, scratch *s)
 {
     const int *size = job->c->size, width = size[2];
     for (int row = 0; row < size[1]; row++) {
-        const ptrdiff_t at = ((ptrdiff_t)(slice % job->depth) * size[1] + row) * width;
+        const ptrdiff_t at = fab_nnunet_row(job->plan, job->c, job->depth, 0, slice, row);
         for (int i = 0; i < width; i++) s->floor[i] = INT16_MIN;
         for (int head = 0; head < job->plan->head_count; head++)
             job->kernels->keep_best_half(head_logits(job, head) + at, (int16_t)head, s->floor,
@@ -205,7 +204,7 @@ static void finish_as_is(const finish_job *job, int slice, scratch *s)
 static void finish_slice(void *ctx, int64_t index, int worker)
 {
     const finish_job *job = ctx;
-    const int slice = job->first_slice + (int)index, *size = job->c->size;
+    const int slice = job->first_slice + (int)index;
     const linear_axis *z = &job->axis[0], *y = &job->axis[1];
     if (job->as_is) {
         finish_as_is(job, slice, &job->workers[worker]);
@@ -220,7 +219,7 @@ static void finish_slice(void *ctx, int64_t index, int worker)
         for (int corner = 0; corner < 4; corner++) {
             const int at_z = (corner & 2 ? z->second : z->first)[slice];
             const int at_y = (corner & 1 ? y->second : y->first)[row];
-            cells.row[corner] = ((ptrdiff_t)(at_z % job->depth) * size[1] + at_y) * size[2];
+            cells.row[corner] = fab_nnunet_row(job->plan, job->c, job->depth, 0, at_z, at_y);
         }
         make_rows(job, slice, &cells, &job->workers[worker]);
         row += cells.count;

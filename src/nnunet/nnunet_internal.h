@@ -72,6 +72,18 @@ fab_status fab_nnunet_resample(const fab_nnunet_source *from, const int size[3],
                                const int new_size[3], const fab_nnunet_resampling *how,
                                float *into, fab_error *err);
 
+/* ---- logits ------------------------------------------------------------------------------- */
+
+/* Logits lie [plane][row][head][x], plane z of a case at z % depth where `depth` planes are kept:
+ * what a window says of a row of voxels goes to one piece of memory, though heads are many. This is
+ * where row (z, y) of `head` begins. */
+static inline ptrdiff_t fab_nnunet_row(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                       int depth, int head, int z, int y)
+{
+    const ptrdiff_t row = (ptrdiff_t)(z % depth) * c->size[1] + y;
+    return (row * plan->head_count + head) * c->size[2];
+}
+
 /* ---- slide.c ------------------------------------------------------------------------------ */
 
 /* A network on one patch (case channels x patch, fp32): gives every voxel's logits to the sink
@@ -93,7 +105,7 @@ typedef struct fab_nnunet_slide_options {
 } fab_nnunet_slide_options;
 /* Fewest planes that can be kept of a case. */
 int fab_nnunet_slide_depth(const fab_nnunet_plan *plan, const fab_nnunet_case *c);
-/* One fold: `logits` is heads x depth or size[0] x size[1] x size[2], as raw fp16 bits.
+/* One fold: `logits` is depth or size[0] x size[1] x heads x size[2], as raw fp16 bits.
  * FAB_ERR_LIMIT where fp16 overflows, as in nnU-Net. */
 fab_status fab_nnunet_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                             const fab_nnunet_slide_options *o, fab_nnunet_patch_fn run, void *ctx,
@@ -130,8 +142,7 @@ fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case 
 
 /* ---- soft.c ------------------------------------------------------------------------------- */
 
-/* A fab_nnunet_soft in the making; logits as for finish.c: `depth` planes of each head, plane z at
- * z % depth. Plan, case and logits must stay. */
+/* A fab_nnunet_soft in the making; logits as for finish.c: `depth` planes of them. Plan, case and logits must stay. */
 typedef struct fab_nnunet_softener fab_nnunet_softener;
 size_t fab_nnunet_softener_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                                  bool surfaces);

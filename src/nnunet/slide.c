@@ -33,7 +33,7 @@ typedef struct slide {
     int count[3], *starts[3], low[3]; /* windows; padding before the image */
     float *gauss, *ones;              /* [patch]; [patch[2]] */
     int depth, kept;                  /* planes that sums and logits are kept of */
-    uint16_t *sum16, *weight16;       /* [head][depth][size1][size2]; [depth][size1][size2] */
+    uint16_t *sum16, *weight16;       /* [depth][size1][head][size2]; [depth][size1][size2] */
     float *sum32, *weight32;          /* the same when not exact */
     uint16_t *own16;                  /* sum16 if it is not `logits` */
     float *patch;                     /* [channel][patch] */
@@ -93,20 +93,21 @@ fab_status fab_nnunet_gaussian(const int patch[3], uint16_t *importance, fab_err
 
 /* ---- sums ------------------------------------------------------------------------------- */
 
-static ptrdiff_t plane_row(const slide *s, int head, int z, int y)
+static ptrdiff_t sum_row(const slide *s, int z, int y)
 {
-    return (((ptrdiff_t)head * s->depth + z % s->depth) * s->c->size[1] + y) * s->c->size[2];
+    return fab_nnunet_row(s->plan, s->c, s->depth, 0, z, y);
+}
+
+static ptrdiff_t weight_row(const slide *s, int z, int y)
+{
+    return ((ptrdiff_t)(z % s->depth) * s->c->size[1] + y) * s->c->size[2];
 }
 
 static void add_run(const slide *s, const float *value, const float *weight, ptrdiff_t at,
                     int count)
 {
-    if (s->sum16) {
-        /* The heads' rows are far apart and short: the next ones are asked for in time. */
-        for (int i = 0; i < count + 31; i += 32)
-            __builtin_prefetch(s->sum16 + at + s->c->size[2] + i, 1);
-        s->kernels->add_weighted(value, weight, s->sum16 + at, count);
-    } else
+    if (s->sum16) s->kernels->add_weighted(value, weight, s->sum16 + at, count);
+    else
         for (int i = 0; i < count; i++) s->sum32[at + i] += value[i] * weight[i];
 }
 
@@ -126,9 +127,10 @@ static void add_row(const slide *s, int z, int y, int x0, int count, const float
     for (int x = from; x < to; x += RUN) {
         const int n = to - x < RUN ? to - x : RUN;
         const float *first = logits + (ptrdiff_t)(x - x0) * pitch;
-        for (int head = 0; head < s->plan->head_count; head++) {
+        ptrdiff_t at = sum_row(s, gz, gy) + x + shift;
+        for (int head = 0; head < s->plan->head_count; head++, at += size[2]) {
             for (int i = 0; i < n; i++) value[i] = first[(ptrdiff_t)i * pitch + head] * share;
-            add_run(s, value, weight + x, plane_row(s, head, gz, gy) + x + shift, n);
+            add_run(s, value, weight + x, at, n);
         }
     }
 }
@@ -144,7 +146,7 @@ static void add_weights(const slide *s)
             const int gz = s->at[0] + z - s->low[0], gy = s->at[1] + y - s->low[1];
             if (gz < 0 || gz >= size[0] || gy < 0 || gy >= size[1]) continue;
             const float *weight = s->gauss + ((ptrdiff_t)z * patch[1] + y) * patch[2] + from;
-            const ptrdiff_t at = plane_row(s, 0, gz, gy) + from + shift;
+            const ptrdiff_t at = weight_row(s, gz, gy) + from + shift;
             if (s->weight16)
                 s->kernels->add_weighted(weight, s->ones, s->weight16 + at, to - from);
             else
@@ -243,39 +245,44 @@ static fab_status run_window(slide *s, fab_error *err)
     return FAB_OK;
 }
 
-static void clear_planes(const slide *s, int from, int to)
+typedef struct planes_job {
+    slide *s;
+    int from; /* first plane */
+} planes_job;
+
+static void clear_plane(void *ctx, int64_t index, int worker)
 {
+    const planes_job *job = ctx;
+    const slide *s = job->s;
+    const int z = job->from + (int)index;
     const size_t plane = (size_t)s->c->size[1] * (size_t)s->c->size[2];
-    for (int z = from; z < to && z < s->c->size[0]; z++) {
-        for (int h = 0; h < s->plan->head_count; h++) {
-            if (s->sum16) memset(s->sum16 + plane_row(s, h, z, 0), 0, plane * sizeof *s->sum16);
-            else memset(s->sum32 + plane_row(s, h, z, 0), 0, plane * sizeof *s->sum32);
-        }
-        if (s->weight16)
-            memset(s->weight16 + plane_row(s, 0, z, 0), 0, plane * sizeof *s->weight16);
-        else memset(s->weight32 + plane_row(s, 0, z, 0), 0, plane * sizeof *s->weight32);
+    const size_t sums = plane * (size_t)s->plan->head_count;
+    (void)worker;
+    if (s->sum16) {
+        memset(s->sum16 + sum_row(s, z, 0), 0, sums * sizeof *s->sum16);
+        memset(s->weight16 + weight_row(s, z, 0), 0, plane * sizeof *s->weight16);
+    } else {
+        memset(s->sum32 + sum_row(s, z, 0), 0, sums * sizeof *s->sum32);
+        memset(s->weight32 + weight_row(s, z, 0), 0, plane * sizeof *s->weight32);
     }
+}
+
+static void clear_planes(slide *s, int from, int to)
+{
+    planes_job job = {s, from};
+    fab_parallel_for((to < s->c->size[0] ? to : s->c->size[0]) - from, clear_plane, &job);
 }
 
 /* ---- planes that no window will touch any more ------------------------------------------ */
 
-typedef struct divide_job {
-    slide *s;
-    int from; /* first plane */
-} divide_job;
-
-static void divide_run(slide *s, ptrdiff_t sum, ptrdiff_t weight, uint16_t *to, int count)
+/* A run of one head's sums; weights as floats. */
+static void divide_run(slide *s, ptrdiff_t sum, const float *weight, uint16_t *to, int count)
 {
     const fab_nnunet_kernels *k = s->kernels;
     float a[RUN], b[RUN];
-    if (s->sum16) {
-        k->half_to_float(s->sum16 + sum, a, count);
-        k->half_to_float(s->weight16 + weight, b, count);
-    } else {
-        memcpy(a, s->sum32 + sum, (size_t)count * sizeof *a);
-        memcpy(b, s->weight32 + weight, (size_t)count * sizeof *b);
-    }
-    for (int i = 0; i < count; i++) a[i] = a[i] / b[i];
+    if (s->sum16) k->half_to_float(s->sum16 + sum, a, count);
+    else memcpy(a, s->sum32 + sum, (size_t)count * sizeof *a);
+    for (int i = 0; i < count; i++) a[i] = a[i] / weight[i];
     if (s->o->add) {
         uint16_t fold[RUN];
         k->float_to_half(a, fold, count);
@@ -289,18 +296,23 @@ static void divide_run(slide *s, ptrdiff_t sum, ptrdiff_t weight, uint16_t *to, 
     if (bad) atomic_store(&s->overflow, true);
 }
 
-static void divide_plane(void *ctx, int64_t index, int worker)
+static void divide_row(void *ctx, int64_t index, int worker)
 {
-    const divide_job *job = ctx;
+    const planes_job *job = ctx;
     slide *s = job->s;
-    const int heads = s->plan->head_count, *size = s->c->size;
-    const int z = job->from + (int)(index / heads), head = (int)(index % heads);
-    const ptrdiff_t plane = (ptrdiff_t)size[1] * size[2], sum = plane_row(s, head, z, 0),
-                    weight = plane_row(s, 0, z, 0);
-    uint16_t *to = s->logits + ((ptrdiff_t)head * s->kept + z % s->kept) * plane;
+    const int *size = s->c->size;
+    const int z = job->from + (int)(index / size[1]), y = (int)(index % size[1]);
     (void)worker;
-    for (ptrdiff_t i = 0; i < plane; i += RUN)
-        divide_run(s, sum + i, weight + i, to + i, plane - i < RUN ? (int)(plane - i) : RUN);
+    for (int x = 0; x < size[2]; x += RUN) {
+        const int count = size[2] - x < RUN ? size[2] - x : RUN;
+        ptrdiff_t sum = sum_row(s, z, y) + x, weight_at = weight_row(s, z, y) + x;
+        uint16_t *to = s->logits + fab_nnunet_row(s->plan, s->c, s->kept, 0, z, y) + x;
+        float weight[RUN];
+        if (s->weight16) s->kernels->half_to_float(s->weight16 + weight_at, weight, count);
+        else memcpy(weight, s->weight32 + weight_at, (size_t)count * sizeof *weight);
+        for (int head = 0; head < s->plan->head_count; head++, sum += size[2], to += size[2])
+            divide_run(s, sum, weight, to, count);
+    }
 }
 
 static fab_status run_windows(slide *s, fab_error *err)
@@ -320,8 +332,8 @@ static fab_status run_windows(slide *s, fab_error *err)
         }
         const int ready =
             z + 1 < s->count[0] ? s->starts[0][z + 1] - s->low[0] : s->c->size[0];
-        divide_job job = {s, made};
-        fab_parallel_for((int64_t)(ready - made) * s->plan->head_count, divide_plane, &job);
+        planes_job job = {s, made};
+        fab_parallel_for((int64_t)(ready - made) * s->c->size[1], divide_row, &job);
         made = ready;
         if (s->o->ready) FAB_TRY(s->o->ready(s->o->ready_ctx, ready, err));
     }

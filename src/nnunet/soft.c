@@ -32,7 +32,7 @@ struct fab_nnunet_softener {
     const fab_nnunet_plan *plan;
     const fab_nnunet_case *c;
     const fab_nnunet_kernels *kernels;
-    const uint16_t *logits;    /* [head][depth][size1][size2] */
+    const uint16_t *logits;    /* [depth][size1][head][size2] */
     uint16_t *head_of;         /* a label's value: its head */
     float lead_of[256];        /* a margin's code */
     int depth, done, from;     /* planes made; first of those being made */
@@ -66,8 +66,7 @@ typedef struct voxels {
 
 static const uint16_t *row_of(const fab_nnunet_softener *s, int head, int z, int y)
 {
-    const int *size = s->c->size;
-    return s->logits + (((ptrdiff_t)head * s->depth + z % s->depth) * size[1] + y) * size[2];
+    return s->logits + fab_nnunet_row(s->plan, s->c, s->depth, head, z, y);
 }
 
 static void load(const fab_nnunet_softener *s, int head, int z, int y, int x, voxels *v)

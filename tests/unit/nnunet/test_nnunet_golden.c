@@ -140,14 +140,29 @@ static int64_t labels_different(const golden *g, const fab_volume *labels)
     return different;
 }
 
+/* nnU-Net's logits, [head][z][y][x], as they lie here: [z][y][head][x]. The caller frees. */
+static uint16_t *by_rows(const golden *g, const npy *logits)
+{
+    const int *size = g->c.size, heads = g->plan.head_count;
+    uint16_t *rows = fab_alloc_array((size_t)logits->count, sizeof *rows);
+    CHECK(rows && logits->count == (int64_t)heads * size[0] * size[1] * size[2]);
+    const uint16_t *from = logits->data;
+    for (int h = 0; h < heads; h++)
+        for (int i = 0; i < size[0] * size[1]; i++, from += size[2])
+            memcpy(rows + ((ptrdiff_t)i * heads + h) * size[2], from, (size_t)size[2] * 2);
+    return rows;
+}
+
 static void check_finished(const golden *g)
 {
     npy logits = npz_read(below(g, "expected/logits.npz"), "logits");
     CHECK(logits.shape[0] == g->plan.head_count && !strcmp(logits.type, "f2"));
     fab_volume *labels = NULL;
-    CHECK_OK(fab_nnunet_finish(&g->plan, &g->c, logits.data, NULL, &labels, &err));
+    uint16_t *rows = by_rows(g, &logits);
+    CHECK_OK(fab_nnunet_finish(&g->plan, &g->c, rows, NULL, &labels, &err));
     CHECK(labels_different(g, labels) == 0);
     fab_volume_unref(labels);
+    fab_free(rows);
     npy_free(&logits);
 }
 
@@ -224,12 +239,13 @@ static fab_status run_session(void *ctx, const float *patch, fab_net_sink sink, 
 static void compare_logits(const golden *g, const uint16_t *logits)
 {
     npy expected = npz_read(below(g, "expected/logits.npz"), "logits");
-    const uint16_t *e = expected.data;
+    uint16_t *e = by_rows(g, &expected);
     int64_t different = 0;
     for (int64_t i = 0; i < expected.count; i++) different += e[i] != logits[i];
     const double share = (double)different / (double)expected.count;
     printf("  logits: %.2f %% differ\n", 100 * share);
     CHECK(share <= 0.05);
+    fab_free(e);
     npy_free(&expected);
 }
 

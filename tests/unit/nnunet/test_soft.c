@@ -7,12 +7,17 @@
 enum { HEADS = 4, N0 = 6, N1 = 5, N2 = 7, VOXELS = N0 * N1 * N2 };
 
 static fab_error err;
-static uint16_t logits[HEADS * VOXELS];
+static uint16_t logits[HEADS * VOXELS]; /* [z][y][head][x] */
+
+static uint16_t *logit_at(int head, int z, int y, int x)
+{
+    return &logits[((z * N1 + y) * HEADS + head) * N2 + x];
+}
 
 static float logit(int head, int z, int y, int x)
 {
     float v;
-    fab_nnunet_kernels_at(0)->half_to_float(&logits[((head * N0 + z) * N1 + y) * N2 + x], &v, 1);
+    fab_nnunet_kernels_at(0)->half_to_float(logit_at(head, z, y, x), &v, 1);
     return v;
 }
 
@@ -32,7 +37,7 @@ static void fill_logits(uint64_t seed)
             double v = fab_rng_range(&rng, -0.3, 0.3);
             for (int a = 0; a < 3; a++) v -= slope[a] * fabs(p[a] - at[a]);
             const float value = (float)v + 4;
-            fab_nnunet_kernels_at(0)->float_to_half(&value, &logits[h * VOXELS + i], 1);
+            fab_nnunet_kernels_at(0)->float_to_half(&value, logit_at(h, p[0], p[1], p[2]), 1);
         }
     }
 }
@@ -225,9 +230,8 @@ static void rings_make_the_same(void)
     fab_nnunet_softener *s = NULL;
     CHECK_OK(fab_nnunet_softener_create(&p, &c, ring, DEPTH, true, &s, &err));
     for (int z = 0; z < N0; z++) {
-        for (int h = 0; h < HEADS; h++)
-            memcpy(ring + (h * DEPTH + z % DEPTH) * N1 * N2, logits + (h * N0 + z) * N1 * N2,
-                   N1 * N2 * sizeof *ring);
+        memcpy(ring + z % DEPTH * HEADS * N1 * N2, logits + z * HEADS * N1 * N2,
+               HEADS * N1 * N2 * sizeof *ring);
         if (z % 2 == 0 || z == N0 - 1) fab_nnunet_softener_planes(s, z + 1);
     }
     fab_nnunet_soft parts = fab_nnunet_softener_take(s);

@@ -297,9 +297,9 @@ static void plain_slide(const fab_nnunet_plan *plan, const fab_nnunet_case *c, c
         }
     }
     size_t n = 0;
-    for (int h = 0; h < heads; h++)
-        for (int z = 0; z < c->size[0]; z++)
-            for (int y = 0; y < c->size[1]; y++)
+    for (int z = 0; z < c->size[0]; z++)
+        for (int y = 0; y < c->size[1]; y++)
+            for (int h = 0; h < heads; h++)
                 for (int x = 0; x < c->size[2]; x++) {
                     const size_t from = ((size_t)(z + low[0]) * (size_t)full[1] +
                                          (size_t)(y + low[1])) * (size_t)full[2] +
@@ -340,13 +340,12 @@ typedef struct ring_check {
 static fab_status check_ring(void *ctx, int planes, fab_error *e)
 {
     ring_check *r = ctx;
-    const int plane = r->size[1] * r->size[2];
+    const int plane = r->heads * r->size[1] * r->size[2];
     (void)e;
     CHECK(planes > r->before && planes <= r->size[0]);
-    for (int h = 0; h < r->heads; h++)
-        for (int z = r->before ? r->before - 1 : 0; z < planes; z++)
-            CHECK(memcmp(r->ring + (h * r->depth + z % r->depth) * plane,
-                         r->expected + (h * r->size[0] + z) * plane, (size_t)plane * 2) == 0);
+    for (int z = r->before ? r->before - 1 : 0; z < planes; z++)
+        CHECK(memcmp(r->ring + z % r->depth * plane, r->expected + z * plane,
+                     (size_t)plane * 2) == 0);
     r->before = planes;
     r->calls++;
     return FAB_OK;
@@ -456,8 +455,9 @@ static void line_at(int k, int n, int m, bool nearest, int place[2], double *t)
 
 static double mix(double a, double b, double t) { return a * (1.0 - t) + b * t; }
 
-static float plain_logit(const uint16_t *logits, const int *size, const int to[3], const int v[3],
-                         int separate)
+/* logits: the head's first row; rows of one head are `row_step` apart */
+static float plain_logit(const uint16_t *logits, int row_step, const int *size, const int to[3],
+                         const int v[3], int separate)
 {
     int p[3][2];
     double t[3], row[2];
@@ -465,7 +465,7 @@ static float plain_logit(const uint16_t *logits, const int *size, const int to[3
     for (int y = 0; y < 2; y++) {
         double pair[2];
         for (int x = 0; x < 2; x++) {
-            const int at = p[1][y] * size[2] + p[2][x], plane = size[1] * size[2];
+            const int at = p[1][y] * row_step + p[2][x], plane = size[1] * row_step;
             pair[x] = mix(half_value(logits[p[0][0] * plane + at]),
                           half_value(logits[p[0][1] * plane + at]), t[0]);
         }
@@ -480,8 +480,8 @@ static int plain_label(const fab_nnunet_plan *plan, const uint16_t *logits, cons
     int label = 0;
     float best = -INFINITY;
     for (int h = 0; h < plan->head_count; h++) {
-        const float l = plain_logit(logits + h * size[0] * size[1] * size[2], size, to, v,
-                                    separate);
+        const float l = plain_logit(logits + h * size[2], plan->head_count * size[2], size, to,
+                                    v, separate);
         if (plan->regions ? 1.0f / (1.0f + expf(-l)) > 0.5f : l > best) label = plan->head[h].value;
         best = l > best ? l : best;
     }
@@ -500,7 +500,8 @@ static void fill_logits(uint16_t *logits, int heads, const int *size, uint64_t s
             const double z = i / size[2] / size[1] - z0, y = i / size[2] % size[1] - y0,
                          x = i % size[2] - x0;
             const double v = 4 - 0.1 * (x * x + y * y + z * z) + 0.3 * fab_rng_normal(&rng);
-            *logits++ = half_bits((float)(floor(v * 4) / 4));
+            logits[(i / size[2] * heads + h) * size[2] + i % size[2]] =
+                half_bits((float)(floor(v * 4) / 4));
         }
     }
 }
@@ -515,15 +516,13 @@ typedef struct finish_shape {
 static void check_finish_ring(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                               const uint16_t *logits, const fab_volume *expected)
 {
-    const size_t plane = (size_t)(c->size[1] * c->size[2]);
-    uint16_t *ring = fab_calloc((size_t)plan->head_count * 2 * plane, 2);
+    const size_t plane = (size_t)(plan->head_count * c->size[1] * c->size[2]);
+    uint16_t *ring = fab_calloc(2 * plane, 2);
     fab_nnunet_finisher *f = NULL;
     CHECK(ring);
     CHECK_OK(fab_nnunet_finisher_create(plan, c, ring, 2, NULL, &f, &err));
     for (int z = 0; z < c->size[0]; z++) {
-        for (int h = 0; h < plan->head_count; h++)
-            memcpy(ring + (size_t)(2 * h + z % 2) * plane,
-                   logits + (size_t)(h * c->size[0] + z) * plane, plane * 2);
+        memcpy(ring + (size_t)(z % 2) * plane, logits + (size_t)z * plane, plane * 2);
         CHECK_OK(fab_nnunet_finisher_planes(f, z + 1, &err));
     }
     fab_volume *labels = fab_nnunet_finisher_take(f);
