@@ -104,6 +104,69 @@ static void add_weighted(const float *restrict value, const float *restrict weig
     for (; i < count; i++) sum[i] = to_half(from_half(sum[i]) + value[i] * weight[i]);
 }
 
+#ifdef __F16C__
+/* Eight voxels of eight heads, [voxel][head], as rows of heads: v[head] over voxels. Lanes of
+ * heads at and beyond `heads` are 0. */
+static inline void turn_eight(const float *logits, ptrdiff_t pitch, int heads, __m256 v[8])
+{
+    static const int32_t on[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    __m256 a[8], b[8];
+    const __m256i some = _mm256_loadu_si256((const __m256i *)(on + 8 - heads));
+    for (int i = 0; i < 8; i++)
+        a[i] = heads == 8 ? _mm256_loadu_ps(logits + i * pitch)
+                          : _mm256_maskload_ps(logits + i * pitch, some);
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            a[i + 2 * k] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0x44);
+            a[i + 2 * k + 1] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
+    }
+}
+
+static inline void add_eight(const float *logits, ptrdiff_t pitch, int heads, __m256 share,
+                             __m256 weight, uint16_t *sum, ptrdiff_t step)
+{
+    __m256 v[8];
+    turn_eight(logits, pitch, heads, v);
+    for (int h = 0; h < heads; h++, sum += step) {
+        const __m256 product = _mm256_mul_ps(_mm256_mul_ps(v[h], share), weight);
+        const __m256 before = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)sum));
+        _mm_storeu_si128((__m128i *)sum, _mm256_cvtps_ph(_mm256_add_ps(before, product), 0));
+    }
+}
+#endif
+
+static void add_logits(const float *restrict logits, ptrdiff_t pitch, float share,
+                       const float *restrict weight, uint16_t *restrict sum, ptrdiff_t step,
+                       int heads, int count)
+{
+    int done = 0;
+#ifdef __F16C__
+    const __m256 shares = _mm256_set1_ps(share);
+    done = count / 8 * 8;
+    for (int h = 0; h < heads; h += 8)
+        for (int i = 0; i < done; i += 8) {
+            const float *from = logits + i * pitch + h;
+            const __m256 weights = _mm256_loadu_ps(weight + i);
+            if (h + 8 <= heads)
+                add_eight(from, pitch, 8, shares, weights, sum + h * step + i, step);
+            else add_eight(from, pitch, heads - h, shares, weights, sum + h * step + i, step);
+        }
+#endif
+    for (int i = done; i < count; i++)
+        for (int h = 0; h < heads; h++) {
+            uint16_t *to = &sum[h * step + i];
+            *to = to_half(from_half(*to) + logits[i * pitch + h] * share * weight[i]);
+        }
+}
+
 /* ---- cubic splines ---------------------------------------------------------------------- */
 
 static void spline_filter(double *restrict lines, int n)
@@ -150,6 +213,87 @@ static void combine(const double *restrict lines, const int32_t *restrict first,
         else
             for (int l = 0; l < LANES; l++) to[l] = from[l] * w[0] + from[l + LANES] * w[1];
     }
+}
+
+/* ---- how sure a network is -------------------------------------------------------------- */
+
+#define VOXELS 16   /* of a row that go through all heads together */
+#define FAINT 17.0f /* below the best: adds less than 2^-24 of its share */
+
+/* e^x, -17 <= x <= 0, to 2 units in the last place: 2^n e^r, |r| <= ln 2 / 2, e^r by a polynomial
+ * of the sixth degree (Cephes, expf). ln 2 is two numbers, so that n ln 2 is exact enough. */
+static inline float exponential(float x)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
+    const float n = (x * 1.44269504f + magic) - magic;
+    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    return (p * (r * r) + r + 1.0f) * float_of((uint32_t)((int32_t)n + 127) << 23);
+}
+
+static inline void rank_voxels(const uint16_t *logits, ptrdiff_t step, int heads, float *best,
+                               float *second, int32_t *head, int count)
+{
+    float b[VOXELS], s[VOXELS], v[VOXELS];
+    int32_t first[VOXELS];
+    for (int i = 0; i < count; i++) {
+        b[i] = s[i] = -INFINITY;
+        first[i] = 0;
+    }
+    for (int h = 0; h < heads; h++, logits += step) {
+        half_to_float(logits, v, count);
+        for (int i = 0; i < count; i++) {
+            const float least = v[i] > b[i] ? b[i] : v[i];
+            s[i] = least > s[i] ? least : s[i];
+            first[i] = v[i] > b[i] ? h : first[i];
+            b[i] = v[i] > b[i] ? v[i] : b[i];
+        }
+    }
+    memcpy(best, b, (size_t)count * sizeof *b);
+    memcpy(second, s, (size_t)count * sizeof *s);
+    memcpy(head, first, (size_t)count * sizeof *first);
+}
+
+static void rank(const uint16_t *restrict logits, ptrdiff_t step, int heads, float *restrict best,
+                 float *restrict second, int32_t *restrict head, int count)
+{
+    int i = 0;
+    for (; i + VOXELS <= count; i += VOXELS)
+        rank_voxels(logits + i, step, heads, best + i, second + i, head + i, VOXELS);
+    if (i < count) rank_voxels(logits + i, step, heads, best + i, second + i, head + i, count - i);
+}
+
+static inline void sum_voxels(const uint16_t *logits, ptrdiff_t step, int heads, const float *best,
+                              float *sum, int count)
+{
+    float b[VOXELS], s[VOXELS] = {0}, v[VOXELS];
+    int32_t near[VOXELS];
+    memcpy(b, best, (size_t)count * sizeof *b);
+    for (int h = 0; h < heads; h++, logits += step) {
+        int some = 0;
+        half_to_float(logits, v, count);
+        for (int i = 0; i < count; i++) v[i] -= b[i];
+        for (int i = 0; i < count; i++) near[i] = v[i] > -FAINT ? 1 : 0;
+        for (int i = 0; i < count; i++) some |= near[i];
+        if (!some) continue;
+        for (int i = 0; i < count; i++) v[i] = v[i] > -FAINT ? v[i] : -FAINT;
+        for (int i = 0; i < count; i++) s[i] += exponential(v[i]) * (float)near[i];
+    }
+    memcpy(sum, s, (size_t)count * sizeof *s);
+}
+
+static void sum_exponentials(const uint16_t *restrict logits, ptrdiff_t step, int heads,
+                             const float *restrict best, float *restrict sum, int count)
+{
+    int i = 0;
+    for (; i + VOXELS <= count; i += VOXELS)
+        sum_voxels(logits + i, step, heads, best + i, sum + i, VOXELS);
+    if (i < count) sum_voxels(logits + i, step, heads, best + i, sum + i, count - i);
 }
 
 /* ---- logits to labels ------------------------------------------------------------------- */
@@ -287,6 +431,9 @@ const fab_nnunet_kernels JOIN(fab_nnunet_kernels_, FAB_NNUNET_ISA) = {
     .half_to_float = half_to_float,
     .float_to_half = float_to_half,
     .add_weighted = add_weighted,
+    .add_logits = add_logits,
+    .rank = rank,
+    .sum_exponentials = sum_exponentials,
     .spline_filter = spline_filter,
     .combine = combine,
     .cell_range = cell_range,

@@ -18,6 +18,16 @@ typedef struct fab_nnunet_kernels {
     void (*float_to_half)(const float *from, uint16_t *to, int64_t count);
     /* sum = fp16(fp32(sum) + fp32(value * weight)) */
     void (*add_weighted)(const float *value, const float *weight, uint16_t *sum, int count);
+    /* The same of every head: value = fp32(logits[voxel][pitch] * share), sum[head][step]. */
+    void (*add_logits)(const float *logits, ptrdiff_t pitch, float share, const float *weight,
+                       uint16_t *sum, ptrdiff_t step, int heads, int count);
+    /* Of logits[head][step], fp16: the first head that is greatest, its logit, the next greatest
+     * (-infinity where there is one head). */
+    void (*rank)(const uint16_t *logits, ptrdiff_t step, int heads, float *best, float *second,
+                 int32_t *head, int count);
+    /* sum = of all heads e^(logit - best), those left out that are 17 below: less than 2^-24. */
+    void (*sum_exponentials)(const uint16_t *logits, ptrdiff_t step, int heads, const float *best,
+                             float *sum, int count);
     /* In place: samples of FAB_SPLINE_LANES lines, [n][lanes], to cubic B-spline coefficients,
      * lines continued by reflection about their ends (Unser, IEEE Trans. SP 41 (1993)). */
     void (*spline_filter)(double *lines, int n);

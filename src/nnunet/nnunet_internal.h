@@ -142,7 +142,8 @@ fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case 
 
 /* ---- soft.c ------------------------------------------------------------------------------- */
 
-/* A fab_nnunet_soft in the making; logits as for finish.c: `depth` planes of them. Plan, case and logits must stay. */
+/* A fab_nnunet_soft in the making; logits as for finish.c, `depth` planes of them. Plan, case and
+ * logits must stay. */
 typedef struct fab_nnunet_softener fab_nnunet_softener;
 size_t fab_nnunet_softener_bytes(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                                  bool surfaces);

@@ -9,7 +9,8 @@
 
 typedef struct probe_data {
     uint16_t half[PROBE], sum[PROBE];
-    float value[PROBE], best[PROBE];
+    uint16_t heads[11 * PROBE];
+    float value[PROBE], best[PROBE], first[PROBE], second[PROBE];
     double lines[PROBE * FAB_SPLINE_LANES], taken[3 * FAB_SPLINE_LANES], mixed[PROBE],
         spread[PROBE];
     int32_t label[PROBE];
@@ -43,6 +44,10 @@ static void probe_run(const fab_nnunet_kernels *k, probe_data *d)
     k->float_to_half(d->value, d->half, PROBE);
     memcpy(d->sum, d->half, sizeof d->sum);
     k->add_weighted(d->value, d->best, d->sum, PROBE);
+    k->add_logits(d->value, 1, 0.5f, d->best, d->heads, PROBE, 1, PROBE);
+    k->add_logits(d->value, 12, 0.5f, d->best, d->heads, PROBE, 11, 3);
+    k->rank(d->heads, PROBE, 11, d->first, d->second, d->label, PROBE);
+    k->sum_exponentials(d->heads, PROBE, 11, d->first, d->second, PROBE);
     k->spline_filter(d->lines, PROBE);
     k->combine(d->lines, first, weight, 4, 3, d->taken);
     k->cell_range((const uint16_t *[4]){d->half, d->sum, d->half, d->sum}, d->low, d->high, PROBE);

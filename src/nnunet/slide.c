@@ -17,7 +17,7 @@
 #include "kernels.h"
 #include "nnunet_internal.h"
 
-#define RUN 64 /* voxels of a row that are turned from [voxel][head] to [head][voxel] at once */
+#define RUN 64 /* voxels of a row that are divided at once */
 #define GAUSS_SIGMA 0.125 /* of the patch */
 #define GAUSS_CUT 4.0     /* sigmas */
 #define GAUSS_PEAK 10.0
@@ -103,12 +103,12 @@ static ptrdiff_t weight_row(const slide *s, int z, int y)
     return ((ptrdiff_t)(z % s->depth) * s->c->size[1] + y) * s->c->size[2];
 }
 
-static void add_run(const slide *s, const float *value, const float *weight, ptrdiff_t at,
-                    int count)
+static void add_singles(const slide *s, const float *logits, int pitch, const float *weight,
+                        float *sum, int count)
 {
-    if (s->sum16) s->kernels->add_weighted(value, weight, s->sum16 + at, count);
-    else
-        for (int i = 0; i < count; i++) s->sum32[at + i] += value[i] * weight[i];
+    for (int head = 0; head < s->plan->head_count; head++, sum += s->c->size[2])
+        for (int i = 0; i < count; i++)
+            sum[i] += logits[(ptrdiff_t)i * pitch + head] * s->share * weight[i];
 }
 
 /* Voxels x0..x0 + count - 1 of the patch's row (z, y), not mirrored; logits [voxel][pitch]. */
@@ -122,17 +122,13 @@ static void add_row(const slide *s, int z, int y, int x0, int count, const float
     const int from = x0 + shift < 0 ? -shift : x0;
     const int to = x0 + count + shift > size[2] ? size[2] - shift : x0 + count;
     const float *weight = s->gauss + ((ptrdiff_t)z * patch[1] + y) * patch[2];
-    const float share = s->share;
-    float value[RUN];
-    for (int x = from; x < to; x += RUN) {
-        const int n = to - x < RUN ? to - x : RUN;
-        const float *first = logits + (ptrdiff_t)(x - x0) * pitch;
-        ptrdiff_t at = sum_row(s, gz, gy) + x + shift;
-        for (int head = 0; head < s->plan->head_count; head++, at += size[2]) {
-            for (int i = 0; i < n; i++) value[i] = first[(ptrdiff_t)i * pitch + head] * share;
-            add_run(s, value, weight + x, at, n);
-        }
-    }
+    if (from >= to) return;
+    const float *first = logits + (ptrdiff_t)(from - x0) * pitch;
+    const ptrdiff_t at = sum_row(s, gz, gy) + from + shift;
+    if (s->sum16)
+        s->kernels->add_logits(first, pitch, s->share, weight + from, s->sum16 + at, size[2],
+                               s->plan->head_count, to - from);
+    else add_singles(s, first, pitch, weight + from, s->sum32 + at, to - from);
 }
 
 static void add_weights(const slide *s)

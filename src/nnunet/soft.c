@@ -19,7 +19,6 @@
 #include "nnunet_internal.h"
 
 enum { RUN = 64, OCTAVE = 16, LEAST_OCTAVE = -10 };
-#define FAINT 17.0f /* logits below the best: adds less than 2^-24 of its share */
 
 /* Labels and leads that are being made. */
 typedef struct layer {
@@ -74,36 +73,12 @@ static void load(const fab_nnunet_softener *s, int head, int z, int y, int x, vo
     s->kernels->half_to_float(row_of(s, head, z, y) + x, v->value, v->count);
 }
 
-/* The first greatest logit and the next greatest. */
 static void rank_heads(const fab_nnunet_softener *s, int z, int y, int x, voxels *v)
 {
-    for (int i = 0; i < v->count; i++) {
-        v->best[i] = v->second[i] = -INFINITY;
-        v->head[i] = 0;
-    }
-    for (int h = 0; h < s->plan->head_count; h++) {
-        load(s, h, z, y, x, v);
-        for (int i = 0; i < v->count; i++) {
-            const float l = v->value[i], best = v->best[i];
-            const bool above = l > best;
-            const float other = above ? best : l;
-            v->second[i] = other > v->second[i] ? other : v->second[i];
-            v->best[i] = above ? l : best;
-            v->head[i] = above ? h : v->head[i];
-        }
-    }
-}
-
-static void sum_exponentials(const fab_nnunet_softener *s, int z, int y, int x, voxels *v)
-{
-    memset(v->sum, 0, sizeof v->sum);
-    for (int h = 0; h < s->plan->head_count; h++) {
-        bool some = false;
-        load(s, h, z, y, x, v);
-        for (int i = 0; i < v->count; i++) some |= v->value[i] > v->best[i] - FAINT;
-        for (int i = 0; i < v->count && some; i++)
-            if (v->value[i] > v->best[i] - FAINT) v->sum[i] += expf(v->value[i] - v->best[i]);
-    }
+    const uint16_t *logits = row_of(s, 0, z, y) + x;
+    const int step = s->c->size[2], heads = s->plan->head_count;
+    s->kernels->rank(logits, step, heads, v->best, v->second, v->head, v->count);
+    s->kernels->sum_exponentials(logits, step, heads, v->best, v->sum, v->count);
 }
 
 /* Regions: the last head above 0 gives the label; it stays while that one is above and the later
@@ -156,10 +131,7 @@ static void soft_row(void *ctx, int64_t index, int worker)
     for (int x = 0; x < size[2]; x += RUN) {
         v.count = size[2] - x < RUN ? size[2] - x : RUN;
         if (s->plan->regions) rank_regions(s, z, y, x, &v);
-        else {
-            rank_heads(s, z, y, x, &v);
-            sum_exponentials(s, z, y, x, &v);
-        }
+        else rank_heads(s, z, y, x, &v);
         store(s, ((ptrdiff_t)z * size[1] + y) * size[2] + x, &v);
     }
 }

@@ -39,57 +39,63 @@ static fab_status check_fragments(fab_check *c, const fab_qa_structure *s, fab_e
 
 /* ---- holes -------------------------------------------------------------------------------- */
 
+/* A structure's lattice box with two voxels around: a rim from which the outside is flooded, and a
+ * wall around that, which floods need not look beyond. */
 typedef struct box {
     int low[3], n[3];
 } box;
 
-static box lattice_box(const fab_check *c, size_t index)
+static box walled_box(const fab_check *c, size_t index)
 {
     const fab_lattice_box *where = &c->box[index];
     box b;
     for (int a = 0; a < 3; a++) {
-        b.low[a] = where->low[a];
-        b.n[a] = where->high[a] - where->low[a] + 3; /* a voxel of rim on each side */
+        b.low[a] = where->low[a] - 2;
+        b.n[a] = where->high[a] - where->low[a] + 5;
     }
     return b;
 }
 
-static bool is_structure(const fab_check *c, const box *b, size_t index, int64_t at)
+/* Marks the wall and the structure; returns how many voxels are marked. */
+static int64_t mark_solid(const fab_check *c, const box *b, size_t index, uint8_t *mark)
 {
-    int p[3] = {(int)(at % b->n[0]), (int)(at / b->n[0] % b->n[1]),
-                (int)(at / ((int64_t)b->n[0] * b->n[1]))};
-    for (int a = 0; a < 3; a++) {
-        p[a] += b->low[a] - 1;
-        if (p[a] < 0 || p[a] >= c->lattice.n[a]) return false;
-    }
-    const int64_t nx = c->lattice.n[0], ny = c->lattice.n[1];
-    return c->row[p[0] + nx * (p[1] + ny * p[2])] == index + 1;
+    const int *n = b->n, *all = c->lattice.n;
+    int64_t marked = 0;
+    memset(mark, 1, (size_t)n[0] * (size_t)n[1] * (size_t)n[2]);
+    for (int z = 1; z < n[2] - 1; z++)
+        for (int y = 1; y < n[1] - 1; y++) {
+            uint8_t *to = mark + ((int64_t)z * n[1] + y) * n[0];
+            const int64_t gy = y + b->low[1], gz = z + b->low[2];
+            memset(to + 1, 0, (size_t)n[0] - 2);
+            if (gy < 0 || gz < 0 || gy >= all[1] || gz >= all[2]) continue; /* the rim */
+            const uint16_t *from = c->row + (gz * all[1] + gy) * all[0];
+            for (int x = 2; x < n[0] - 2; x++) to[x] = from[x + b->low[0]] == index + 1;
+        }
+    for (int64_t i = 0; i < (int64_t)n[0] * n[1] * n[2]; i++) marked += mark[i];
+    return marked;
 }
 
 /* Voxels of the box that are neither the structure nor reached from the box's rim. */
 static fab_status count_enclosed(const fab_check *c, const box *b, size_t index, int64_t *out,
                                  fab_error *err)
 {
-    const int64_t nx = b->n[0], ny = b->n[1], n = nx * ny * b->n[2];
+    const int64_t row = b->n[0], plane = row * b->n[1], n = plane * b->n[2];
+    const int64_t step[6] = {-1, 1, -row, row, -plane, plane};
     FAB_AUTO_FREE uint8_t *mark = fab_alloc_array((size_t)n, sizeof *mark);
     FAB_AUTO_FREE int32_t *queue = fab_alloc_array((size_t)n, sizeof *queue);
-    int64_t head = 0, tail = 0, filled = 0;
+    int64_t tail = 0;
     if (!mark || !queue) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory to look for holes");
-    for (int64_t i = 0; i < n; i++) filled += mark[i] = is_structure(c, b, index, i);
-    mark[0] = 1;
-    queue[tail++] = 0;
-    while (head < tail) {
-        const int64_t at = queue[head++], i = at % nx, j = at / nx % ny, k = at / (nx * ny);
-        const int64_t next[6] = {i > 0 ? at - 1 : -1, i < nx - 1 ? at + 1 : -1,
-                                 j > 0 ? at - nx : -1, j < ny - 1 ? at + nx : -1,
-                                 k > 0 ? at - nx * ny : -1, k < b->n[2] - 1 ? at + nx * ny : -1};
+    const int64_t solid = mark_solid(c, b, index, mark);
+    queue[tail++] = (int32_t)(plane + row + 1); /* a corner of the rim */
+    mark[queue[0]] = 1;
+    for (int64_t head = 0; head < tail; head++)
         for (int d = 0; d < 6; d++) {
-            if (next[d] < 0 || mark[next[d]]) continue;
-            mark[next[d]] = 1;
-            queue[tail++] = (int32_t)next[d];
+            const int64_t next = queue[head] + step[d];
+            if (mark[next]) continue;
+            mark[next] = 1;
+            queue[tail++] = (int32_t)next;
         }
-    }
-    *out = n - tail - filled;
+    *out = n - tail - solid;
     return FAB_OK;
 }
 
@@ -99,8 +105,8 @@ static fab_status check_holes(fab_check *c, size_t index, fab_error *err)
     const fab_anatomy *a = s->label->anatomy;
     int64_t enclosed = 0;
     if (!a || a->tissue != FAB_TISSUE_ORGAN || strcmp(s->label->name, "heart") == 0) return FAB_OK;
-    const box b = lattice_box(c, index);
-    if (b.n[0] < 4 || b.n[1] < 4 || b.n[2] < 4) return FAB_OK;
+    const box b = walled_box(c, index);
+    if (b.n[0] < 6 || b.n[1] < 6 || b.n[2] < 6) return FAB_OK;
     FAB_TRY(count_enclosed(c, &b, index, &enclosed, err));
     const double *step = c->lattice.step_mm;
     const double ml = (double)enclosed * step[0] * step[1] * step[2] / 1000;

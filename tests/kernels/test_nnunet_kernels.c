@@ -66,6 +66,56 @@ static void check_sums(const fab_nnunet_kernels *k, int n)
     CHECK(memcmp(a, b, sizeof a) == 0);
 }
 
+/* Sums of all heads at once are those of one head after the other. */
+static void check_logits(const fab_nnunet_kernels *k, int n)
+{
+    enum { HEADS = 21, PITCH = 24, STEP = MOST + 3 };
+    static float logits[MOST * PITCH];
+    static uint16_t a[HEADS * STEP], b[HEADS * STEP];
+    for (int i = 0; i < n * PITCH; i++) logits[i] = floats[i % 2][i / 2 % MOST];
+    for (int heads = 1; heads <= HEADS; heads += heads < 9 ? 1 : 6) {
+        float value[MOST];
+        for (int i = 0; i < HEADS * STEP; i++) a[i] = b[i] = halves[i % 4][i / 4 % MOST];
+        for (int h = 0; h < heads; h++) {
+            for (int i = 0; i < n; i++) value[i] = logits[i * PITCH + h] * 0.25f;
+            plain->add_weighted(value, floats[2], a + h * STEP, n);
+        }
+        k->add_logits(logits, PITCH, 0.25f, floats[2], b, STEP, heads, n);
+        CHECK(memcmp(a, b, sizeof a) == 0);
+    }
+}
+
+/* First and second place as written down; sums of exponentials near those of doubles, the same of
+ * every build. */
+static void check_ranks(const fab_nnunet_kernels *k, int n)
+{
+    enum { HEADS = 4 };
+    static uint16_t rows[HEADS * MOST];
+    float best[MOST], second[MOST], sum[MOST], expected[MOST];
+    int32_t head[MOST];
+    for (int i = 0; i < HEADS * MOST; i++) rows[i] = halves[i / MOST][i % MOST];
+    for (int heads = 1; heads <= HEADS; heads++) {
+        float v[HEADS];
+        k->rank(rows, MOST, heads, best, second, head, n);
+        k->sum_exponentials(rows, MOST, heads, best, sum, n);
+        plain->sum_exponentials(rows, MOST, heads, best, expected, n);
+        CHECK(memcmp(sum, expected, (size_t)n * sizeof *sum) == 0);
+        for (int i = 0; i < n; i++) {
+            int first = 0;
+            float next = -INFINITY;
+            double all = 0;
+            for (int h = 0; h < heads; h++) plain->half_to_float(&rows[h * MOST + i], &v[h], 1);
+            for (int h = 1; h < heads; h++) first = v[h] > v[first] ? h : first;
+            for (int h = 0; h < heads; h++) {
+                next = h != first && v[h] > next ? v[h] : next;
+                all += exp((double)v[h] - (double)v[first]);
+            }
+            CHECK(head[i] == first && best[i] == v[first] && second[i] == next);
+            CHECK_NEAR(sum[i], all, 4e-7 * all);
+        }
+    }
+}
+
 static void check_splines(const fab_nnunet_kernels *k, int n)
 {
     static double a[MOST * LANES], b[MOST * LANES], to_a[MOST * LANES], to_b[MOST * LANES];
@@ -186,6 +236,8 @@ static void every_build_gives_the_same_bits(void)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
             fill();
             check_sums(k, lengths[i]);
+            check_logits(k, lengths[i]);
+            check_ranks(k, lengths[i]);
             check_splines(k, lengths[i]);
             check_cells(k, lengths[i]);
             check_labels(k, lengths[i]);
