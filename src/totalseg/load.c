@@ -10,7 +10,8 @@
 enum { MAX_FOUND = 128 };
 
 typedef struct found {
-    int number;
+    int number, auxiliary;
+    bool other; /* another of TotalSegmentator's tasks than "total" of CT */
     double spacing_mm, resample_mm[3];
     char folder[FAB_MAX_PATH_BYTES];
 } found;
@@ -52,6 +53,9 @@ static fab_status add_dataset(search *s, const char *folder, const char *name, f
     f->number = dataset_number(name);
     f->spacing_mm = smallest(p->spacing_mm);
     fab_totalseg_resampling(name, p, f->resample_mm);
+    f->auxiliary = fab_totalseg_auxiliary(name);
+    const char *task = fab_totalseg_task(name);
+    f->other = task && strcmp(task, "total") != 0 && strcmp(task, "total_v3") != 0;
     snprintf(f->folder, sizeof f->folder, "%s", folder);
     if (p->flat)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: a 2d network; TotalSegmentator's are 3d", folder);
@@ -140,6 +144,7 @@ static fab_status add_names(fab_totalseg *t, fab_totalseg_part *part, const fab_
     part->heads = p->head_count;
     for (int h = 1; h < p->head_count; h++) {
         const char *name = p->head[h].name;
+        if (part->auxiliary && h >= part->auxiliary) break;
         const fab_label *known = fab_label_set_by_name(&t->set, name);
         int value = known ? known->value
                           : total ? fab_total_value(name) : (int)t->set.count + 1;
@@ -174,8 +179,10 @@ static fab_status join_parts(fab_totalseg *t, const search *s, fab_error *err)
         if (status < 0) break;
         fab_totalseg_part *part = &t->part[t->part_count];
         part->number = s->item[i].number;
+        part->auxiliary = s->item[i].auxiliary;
         memcpy(part->folder, s->item[i].folder, sizeof part->folder);
-        total = total && all_known(fab_nnunet_plan_of(model[t->part_count++]));
+        total = total && !s->item[i].other && all_known(fab_nnunet_plan_of(model[t->part_count]));
+        t->part_count++;
     }
     t->total = total;
     for (int i = 0; i < t->part_count; i++) {

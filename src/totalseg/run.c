@@ -3,11 +3,13 @@
  *   image (any axes) -> R, A, S axes -> zoom (order 3, whole numbers) -> nnU-Net, each part
  *     -> one label map -> nearest zoom -> the image's own axes
  *
- * One part's weights are in memory at a time. Where only some structures are asked for, a coarser
- * network looks for them first, and all of this is done in the box around them.
+ * One part's weights are in memory at a time. Where only some structures are asked for, or the
+ * task is about the surroundings of some, another network looks for them first, and all of this is
+ * done in the box around them.
  */
 #include <string.h>
 
+#include "look.h"
 #include "spacing.h"
 #include "totalseg_internal.h"
 
@@ -262,11 +264,16 @@ static fab_status clean(const fab_totalseg *t, fab_volume *labels, fab_error *er
 
 /* ---- one image ---------------------------------------------------------------------------- */
 
-static fab_status check_memory(size_t needed, size_t cap, fab_error *err)
+static fab_status check_memory(const char *doing, size_t needed, size_t cap, fab_error *err)
 {
     if (cap == 0 || needed <= cap) return FAB_OK;
-    FAB_FAIL(err, FAB_ERR_LIMIT, "resampling this image needs %zu MB of memory, the cap is %zu MB",
+    FAB_FAIL(err, FAB_ERR_LIMIT, "%s this image needs %zu MB of memory, the cap is %zu MB", doing,
              (needed + 999999) / 1000000, cap / 1000000);
+}
+
+static bool is_wide(const fab_totalseg *t)
+{
+    return t->set.count && t->set.items[t->set.count - 1].value > 255;
 }
 
 /* Labels on the image's own grid from `j`, and what is known beside them. */
@@ -274,10 +281,10 @@ static fab_status finish_image(const fab_totalseg *t, const fab_volume *image,
                                const fab_totalseg_view *v, const fab_totalseg_options *o,
                                joined *j, fab_volume **labels, fab_error *err)
 {
-    const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
     FAB_TRY(fab_progress_step(o->progress, "labels back", 0.99, err));
     FAB_TRY(clean(t, j->labels, err));
-    FAB_TRY(fab_totalseg_labels_back(j->labels, v, fab_volume_grid(image), wide, labels, err));
+    FAB_TRY(fab_totalseg_labels_back(j->labels, v, fab_volume_grid(image), is_wide(t), labels,
+                                     err));
     if (!o->soft) return FAB_OK;
     if (!j->single) {
         j->soft.labels = j->labels;
@@ -304,9 +311,9 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
     const fab_totalseg_view v = fab_totalseg_view_of(fab_volume_grid(image));
     const fab_grid at = fab_totalseg_grid_at(&v, t->resample_mm);
     const size_t before = state->held, image_bytes = fab_volume_bytes(image);
-    const bool wide = t->set.count && t->set.items[t->set.count - 1].value > 255;
     const bool single = is_single(t, o->structures);
-    const size_t label_bytes = (size_t)fab_grid_voxels(fab_volume_grid(image)) * (wide ? 2 : 1);
+    const size_t label_bytes =
+        (size_t)fab_grid_voxels(fab_volume_grid(image)) * (is_wide(t) ? 2 : 1);
     fab_totalseg_options inner = *o;
     fab_progress_span span;
     joined j = {0};
@@ -316,7 +323,7 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
     FAB_TRY(fab_progress_step(o->progress, "resample", 0, err));
     const size_t all = joined_bytes(&at, single, o);
     const size_t there = fab_totalseg_to_grid_bytes(&v, &at), back = all + label_bytes;
-    FAB_TRY(check_memory(before + image_bytes + (there > back ? there : back),
+    FAB_TRY(check_memory("resampling", before + image_bytes + (there > back ? there : back),
                          o->max_memory_bytes, err));
     FAB_TRY(fab_totalseg_to_grid(image, &v, &at, cut, &small, err));
     state->held = before + image_bytes + all;
@@ -331,53 +338,38 @@ static fab_status run_image(const fab_totalseg *t, const fab_volume *image, bool
 
 /* ---- only where some structures are ------------------------------------------------------- */
 
-/* The box of what is not 0 with 20 mm around it, in whole voxels; false if there is nothing. */
-static bool find_box(const fab_volume *labels, int32_t low[3], int32_t size[3])
-{
-    const fab_grid *g = fab_volume_grid(labels);
-    int32_t high[3] = {-1, -1, -1};
-    double mm[3];
-    fab_grid_spacing(g, mm);
-    memcpy(low, g->size, sizeof g->size);
-    int64_t at = 0;
-    for (int32_t k = 0; k < g->size[2]; k++)
-        for (int32_t j = 0; j < g->size[1]; j++)
-            for (int32_t i = 0; i < g->size[0]; i++, at++) {
-                if (fab_volume_at(labels, at) == 0) continue;
-                const int32_t place[3] = {i, j, k};
-                for (int a = 0; a < 3; a++) {
-                    low[a] = place[a] < low[a] ? place[a] : low[a];
-                    high[a] = place[a] > high[a] ? place[a] : high[a];
-                }
-            }
-    for (int a = 0; a < 3; a++) {
-        const int32_t margin = (int32_t)(20.0 / mm[a]);
-        low[a] = low[a] > margin ? low[a] - margin : 0;
-        const int32_t end = high[a] + 1 + margin < g->size[a] ? high[a] + 1 + margin : g->size[a];
-        size[a] = end - low[a];
-    }
-    return high[0] >= 0;
-}
+/* What the first look says of the second. */
+typedef struct sight {
+    fab_totalseg_seen seen;
+    fab_volume *steps; /* to what the labels must be near; NULL: they may be anywhere */
+    int most;
+} sight;
 
-static fab_status paste(const fab_volume *part, const int32_t low[3], const fab_grid *grid,
-                        fab_volume **out, fab_error *err)
+static fab_status run_any(const fab_totalseg *t, const fab_volume *image,
+                          const fab_totalseg_options *o, fab_volume **labels, run_state *n,
+                          fab_error *err);
+
+/* The box's own labels, put back into a map of the whole image. */
+static fab_status run_box(const fab_totalseg *t, const fab_volume *image, sight *s,
+                          const fab_totalseg_options *o, fab_volume **labels, run_state *n,
+                          fab_error *err)
 {
-    const int32_t *n = fab_volume_grid(part)->size;
-    const size_t bytes = fab_dtype_bytes(fab_volume_dtype(part));
-    FAB_AUTO(fab_volume_unref) fab_volume *whole = NULL;
-    FAB_TRY(fab_volume_create(grid, fab_volume_dtype(part), &whole, err));
-    uint8_t *to = fab_volume_data_mut(whole);
-    const uint8_t *from = fab_volume_data(part);
-    memset(to, 0, fab_volume_bytes(whole));
-    for (ptrdiff_t k = 0; k < n[2]; k++)
-        for (ptrdiff_t j = 0; j < n[1]; j++) {
-            const ptrdiff_t row =
-                low[0] + grid->size[0] * (low[1] + j + (ptrdiff_t)grid->size[1] * (low[2] + k));
-            memcpy(to + row * (ptrdiff_t)bytes, from, (size_t)n[0] * bytes);
-            from += (size_t)n[0] * bytes;
-        }
-    *out = whole;
-    whole = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *part = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *inside = NULL;
+    const fab_grid *grid = fab_volume_grid(image);
+    const size_t before = n->held, steps = s->steps ? fab_volume_bytes(s->steps) : 0;
+    const int32_t *size = s->seen.size;
+    const size_t voxels = (size_t)size[0] * (size_t)size[1] * (size_t)size[2];
+    const size_t at_end = (voxels + (size_t)fab_grid_voxels(grid)) * (is_wide(t) ? 2 : 1);
+    n->held += fab_volume_bytes(image) + steps;
+    FAB_TRY(check_memory("cropping", n->held + voxels * fab_dtype_bytes(fab_volume_dtype(image)) +
+                         at_end, o->max_memory_bytes, err));
+    FAB_TRY(fab_volume_crop(image, s->seen.low, size, &part, err));
+    FAB_TRY(run_image(t, part, true, o, &inside, n, err));
+    n->held = before;
+    part = fab_volume_unref(part);
+    FAB_TRY(fab_totalseg_paste(inside, s->seen.low, grid, labels, err));
+    if (s->steps) s->seen.removed = fab_totalseg_keep_near(*labels, s->steps, s->most);
     return FAB_OK;
 }
 
@@ -390,14 +382,13 @@ static bool knows_all(const fab_totalseg *t, const char *const *structures)
 
 /* Where the rough network finds nothing the whole image is searched: a structure that is small or
  * odd must not be missed because it was looked for coarsely. */
-static fab_status run_cropped(const fab_totalseg *t, const fab_volume *image,
-                              const fab_totalseg_options *o, fab_volume **labels, run_state *n,
-                              fab_error *err)
+static fab_status run_rough(const fab_totalseg *t, const fab_volume *image,
+                            const fab_totalseg_options *o, fab_volume **labels, run_state *n,
+                            fab_error *err)
 {
-    int32_t low[3], size[3];
-    FAB_AUTO(fab_volume_unref) fab_volume *found = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *part = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *inside = NULL;
+    static const double margin_mm = 20;
+    sight s = {0};
+    fab_volume *found = NULL;
     fab_totalseg_options before = *o, after = *o;
     fab_progress_span first, rest;
     fab_progress_span_start(&first, o->progress, 0, 0.2);
@@ -406,13 +397,88 @@ static fab_status run_cropped(const fab_totalseg *t, const fab_volume *image,
     after.progress = &rest.progress;
     before.soft = NULL;
     FAB_TRY(run_image(t->rough, image, false, &before, &found, n, err));
-    const bool any = find_box(found, low, size);
-    found = fab_volume_unref(found);
-    if (!any) return run_image(t, image, false, &after, labels, n, err);
-    FAB_TRY(fab_volume_crop(image, low, size, &part, err));
-    n->held += fab_volume_bytes(image);
-    FAB_TRY(run_image(t, part, true, &after, &inside, n, err));
-    return paste(inside, low, fab_volume_grid(image), labels, err);
+    s.seen.found = fab_totalseg_box(found, NULL, margin_mm, s.seen.low, s.seen.size);
+    fab_volume_unref(found);
+    if (!s.seen.found) return run_image(t, image, false, &after, labels, n, err);
+    return run_box(t, image, &s, &after, labels, n, err);
+}
+
+static fab_status members_of(const fab_totalseg *t, const char *const *names,
+                             bool member[FAB_MAX_STRUCTURES + 1], fab_error *err)
+{
+    memset(member, 0, (FAB_MAX_STRUCTURES + 1) * sizeof *member);
+    for (size_t i = 0; names[i]; i++) {
+        const fab_label *l = fab_label_set_by_name(&t->set, names[i]);
+        if (!l || l->value > FAB_MAX_STRUCTURES)
+            FAB_FAIL(err, FAB_ERR_NOTFOUND, "the network that is to find %s does not know it",
+                     names[i]);
+        member[l->value] = true;
+    }
+    return FAB_OK;
+}
+
+static fab_status see(const fab_totalseg_look *look, const fab_volume *found, size_t held,
+                      size_t cap, sight *s, fab_error *err)
+{
+    bool member[FAB_MAX_STRUCTURES + 1];
+    const fab_totalseg_crop *rule = look->rule;
+    const fab_grid *grid = fab_volume_grid(found);
+    FAB_TRY(members_of(look->finder, rule->structures, member, err));
+    s->seen.found =
+        fab_totalseg_box(found, member, rule->addon_mm, s->seen.low, s->seen.size);
+    s->most = rule->keep ? fab_totalseg_reach_voxels(grid, rule->keep_mm) : 0;
+    if (!s->seen.found || s->most < 1) return FAB_OK; /* scipy's dilation by 0 fills the image */
+    FAB_TRY(check_memory("cropping", held + fab_volume_bytes(found) +
+                         (size_t)fab_grid_voxels(grid), cap, err));
+    FAB_TRY(members_of(look->finder, rule->keep, member, err));
+    return fab_totalseg_steps(found, member, s->most, &s->steps, err);
+}
+
+static fab_status no_labels(const fab_totalseg *t, const fab_grid *grid, fab_volume **labels,
+                            fab_error *err)
+{
+    FAB_TRY(fab_volume_create(grid, is_wide(t) ? FAB_U16 : FAB_U8, labels, err));
+    memset(fab_volume_data_mut(*labels), 0, fab_volume_bytes(*labels));
+    return FAB_OK;
+}
+
+static fab_status run_looked(const fab_totalseg *t, const fab_volume *image,
+                             const fab_totalseg_options *o, fab_volume **labels, run_state *n,
+                             fab_error *err)
+{
+    const fab_totalseg_look *look = o->look;
+    sight s = {0};
+    fab_volume *found = NULL;
+    fab_totalseg_options before = *o, after = *o;
+    fab_progress_span first, rest;
+    fab_progress_span_start(&first, o->progress, 0, 0.2);
+    fab_progress_span_start(&rest, o->progress, 0.2, 1);
+    before.progress = &first.progress;
+    after.progress = &rest.progress;
+    before.soft = NULL;
+    before.structures = NULL;
+    before.seen = NULL;
+    before.look = look->before;
+    FAB_TRY(run_any(look->finder, image, &before, &found, n, err));
+    fab_status status = see(look, found, n->held + fab_volume_bytes(image), o->max_memory_bytes,
+                            &s, err);
+    fab_volume_unref(found);
+    if (status == FAB_OK)
+        status = s.seen.found ? run_box(t, image, &s, &after, labels, n, err)
+                              : no_labels(t, fab_volume_grid(image), labels, err);
+    fab_volume_unref(s.steps);
+    if (status == FAB_OK && o->seen) *o->seen = s.seen;
+    return status;
+}
+
+static fab_status run_any(const fab_totalseg *t, const fab_volume *image,
+                          const fab_totalseg_options *o, fab_volume **labels, run_state *n,
+                          fab_error *err)
+{
+    if (o->look) return run_looked(t, image, o, labels, n, err);
+    if (o->structures && t->rough && knows_all(t->rough, o->structures))
+        return run_rough(t, image, o, labels, n, err);
+    return run_image(t, image, false, o, labels, n, err);
 }
 
 fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
@@ -423,9 +489,7 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
     run_state n = {0};
     if (options) o = *options;
     FAB_TRY(check_structures(t, o.structures, err));
-    const bool rough = o.structures && t->rough && knows_all(t->rough, o.structures);
-    FAB_TRY((rough ? run_cropped(t, image, &o, labels, &n, err)
-                   : run_image(t, image, false, &o, labels, &n, err)));
+    FAB_TRY(run_any(t, image, &o, labels, &n, err));
     FAB_TRY(fab_progress_step(o.progress, "labels back", 1, err));
     if (parts_run) *parts_run = n.parts;
     if (patches) *patches = n.patches;
