@@ -15,6 +15,7 @@ static const cli_option options[] = {
     {"fast", 0, CLI_FLAG, NULL, "TotalSegmentator: its 3 mm network"},
     {"fastest", 0, CLI_FLAG, NULL, "TotalSegmentator: its 6 mm network"},
     {"roi-subset", 0, CLI_TEXT, "LIST", "TotalSegmentator: only these structures, by commas"},
+    {"no-crop", 0, CLI_FLAG, NULL, "TotalSegmentator: show a single task the whole image"},
     {"no-postprocessing", 0, CLI_FLAG, NULL, "leave off the clean-up an nnU-Net folder asks for"},
     {"no-detail", 0, CLI_FLAG, NULL, "leave off the second, finer look at the spine"},
     {"modality", 0, CLI_CHOICE, "CT|MR|PT", "what NIfTI and NRRD files are, which do not say"},
@@ -109,6 +110,7 @@ static int run(const cli_call *call)
                           .modality = cli_text(call, "modality", NULL),
                           .no_postprocessing = cli_has(call, "no-postprocessing"),
                           .no_detail = cli_has(call, "no-detail"),
+                          .no_crop = cli_has(call, "no-crop"),
                           .precision = cli_precision(call), .program = "/proc/self/exe",
                           .commit = CLI_COMMIT, .watch = cli_begin(call)};
     fab_status status = fab_job_validate(&o, &dossier, &err);

@@ -128,6 +128,7 @@ typedef struct fab_twin_options {
     bool force;                       /* go on with a scan that surely is no CT of the torso */
     bool no_postprocessing;           /* leaves off what a nnU-Net folder asks for */
     bool no_detail;                   /* no second, finer look at the spine */
+    bool no_crop;                     /* TotalSegmentator's single tasks see the whole image */
     fab_precision precision;          /* of the network's arithmetic */
     fab_mesh_choice mesh;
     const fab_job_watch *watch;
@@ -147,7 +148,7 @@ typedef struct fab_segment_job {
     const char *const *channels;
     const char *modality;
     bool force;
-    bool no_postprocessing, no_detail;
+    bool no_postprocessing, no_detail, no_crop;
     const char *parts; /* file for the parts of vertebrae (NAME.nii.gz, NAME.json); NULL: none */
     fab_precision precision;
     const fab_job_watch *watch;
@@ -208,7 +209,7 @@ typedef struct fab_validate_job {
     size_t max_memory_bytes;
     fab_totalseg_quality quality;
     const char *structures, *modality;
-    bool no_postprocessing, no_detail;
+    bool no_postprocessing, no_detail, no_crop;
     fab_precision precision;
     const char *program;              /* the executable, to hash; NULL: not known */
     const char *commit;               /* it was built from; NULL or "": not known */

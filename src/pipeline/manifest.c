@@ -136,6 +136,7 @@ static fab_status put_segmentation(fab_json *m, const fab_twin *t, fab_error *er
                          fab_precision_name(fab_nn_isa_precision(t->found.isa)), err));
     FAB_TRY(fab_put_text(model, "kernels", fab_nn_isa_name(t->found.isa), err));
     FAB_TRY(put_detail(o, t, err));
+    FAB_TRY(fab_network_put_finder(t->network, o, err));
     static const char *const copied[] = {"modality", "license", "limitations"};
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         const fab_json *value = fab_json_find(card, copied[i]);
@@ -164,6 +165,7 @@ static fab_status put_options(fab_json *m, const fab_twin *t, fab_error *err)
     FAB_TRY(fab_put_text(j, "quality", qualities[o->quality], err));
     FAB_TRY(fab_put_text_or_null(j, "structures", o->structures, err));
     FAB_TRY(fab_put_bool(j, "postprocessing", !o->no_postprocessing, err));
+    FAB_TRY(fab_put_bool(j, "crop", !o->no_crop, err));
     FAB_TRY(fab_put_text(j, "precision", fab_precision_name(o->precision), err));
     FAB_TRY(fab_put_int(j, "smoothing_iterations",
                         o->mesh.smoothing_iterations >= 0 ? o->mesh.smoothing_iterations : -1,

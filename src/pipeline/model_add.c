@@ -260,9 +260,10 @@ static fab_status copy_folds(const adding *a, const char *from, const char *to, 
 
 /* ---- one data set ------------------------------------------------------------------------- */
 
-static fab_status add_labels(adding *a, const fab_nnunet_plan *p, fab_error *err)
+/* heads: of them those that are structures. */
+static fab_status add_labels(adding *a, const fab_nnunet_plan *p, int heads, fab_error *err)
 {
-    for (int h = p->regions ? 0 : 1; h < p->head_count; h++) {
+    for (int h = p->regions ? 0 : 1; h < heads; h++) {
         fab_json *row = NULL;
         bool known = false;
         for (size_t i = 0; i < fab_json_count(a->labels) && !known; i++)
@@ -279,11 +280,13 @@ static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, f
 {
     fab_json *row = NULL, *names = NULL;
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
+    const int first = p->regions ? 0 : 1, auxiliary = fab_totalseg_auxiliary(folder);
+    const int heads = auxiliary && auxiliary < p->head_count ? auxiliary : p->head_count;
     FAB_TRY(fab_add_object(a->parts, &row, err));
     FAB_TRY(fab_put_text(row, "folder", folder, err));
     FAB_TRY(fab_put_text(row, "weights_sha256", fab_nnunet_weights_sha256(m), err));
     FAB_TRY(fab_put_int(row, "folds", fab_nnunet_folds(m), err));
-    FAB_TRY(fab_put_int(row, "structures", p->head_count - (p->regions ? 0 : 1), err));
+    FAB_TRY(fab_put_int(row, "structures", heads - first, err));
     FAB_TRY(fab_put_real(row, "spacing_mm", p->spacing_mm[p->flat ? 1 : 0], 6, err));
     FAB_TRY(fab_put_text(row, "configuration", p->configuration, err));
     FAB_TRY(fab_put_bool(row, "postprocessing", fab_nnunet_postprocessing_of(m)->count > 0, err));
@@ -291,7 +294,7 @@ static fab_status add_part(adding *a, const char *folder, const fab_nnunet *m, f
     for (int i = 0; i < p->channels; i++)
         FAB_TRY(fab_add_text(names, p->channel[i].name, err));
     fab_sha256_update(&a->hash, fab_nnunet_weights_sha256(m), 64);
-    return add_labels(a, p, err);
+    return add_labels(a, p, heads, err);
 }
 
 /* The data set's folder in the package. Its name may come from plans.json: "../.." is none. */

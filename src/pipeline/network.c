@@ -12,6 +12,8 @@ struct fab_network {
     char folder[FAB_MAX_PATH_BYTES];
     fab_model *model;  /* our own package; NULL: an added one */
     fab_model *detail; /* looks at the spine again; NULL: there is none */
+    fab_finder *finder; /* looks first; NULL: the whole image is seen */
+    char unseen[800];   /* why it is, though its rule is another; "" */
     int channels;
     char channel_name[FAB_NNUNET_MAX_CHANNELS][FAB_MAX_NAME_BYTES];
 };
@@ -22,6 +24,7 @@ fab_network *fab_network_free(fab_network *n)
     fab_json_free(n->card);
     fab_model_free(n->model);
     fab_model_free(n->detail);
+    fab_finder_free(n->finder);
     return fab_free(n);
 }
 
@@ -33,6 +36,18 @@ const fab_json *fab_network_card(const fab_network *n)
 const fab_json *fab_network_detail_card(const fab_network *n)
 {
     return n->detail ? fab_model_card(n->detail) : NULL;
+}
+
+fab_status fab_network_put_finder(const fab_network *n, fab_json *o, fab_error *err)
+{
+    return fab_finder_put(n->finder, o, err);
+}
+
+const fab_json *fab_network_finder_card(const fab_network *n, int before)
+{
+    const fab_finder *f = n->finder;
+    while (f && before-- > 0) f = fab_finder_before(f);
+    return f ? fab_finder_card(f) : NULL;
 }
 
 const char *fab_network_name(const fab_network *n)
@@ -109,9 +124,10 @@ static bool is_added(const fab_json *card)
     return is_format(card, FAB_NETWORK_NNUNET) || is_format(card, FAB_NETWORK_BRAINCHOP);
 }
 
-static bool is_totalseg(const fab_network *n)
+bool fab_network_is_totalseg(const fab_json *card)
 {
-    return strcmp(fab_text_of(n->card, "resampling"), "totalsegmentator") == 0;
+    return is_format(card, FAB_NETWORK_NNUNET) &&
+           strcmp(fab_text_of(card, "resampling"), "totalsegmentator") == 0;
 }
 
 /* Only nnU-Net's own may see more than one image. */
@@ -121,7 +137,8 @@ static fab_status get_channels(fab_network *n, fab_error *err)
     char folder[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
     n->channels = 1;
-    if (!is_format(n->card, FAB_NETWORK_NNUNET) || is_totalseg(n)) return FAB_OK;
+    if (!is_format(n->card, FAB_NETWORK_NNUNET) || fab_network_is_totalseg(n->card))
+        return FAB_OK;
     FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
     FAB_TRY(fab_nnunet_load(folder, &only, &m, err));
     const fab_nnunet_plan *p = fab_nnunet_plan_of(m);
@@ -143,20 +160,24 @@ static fab_status load_detail(const char *const *folders, fab_precision precisio
     return FAB_OK;
 }
 
-fab_status fab_network_choose(const char *const *folders, const char *name,
-                              const fab_study *study, fab_precision precision, bool detail,
+fab_status fab_network_choose(const fab_network_choice *choice, const fab_study *study,
                               fab_network **out, fab_error *err)
 {
+    const char *const *folders = choice->folders;
     char path[FAB_MAX_PATH_BYTES];
     FAB_AUTO(fab_network_free) fab_network *n = fab_calloc(1, sizeof *n);
     if (!n) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a model");
-    FAB_TRY(fab_models_find(folders, name, study->modality, n->folder, sizeof n->folder, err));
+    FAB_TRY(fab_models_find(folders, choice->name, study->modality, n->folder,
+                            sizeof n->folder, err));
     FAB_TRY(fab_path_join(path, sizeof path, n->folder, "model.json", err));
     FAB_TRY(fab_json_load_file(path, &n->card, err));
-    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, precision, &n->model, err));
-    if (n->model && detail) FAB_TRY(load_detail(folders, precision, n, err));
+    if (!is_added(n->card)) FAB_TRY(fab_model_load(n->folder, choice->precision, &n->model, err));
+    if (n->model && choice->detail) FAB_TRY(load_detail(folders, choice->precision, n, err));
     FAB_TRY(get_channels(n, err));
     if (n->channels == 1) FAB_TRY(fab_network_check(n, study, true, err));
+    if (choice->crop && fab_network_is_totalseg(n->card))
+        FAB_TRY(fab_finder_choose(folders, n->folder, n->card, &n->finder, n->unseen,
+                                  sizeof n->unseen, err));
     *out = n;
     n = NULL;
     return FAB_OK;
@@ -237,22 +258,40 @@ static fab_status split_names(char *text, const char **names, fab_error *err)
 
 enum { MAX_PARTS = 64 };
 
-/* The parts that the card names; what else lies in the folder is none of the model. */
-static fab_status load_totalseg(const fab_network *n, fab_totalseg_quality quality,
-                                fab_totalseg **out, fab_error *err)
+fab_status fab_network_load_totalseg(const char *folder, const fab_json *card,
+                                     fab_totalseg_quality quality, fab_totalseg **out,
+                                     fab_error *err)
 {
     const char *parts[MAX_PARTS + 1] = {NULL};
-    const fab_json *rows = fab_json_find(n->card, "parts");
+    const fab_json *rows = fab_json_find(card, "parts");
     const size_t count = fab_json_count(rows);
     if (count < 1 || count > MAX_PARTS)
         FAB_FAIL(err, FAB_ERR_FORMAT, "%s/model.json: parts names %zu folders, 1 to %d are "
-                 "supported", n->folder, count, MAX_PARTS);
+                 "supported", folder, count, MAX_PARTS);
     for (size_t i = 0; i < count; i++) {
         char path[FAB_MAX_PATH_BYTES];
-        FAB_TRY(fab_network_part_folder(n->folder, n->card, i, path, sizeof path, err));
+        FAB_TRY(fab_network_part_folder(folder, card, i, path, sizeof path, err));
         parts[i] = fab_text_of(fab_json_at(rows, i), "folder");
     }
-    return fab_totalseg_load(n->folder, parts, quality, out, err);
+    return fab_totalseg_load(folder, parts, quality, out, err);
+}
+
+/* Notes of the result and, at once, of the watcher. */
+static void note(const fab_network_run *how, fab_segment_result *out, const char *text)
+{
+    const size_t used = strlen(out->notes);
+    if (!text[0]) return;
+    snprintf(out->notes + used, sizeof out->notes - used, "%s%s", used ? " " : "", text);
+    fab_job_note(how->watch, "%s", text);
+}
+
+/* What lay in no box has no probability either. */
+static fab_status take_soft(fab_nnunet_soft *soft, fab_segment_result *out, fab_error *err)
+{
+    if (soft->labels) return fab_soft_apply(soft, out, err);
+    out->confidence = fab_calloc(out->set.count + 1, sizeof *out->confidence);
+    if (!out->confidence) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for confidences");
+    return FAB_OK;
 }
 
 static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
@@ -261,20 +300,27 @@ static fab_status run_totalseg(const fab_network *n, const fab_volume *image,
 {
     FAB_AUTO(fab_totalseg_free) fab_totalseg *t = NULL;
     FAB_AUTO_FREE const char **names = fab_calloc(MAX_STRUCTURES + 1, sizeof *names);
-    FAB_AUTO_FREE char *text = how->structures ? fab_strdup(how->structures) : NULL;
+    FAB_AUTO_FREE char *asked = how->structures ? fab_strdup(how->structures) : NULL;
     fab_totalseg_options o = {.step = how->step, .exact = true,
                               .max_memory_bytes = how->max_memory_bytes,
-                              .precision = how->precision, .progress = how->progress};
-    if (!names || (how->structures && !text)) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
-    if (text) FAB_TRY(split_names(text, names, err));
-    if (text) o.structures = names;
-    FAB_TRY(load_totalseg(n, how->quality, &t, err));
+                              .precision = how->precision, .progress = how->progress,
+                              .look = n->finder ? fab_finder_look(n->finder) : NULL};
+    fab_totalseg_seen seen = {0};
+    char text[900];
+    o.seen = &seen;
+    if (!names || (how->structures && !asked)) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    if (asked) FAB_TRY(split_names(asked, names, err));
+    if (asked) o.structures = names;
+    FAB_TRY(fab_network_load_totalseg(n->folder, n->card, how->quality, &t, err));
+    note(how, out, n->unseen);
     fab_nnunet_soft soft = {0};
     o.soft = &soft;
     o.surfaces = how->surfaces;
     FAB_TRY(fab_label_set_copy(fab_totalseg_labels(t), &out->set, err));
     FAB_TRY(fab_totalseg_run(t, image, &o, &out->labels, NULL, &out->patches, err));
-    return fab_soft_apply(&soft, out, err);
+    if (n->finder) fab_finder_tell(n->finder, &seen, fab_volume_grid(image), text, sizeof text);
+    if (n->finder) note(how, out, text);
+    return take_soft(&soft, out, err);
 }
 
 /* A name below a folder: relative, and no ".." in it. */
@@ -384,6 +430,6 @@ fab_status fab_network_segment(const fab_network *n, const fab_volume *const *im
     if (is_format(n->card, FAB_NETWORK_BRAINCHOP))
         return run_brainchop(n, images[0], how, out, err);
     out->isa = fab_nn_isa_best(how->precision);
-    return is_totalseg(n) ? run_totalseg(n, images[0], how, out, err)
+    return fab_network_is_totalseg(n->card) ? run_totalseg(n, images[0], how, out, err)
                           : run_nnunet(n, images, how, out, err);
 }

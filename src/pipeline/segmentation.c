@@ -29,7 +29,7 @@ fab_status fab_twin_segment(fab_twin *t, fab_error *err)
     const fab_network_run how = {t->o->step, t->o->max_memory_bytes, t->o->quality,
                                  t->o->structures, t->o->no_postprocessing, true,
                                  t->o->precision, &t->detail,
-                                 &t->job.progress};
+                                 &t->job.progress, t->o->watch};
     FAB_TRY(fab_network_segment(t->network, t->channels->image, &how, &t->found, err));
     for (size_t i = 0; i < t->found.finding_count; i++)
         if (t->found.findings[i].value == 0)

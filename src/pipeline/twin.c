@@ -53,8 +53,9 @@ static fab_status prepare(fab_twin *t, uint32_t *formats, fab_error *err)
     FAB_TRY(fab_study_read(o->input, o->series, &t->job, &t->study, err));
     FAB_TRY(fab_study_declare(t->study, o->modality, err));
     if (o->labels) return fab_scan_check(t->study, NULL, false, o->watch, &t->scan, err);
-    FAB_TRY(fab_network_choose(o->model_folders, o->model, t->study, o->precision,
-                               !o->no_detail, &t->network, err));
+    const fab_network_choice choice = {o->model_folders, o->model, o->precision, !o->no_detail,
+                                       !o->no_crop};
+    FAB_TRY(fab_network_choose(&choice, t->study, &t->network, err));
     FAB_TRY(fab_scan_check(t->study, t->network, o->force, o->watch, &t->scan, err));
     t->channels = fab_calloc(1, sizeof *t->channels);
     if (!t->channels) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for a list of images");

@@ -58,6 +58,8 @@ static fab_status cache_key(const fab_validation *v, const fab_channels *c, cons
     FAB_TRY(hash_json(&h, fab_network_card(v->network), err));
     if (fab_network_detail_card(v->network))
         FAB_TRY(hash_json(&h, fab_network_detail_card(v->network), err));
+    for (int i = 0; fab_network_finder_card(v->network, i); i++)
+        FAB_TRY(hash_json(&h, fab_network_finder_card(v->network, i), err));
     if (c->count > 1) {
         FAB_TRY(fab_channels_json(c, study->input_sha256, &channels, err));
         FAB_TRY(hash_json(&h, channels, err));
@@ -155,7 +157,7 @@ static fab_status run_network(fab_validation *v, const fab_channels *c, fab_pred
     fab_detail detail = {0};
     const fab_network_run how = {o->step, o->max_memory_bytes, o->quality, o->structures,
                                  o->no_postprocessing, false, o->precision,
-                                 &detail, &v->job.progress};
+                                 &detail, &v->job.progress, o->watch};
     fab_segment_result found = {0};
     double wall = fab_time_wall_s(), cpu = fab_time_cpu_s();
     reset_peak();
@@ -202,8 +204,9 @@ static fab_status by_network(fab_validation *v, const fab_channels *c, const fab
 static fab_status have_network(fab_validation *v, const fab_study *study, fab_error *err)
 {
     if (v->network) return fab_network_check(v->network, study, true, err);
-    return fab_network_choose(v->o->model_folders, v->o->model, study, v->o->precision,
-                              !v->o->no_detail, &v->network, err);
+    const fab_network_choice choice = {v->o->model_folders, v->o->model, v->o->precision,
+                                       !v->o->no_detail, !v->o->no_crop};
+    return fab_network_choose(&choice, study, &v->network, err);
 }
 
 /* ---- made elsewhere ----------------------------------------------------------------------- */
