@@ -26,11 +26,13 @@ static void widen(int32_t low[3], int32_t high[3], const int32_t place[3])
 }
 
 /* TotalSegmentator divides by the spacing as a NIfTI header holds it, in single precision: of
- * 0.8 mm 20 mm are 24 voxels, not 25. */
-static void nifti_spacing(const fab_grid *g, double mm[3])
+ * 0.8 mm 20 mm are 24 voxels, not 25. (Floats, and not doubles rounded to floats in place: of those
+ * gcc 12 at -O3 forgot the first two.) */
+static void nifti_spacing(const fab_grid *g, float mm[3])
 {
-    fab_grid_spacing(g, mm);
-    for (int a = 0; a < 3; a++) mm[a] = (double)(float)mm[a];
+    double exact[3];
+    fab_grid_spacing(g, exact);
+    for (int a = 0; a < 3; a++) mm[a] = (float)exact[a];
 }
 
 bool fab_totalseg_box(const fab_volume *labels, const bool *member, double addon_mm,
@@ -39,7 +41,7 @@ bool fab_totalseg_box(const fab_volume *labels, const bool *member, double addon
     const fab_grid *g = fab_volume_grid(labels);
     int32_t high[3] = {-1, -1, -1}, place[3];
     int64_t at = 0;
-    double mm[3];
+    float mm[3];
     nifti_spacing(g, mm);
     memcpy(low, g->size, sizeof g->size);
     for (place[2] = 0; place[2] < g->size[2]; place[2]++)
@@ -48,7 +50,7 @@ bool fab_totalseg_box(const fab_volume *labels, const bool *member, double addon
                 if (is_member(labels, member, at)) widen(low, high, place);
     if (high[0] < 0) return false;
     for (int a = 0; a < 3; a++) {
-        const double voxels = addon_mm / mm[a]; /* may be more than there are */
+        const double voxels = addon_mm / (double)mm[a]; /* may be more than there are */
         const int32_t margin = voxels < g->size[a] ? (int32_t)voxels : g->size[a];
         low[a] = low[a] > margin ? low[a] - margin : 0;
         const int32_t room = g->size[a] - 1 - high[a];
@@ -100,9 +102,9 @@ static void grow(uint8_t *at, int64_t n, int64_t stride, int64_t width)
 
 int fab_totalseg_reach_voxels(const fab_grid *grid, double mm)
 {
-    double spacing[3];
+    float spacing[3];
     nifti_spacing(grid, spacing);
-    const float mean = ((float)spacing[0] + (float)spacing[1] + (float)spacing[2]) / 3;
+    const float mean = (spacing[0] + spacing[1] + spacing[2]) / 3;
     const double voxels = mm / (double)mean;
     return voxels < 254 ? (int)voxels : 254;
 }

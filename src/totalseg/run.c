@@ -487,10 +487,13 @@ fab_status fab_totalseg_run(const fab_totalseg *t, const fab_volume *image,
 {
     fab_totalseg_options o = {0};
     run_state n = {0};
+    FAB_AUTO(fab_volume_unref) fab_volume *found = NULL;
     if (options) o = *options;
     FAB_TRY(check_structures(t, o.structures, err));
-    FAB_TRY(run_any(t, image, &o, labels, &n, err));
+    FAB_TRY(run_any(t, image, &o, &found, &n, err));
     FAB_TRY(fab_progress_step(o.progress, "labels back", 1, err));
+    *labels = found;
+    found = NULL;
     if (parts_run) *parts_run = n.parts;
     if (patches) *patches = n.patches;
     return FAB_OK;

@@ -140,12 +140,12 @@ resampling mine totalsegmentator
 expect "one that is not resampled runs" 0 "spleen" segment patient/dicom -m Dataset258_lung_vessels_248subj -o vessels.nii.gz
 
 rm -r named/Dataset299_mine && cp -r "$small/Dataset900_Small" named/Dataset297_TotalSegmentator_total_3mm
-expect "a folder of many tasks" 2 "(lung_vessels, total, body): choose with --task" \
+expect "a folder of many tasks" 2 "(lung_vessels_LEGACY, total, body): choose with --task" \
     "$FABRICA" model add named --models own --name tasks
 expect "one of them" 0 "added tasks to own: 1 part" "$FABRICA" model add named --models own --name tasks --task total
 holds "that one alone" sh -c '[ "$(ls own/tasks)" = "Dataset297_TotalSegmentator_total_3mm
 model.json" ]'
-expect "one that is not there" 3 "no networks of task face; there are: lung_vessels, total, body" \
+expect "one that is not there" 3 "no networks of task face; there are: lung_vessels_LEGACY, total, body" \
     "$FABRICA" model add named --models own --name face --task face
 
 # a package takes only the parts that its card names
