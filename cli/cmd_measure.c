@@ -50,21 +50,10 @@ static void heights_cell(cli_table *t, int column, const fab_json *row)
                        fab_real_of(h, "posterior"));
 }
 
-static const fab_json *disc_below(const fab_json *s, const char *level)
-{
-    const fab_json *list = fab_json_find(s, "discs");
-    size_t n = strlen(level);
-    for (size_t i = 0; i < fab_json_count(list); i++) {
-        const char *name = fab_text_of(fab_json_at(list, i), "level");
-        if (!strncmp(name, level, n) && name[n] == '_') return fab_json_at(list, i);
-    }
-    return NULL;
-}
-
 static void print_level(cli_table *t, const fab_json *s, const fab_json *row)
 {
     const char *level = fab_text_of(row, "level"), *why = fab_text_of(row, "why");
-    const fab_json *disc = disc_below(s, level);
+    const fab_json *disc = fab_spine_disc_below(s, level);
     cli_table_cell(t, 0, "%s", level);
     number_cell(t, 1, fab_real_of(row, "coronal_tilt_deg"), "%+.0f");
     number_cell(t, 2, fab_real_of(row, "axial_rotation_deg"), "%+.0f");

@@ -94,6 +94,9 @@ void *fab_calloc(size_t count, size_t size) FAB_CHECK_RESULT;  /* NULL on overfl
 void *fab_realloc(void *block, size_t bytes) FAB_CHECK_RESULT;
 void *fab_alloc_array(size_t count, size_t size) FAB_CHECK_RESULT; /* not zeroed, checks overflow */
 void *fab_alloc_aligned(size_t alignment, size_t bytes) FAB_CHECK_RESULT; /* free by fab_free */
+/* Aligned to 64 bytes, in pages of 2 MiB if the kernel has some: for a network's own memory, which
+ * lives long and is written in hundreds of places at once. Others pay more for clearing them. */
+void *fab_alloc_large(size_t bytes) FAB_CHECK_RESULT;
 void *fab_free(void *block);                                   /* returns NULL */
 void fab_free_slot(void *slot);                                /* for FAB_AUTO_FREE: void** */
 char *fab_strdup(const char *text) FAB_CHECK_RESULT;

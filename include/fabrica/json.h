@@ -68,6 +68,9 @@ fab_status fab_json_get_int(const fab_json *o, const char *key, int64_t low, int
                             int64_t *out, fab_error *err);
 fab_status fab_json_get_real(const fab_json *o, const char *key, double low, double high,
                              double *out, fab_error *err);
+/* An array of `count` numbers from low to high, into out[count]. */
+fab_status fab_json_get_reals(const fab_json *o, const char *key, size_t count, double low,
+                              double high, double *out, fab_error *err);
 fab_status fab_json_get_bool(const fab_json *o, const char *key, bool *out, fab_error *err);
 
 #ifdef __cplusplus

@@ -196,6 +196,9 @@ typedef struct fab_measure_job {
 } fab_measure_job;
 /* {"spine": as docs/formats/measurements.md says}; FAB_ERR_ARG if no label is a named vertebra. */
 fab_status fab_job_measure(const fab_measure_job *o, fab_json **out, fab_error *err);
+/* The row of measurements of the disc below a level ("L4": that of "L4_L5"), borrowed; NULL: none.
+ * spine: the value of "spine". */
+const fab_json *fab_spine_disc_below(const fab_json *spine, const char *level);
 
 typedef struct fab_validate_job {
     const char *dataset, *output;     /* a folder of labelled cases; the folder to make */

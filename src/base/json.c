@@ -262,6 +262,26 @@ fab_status fab_json_get_real(const fab_json *o, const char *key, double low, dou
     return FAB_OK;
 }
 
+fab_status fab_json_get_reals(const fab_json *o, const char *key, size_t count, double low,
+                              double high, double *out, fab_error *err)
+{
+    const fab_json *list = NULL;
+    FAB_TRY(fab_json_get_array(o, key, &list, err));
+    if (fab_json_count(list) != count)
+        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu %s instead of %zu", key,
+                 fab_json_count(list),
+                 fab_plural((int64_t)fab_json_count(list), "entry", "entries"), count);
+    for (size_t i = 0; i < count; i++) {
+        const fab_json *item = fab_json_at(list, i);
+        const double n = fab_json_number(item);
+        if (!fab_json_is_number(item) || !(n >= low && n <= high))
+            FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\"[%zu] is not a number from %g to %g", key, i, low,
+                     high);
+        out[i] = n;
+    }
+    return FAB_OK;
+}
+
 fab_status fab_json_get_bool(const fab_json *o, const char *key, bool *out, fab_error *err)
 {
     const fab_json *value = NULL;

@@ -3,8 +3,11 @@
  * Counting costs one relaxed atomic load while the hook is off.
  */
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "fabrica/base.h"
 
@@ -67,6 +70,21 @@ void *fab_alloc_aligned(size_t alignment, size_t bytes)
     if (bytes > FAB_MAX_ALLOC_BYTES - alignment || should_fail()) return NULL;
     size_t rounded = (bytes + alignment - 1) / alignment * alignment;
     return aligned_alloc(alignment, rounded ? rounded : alignment);
+}
+
+#define LARGE_FROM ((size_t)2 << 20)
+
+void *fab_alloc_large(size_t bytes)
+{
+    void *block = fab_alloc_aligned(64, bytes);
+#ifdef MADV_HUGEPAGE
+    if (block && bytes >= LARGE_FROM) { /* whole pages: neighbours that ask too become one area */
+        const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)block;
+        const uintptr_t first = at / page * page, end = (at + bytes + page - 1) / page * page;
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE); /* refused: as it was */
+    }
+#endif
+    return block;
 }
 
 void *fab_free(void *block)

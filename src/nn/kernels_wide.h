@@ -35,11 +35,13 @@
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_VOXELS 12
 
-/* `voxels` and `blocks` (1 or 2 output blocks) are constants at every call. */
+/* `voxels`, `blocks` (1 or 2 output blocks) and `step` are constants at every call (step 0: taken
+ * from the row at run time; else voxels need no registers for their addresses, which is worth 10 to
+ * 25 %). */
 INLINE void conv_voxels(const fab_conv_row *r, const float *in, float *out, const int voxels,
-                        const int blocks)
+                        const int blocks, const int step)
 {
-    const ptrdiff_t x = r->in_step;
+    const ptrdiff_t x = step ? step : r->in_step;
     const float *w = r->weights;
     wide sum[2][MAX_VOXELS];
 #pragma GCC unroll 2
@@ -72,32 +74,42 @@ INLINE void conv_voxels(const fab_conv_row *r, const float *in, float *out, cons
             wide_store(out + k * r->pair_out + v * r->out_step, sum[k][v]);
 }
 
-#define CONV_FUNCTION(voxels, blocks)                                                             \
-    static void conv_##voxels##_##blocks(const fab_conv_row *r, const float *in, float *out)      \
+#define CONV_FUNCTION(voxels, blocks, step)                                                       \
+    static void conv_##voxels##_##blocks##_##step(const fab_conv_row *r, const float *in,         \
+                                                  float *out)                                     \
     {                                                                                             \
-        conv_voxels(r, in, out, voxels, blocks);                                                  \
+        conv_voxels(r, in, out, voxels, blocks, step);                                            \
     }
-#define CONV_FUNCTIONS(blocks)                                                                    \
-    CONV_FUNCTION(1, blocks) CONV_FUNCTION(2, blocks) CONV_FUNCTION(3, blocks)                    \
-    CONV_FUNCTION(4, blocks) CONV_FUNCTION(5, blocks) CONV_FUNCTION(6, blocks)                    \
-    CONV_FUNCTION(7, blocks) CONV_FUNCTION(8, blocks) CONV_FUNCTION(9, blocks)                    \
-    CONV_FUNCTION(10, blocks) CONV_FUNCTION(11, blocks) CONV_FUNCTION(12, blocks)
-CONV_FUNCTIONS(1)
-CONV_FUNCTIONS(2)
-#define CONV_ROW(n)                                                                               \
-    {conv_1_##n, conv_2_##n, conv_3_##n, conv_4_##n,  conv_5_##n,  conv_6_##n,                    \
-     conv_7_##n, conv_8_##n, conv_9_##n, conv_10_##n, conv_11_##n, conv_12_##n}
+#define CONV_FUNCTIONS(blocks, step)                                                              \
+    CONV_FUNCTION(1, blocks, step) CONV_FUNCTION(2, blocks, step)                                 \
+    CONV_FUNCTION(3, blocks, step) CONV_FUNCTION(4, blocks, step)                                 \
+    CONV_FUNCTION(5, blocks, step) CONV_FUNCTION(6, blocks, step)                                 \
+    CONV_FUNCTION(7, blocks, step) CONV_FUNCTION(8, blocks, step)                                 \
+    CONV_FUNCTION(9, blocks, step) CONV_FUNCTION(10, blocks, step)                                \
+    CONV_FUNCTION(11, blocks, step) CONV_FUNCTION(12, blocks, step)
+CONV_FUNCTIONS(1, 0)
+CONV_FUNCTIONS(2, 0)
+CONV_FUNCTIONS(1, 16)
+CONV_FUNCTIONS(2, 16)
+CONV_FUNCTIONS(1, 32)
+CONV_FUNCTIONS(2, 32)
+#define CONV_ROW(n, step)                                                                         \
+    {conv_1_##n##_##step, conv_2_##n##_##step, conv_3_##n##_##step, conv_4_##n##_##step,          \
+     conv_5_##n##_##step, conv_6_##n##_##step, conv_7_##n##_##step, conv_8_##n##_##step,          \
+     conv_9_##n##_##step, conv_10_##n##_##step, conv_11_##n##_##step, conv_12_##n##_##step}
 
 static void conv(const fab_conv_row *r)
 {
-    static void (*const table[2][MAX_VOXELS])(const fab_conv_row *, const float *, float *) = {
-        CONV_ROW(1), CONV_ROW(2)};
+    static void (*const table[3][2][MAX_VOXELS])(const fab_conv_row *, const float *, float *) = {
+        {CONV_ROW(1, 0), CONV_ROW(2, 0)}, {CONV_ROW(1, 16), CONV_ROW(2, 16)},
+        {CONV_ROW(1, 32), CONV_ROW(2, 32)}};
+    const int step = r->in_step == 16 ? 1 : r->in_step == 32 ? 2 : 0;
     int parts = (r->count + MAX_VOXELS - 1) / MAX_VOXELS;
     const float *in = r->in;
     float *out = r->out;
     for (int left = r->count; parts > 0; parts--) { /* parts of equal size, give or take one */
         const int voxels = (left + parts - 1) / parts;
-        table[r->pair][voxels - 1](r, in, out);
+        table[step][r->pair][voxels - 1](r, in, out);
         in += (ptrdiff_t)voxels * r->in_step;
         out += voxels * r->out_step;
         left -= voxels;

@@ -35,7 +35,7 @@ int fab_net_tensor_level(const fab_net *net, int tensor)
 float *fab_nn_alloc_floats(fab_net_build *b, size_t count)
 {
     float *p = count <= FAB_MAX_ALLOC_BYTES / sizeof *p
-                   ? fab_alloc_aligned(64, count * sizeof *p) : NULL;
+                   ? fab_alloc_large(count * sizeof *p) : NULL;
     if (!p) {
         fab_error_set(b->err, FAB_ERR_NOMEM, "no memory for %zu weights", count);
         return NULL;

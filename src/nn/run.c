@@ -353,8 +353,7 @@ static fab_status fit_workers(fab_net_session *s, fab_error *err)
 {
     const int workers = fab_threads_get();
     if (workers <= s->workers) return FAB_OK;
-    float *scratch =
-        fab_alloc_aligned(64, s->plan.scratch * (size_t)workers * sizeof *scratch);
+    float *scratch = fab_alloc_large(s->plan.scratch * (size_t)workers * sizeof *scratch);
     if (!scratch) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %d workers' scratch", workers);
     fab_free(s->scratch);
     s->scratch = scratch;
@@ -366,8 +365,8 @@ static fab_status create_arena(fab_net_session *s, const int patch[3], fab_error
 {
     FAB_TRY(fab_net_plan_make(s->net, patch, s->keep, &s->plan, err));
     s->plan.scratch = (s->plan.scratch + 15) / 16 * 16;
-    s->arena = fab_alloc_aligned(64, s->plan.arena * fab_nn_tensor_bytes(s->net->kernels));
-    s->winograd = fab_alloc_aligned(64, (s->plan.winograd + 16) * sizeof *s->winograd);
+    s->arena = fab_alloc_large(s->plan.arena * fab_nn_tensor_bytes(s->net->kernels));
+    s->winograd = fab_alloc_large((s->plan.winograd + 16) * sizeof *s->winograd);
     s->partials = fab_alloc_array(s->plan.partials, sizeof *s->partials);
     s->affine = fab_alloc_array(affine_floats(s->net, s->affine_offset), sizeof *s->affine);
     if (!s->arena || !s->winograd || !s->partials || !s->affine)

@@ -9,7 +9,7 @@
 
 static float *floats(fab_trainer *t, size_t count)
 {
-    float *p = fab_alloc_aligned(64, (count + 64) * sizeof *p);
+    float *p = fab_alloc_large((count + 64) * sizeof *p);
     if (p) memset(p, 0, (count + 64) * sizeof *p);
     t->bytes += (count + 64) * sizeof *p;
     return p;

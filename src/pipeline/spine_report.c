@@ -427,9 +427,9 @@ static void quality_cell(fab_html *h, const fab_json *row)
     fab_html_raw(h, "</td></tr>\n");
 }
 
-static const fab_json *disc_below(const fab_json *s, const char *level)
+const fab_json *fab_spine_disc_below(const fab_json *spine, const char *level)
 {
-    const fab_json *list = fab_json_find(s, "discs");
+    const fab_json *list = fab_json_find(spine, "discs");
     size_t n = strlen(level);
     for (size_t i = 0; i < fab_json_count(list); i++) {
         const char *name = fab_text_of(fab_json_at(list, i), "level");
@@ -450,7 +450,7 @@ static void level_row(fab_html *h, const fab_json *s, const fab_json *row)
         fab_html_raw(h, "</span></td></tr>\n");
         return;
     }
-    const fab_json *disc = disc_below(s, level);
+    const fab_json *disc = fab_spine_disc_below(s, level);
     tilt_cell(h, fab_real_of(row, "coronal_tilt_deg"), " L", " R");
     tilt_cell(h, fab_real_of(row, "axial_rotation_deg"), " L", " R");
     three(h, fab_json_find(row, "heights_mm"));

@@ -20,26 +20,6 @@ static fab_status copy_text(const fab_json *o, const char *key, size_t capacity,
     return FAB_OK;
 }
 
-static fab_status get_reals(const fab_json *o, const char *key, size_t count, double low,
-                            double high, double *out, fab_error *err)
-{
-    const fab_json *list = NULL;
-    FAB_TRY(fab_json_get_array(o, key, &list, err));
-    if (fab_json_count(list) != count)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu %s instead of %zu", key,
-                 fab_json_count(list),
-                 fab_plural((int64_t)fab_json_count(list), "entry", "entries"), count);
-    for (size_t i = 0; i < count; i++) {
-        const fab_json *item = fab_json_at(list, i);
-        const double n = fab_json_number(item);
-        if (!fab_json_is_number(item) || !(n >= low && n <= high))
-            FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\"[%zu] is not a number from %g to %g", key, i, low,
-                     high);
-        out[i] = n;
-    }
-    return FAB_OK;
-}
-
 static fab_status need_text(const fab_json *o, const char *key, const char *wanted, fab_error *err)
 {
     const char *text = NULL;
@@ -56,11 +36,11 @@ static fab_status read_preprocessing(const fab_json *card, fab_model *m, fab_err
     FAB_TRY(fab_json_get_object(card, "preprocessing", &o, err));
     FAB_TRY(need_text(o, "orientation", "LPS", err));
     FAB_TRY(need_text(o, "resampling", "fabrica-gauss-linear-1", err));
-    FAB_TRY(get_reals(o, "spacing_mm", 3, 0.1, 100.0, m->spacing_mm, err));
+    FAB_TRY(fab_json_get_reals(o, "spacing_mm", 3, 0.1, 100.0, m->spacing_mm, err));
     FAB_TRY(fab_json_get_real(o, "padding_value_hu", -1e6, 1e6, &m->padding_hu, err));
     FAB_TRY(fab_json_get_object(o, "normalization", &n, err));
     FAB_TRY(need_text(n, "type", "ct", err));
-    FAB_TRY(get_reals(n, "clip_hu", 2, -1e6, 1e6, m->clip_hu, err));
+    FAB_TRY(fab_json_get_reals(n, "clip_hu", 2, -1e6, 1e6, m->clip_hu, err));
     if (!(m->clip_hu[0] < m->clip_hu[1]))
         FAB_FAIL(err, FAB_ERR_FORMAT, "\"clip_hu\" is empty: [%g, %g]", m->clip_hu[0],
                  m->clip_hu[1]);
@@ -87,10 +67,10 @@ static fab_status read_inference(const fab_json *card, fab_model *m, fab_error *
     double patch[3], most[3];
     int divisor[3];
     FAB_TRY(fab_json_get_object(card, "inference", &o, err));
-    FAB_TRY(get_reals(o, "patch_size", 3, 1, 1024, patch, err));
+    FAB_TRY(fab_json_get_reals(o, "patch_size", 3, 1, 1024, patch, err));
     memcpy(most, patch, sizeof most);
     if (fab_json_find(o, "patch_size_max"))
-        FAB_TRY(get_reals(o, "patch_size_max", 3, 1, 1024, most, err));
+        FAB_TRY(fab_json_get_reals(o, "patch_size_max", 3, 1, 1024, most, err));
     FAB_TRY(fab_json_get_real(o, "step", 0.1, 1.0, &m->step, err));
     FAB_TRY(fab_json_get_real(o, "gaussian_sigma_scale", 0.01, 10.0, &m->sigma_scale, err));
     if (fab_json_find(o, "body_only"))

@@ -5,29 +5,12 @@
 
 #include "train_internal.h"
 
-static fab_status reals(const fab_json *o, const char *key, size_t count, double *out,
-                        fab_error *err)
-{
-    const fab_json *list = NULL;
-    FAB_TRY(fab_json_get_array(o, key, &list, err));
-    if (fab_json_count(list) != count)
-        FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\" has %zu %s instead of %zu", key,
-                 fab_json_count(list),
-                 fab_plural((int64_t)fab_json_count(list), "entry", "entries"), count);
-    for (size_t i = 0; i < count; i++) {
-        if (!fab_json_is_number(fab_json_at(list, i)))
-            FAB_FAIL(err, FAB_ERR_FORMAT, "\"%s\"[%zu] is no number", key, i);
-        out[i] = fab_json_number(fab_json_at(list, i));
-    }
-    return FAB_OK;
-}
-
 static fab_status read_preprocessing(fab_recipe *r, fab_error *err)
 {
     const fab_json *o = NULL, *n = NULL;
     double spacing[3];
     FAB_TRY(fab_json_get_object(r->card, "preprocessing", &o, err));
-    FAB_TRY(reals(o, "spacing_mm", 3, spacing, err));
+    FAB_TRY(fab_json_get_reals(o, "spacing_mm", 3, 0, 1e3, spacing, err));
     if (spacing[0] != spacing[1] || spacing[1] != spacing[2] || !(spacing[0] >= 0.5) ||
         spacing[0] > 10)
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED,
@@ -35,7 +18,7 @@ static fab_status read_preprocessing(fab_recipe *r, fab_error *err)
                  spacing[1], spacing[2]);
     r->spacing_mm = spacing[0];
     FAB_TRY(fab_json_get_object(o, "normalization", &n, err));
-    FAB_TRY(reals(n, "clip_hu", 2, r->clip_hu, err));
+    FAB_TRY(fab_json_get_reals(n, "clip_hu", 2, -1e6, 1e6, r->clip_hu, err));
     FAB_TRY(fab_json_get_real(n, "mean", -1e6, 1e6, &r->mean, err));
     return fab_json_get_real(n, "std", 1e-6, 1e6, &r->std, err);
 }
@@ -134,7 +117,7 @@ static fab_status read_schedule(fab_recipe *r, fab_error *err)
     int divisor[3];
     int64_t batch = 0, seed = 0;
     FAB_TRY(fab_json_get_object(r->json, "schedule", &o, err));
-    FAB_TRY(reals(o, "patch", 3, patch, err));
+    FAB_TRY(fab_json_get_reals(o, "patch", 3, -1e9, 1e9, patch, err));
     FAB_TRY(fab_json_get_int(o, "batch", 1, 64, &batch, err));
     FAB_TRY(fab_json_get_int(o, "iterations", 1, 100000000, &s->iterations, err));
     FAB_TRY(fab_json_get_int(o, "warmup", 0, 1000000, &s->warmup, err));

@@ -23,11 +23,11 @@ static fab_totalseg *make(const char *source, const char *dataset, const char *n
     snprintf(folder, sizeof folder, "%s/%d", models, ++count);
     CHECK(mkdir(folder, 0700) == 0);
     copy_from(source, dataset, folder, name, "", NULL, NULL);
-    snprintf(path, sizeof path, "%s/%s/" RESULT "/dataset.json", folder,
-             name);
-    const int n = snprintf(text, sizeof text, "{\"channel_names\": {\"0\": \"CT\"}, "
-                           "\"file_ending\": \".nii.gz\", \"numTraining\": 2, \"labels\": {\"background\": 0, "
-                           "\"%s\": 1, \"%s\": 2, \"%s\": 3}}", one, two, three);
+    snprintf(path, sizeof path, "%s/%s/" RESULT "/dataset.json", folder, name);
+    const int n = snprintf(text, sizeof text,
+                           "{\"channel_names\": {\"0\": \"CT\"}, \"file_ending\": \".nii.gz\", "
+                           "\"numTraining\": 2, \"labels\": {\"background\": 0, \"%s\": 1, "
+                           "\"%s\": 2, \"%s\": 3}}", one, two, three);
     CHECK_OK(fab_file_write_atomic(path, text, (size_t)n, &err));
     CHECK_OK(fab_totalseg_load(folder, NULL, FAB_TOTALSEG_BEST, &t, &err));
     return t;
