@@ -6,8 +6,9 @@
 static const cli_option options[] = {
     {"models", 0, CLI_PATH, "DIR", "where model packages are"},
     {"name", 0, CLI_TEXT, "NAME", "add: what to call it; default: the path's last part"},
-    {"configuration", 0, CLI_TEXT, "NAME",
-     "add: of several results; default: 3d_fullres, else 3d_cascade_fullres"},
+    {"configuration", 0, CLI_TEXT, "NAME,...",
+     "add: of several results; more than one: their ensemble; default: what "
+     "inference_information.json names, else 3d_fullres, else 3d_cascade_fullres"},
     {"task", 0, CLI_TEXT, "NAME", "add: of TotalSegmentator's tasks in the folder, e.g. total"},
     {"totalsegmentator", 0, CLI_FLAG, NULL,
      "add: a data set for TotalSegmentator whose name is not known as one"},
@@ -172,6 +173,8 @@ static int run(const cli_call *call)
 static const char *const examples[] = {
     "what is there", "fabrica model list", "the card of one", "fabrica model show NAME",
     "are the weights those of the card", "fabrica model verify",
+    "two configurations of nnU-Net as an ensemble",
+    "fabrica model add Dataset004_Hip --configuration 2d,3d_fullres",
     "TotalSegmentator's networks, as downloaded", "fabrica model add Dataset297_x.zip --name total",
     NULL};
 
@@ -180,7 +183,8 @@ const cli_command cli_model = {
     "Model packages are looked for in --models, else in $FABRICA_MODELS (folders separated by "
     "colons), ~/.local/share/fabrica/models, models/ of the source tree and "
     "share/fabrica/models of the installation. NAME may also be a package's folder. add takes an "
-    "nnU-Net result folder, a folder of data sets as TotalSegmentator keeps them, a network's "
-    "folder as brainchop publishes it, or a zip of these; the package goes to --models or "
+    "nnU-Net result folder, a data set's folder (of it what nnUNetv2_find_best_configuration chose, "
+    "ensembles too), a folder of data sets as TotalSegmentator keeps them, a network's folder as "
+    "brainchop publishes it, or a zip of these; the package goes to --models or "
     "~/.local/share/fabrica/models.",
     examples, options, run};

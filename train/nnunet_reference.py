@@ -239,6 +239,33 @@ def labels_of(folder, logits, box, cropped, current, target, whole):
     return out.transpose(folder.plans["transpose_backward"])
 
 
+def probabilities_of(folder, logits, box, cropped, current, target, whole):
+    """What --save_probabilities keeps: float32 [head, z, y, x] in the whole image, background outside the crop."""
+    kwargs = folder.config["resampling_fn_probabilities_kwargs"]
+    logits = torch.from_numpy(np.stack([resampled(h, cropped, target, current, kwargs) for h in logits])).float()
+    regions = any(isinstance(v, list) and len(v) > 1 for v in folder.dataset["labels"].values())
+    share = (torch.sigmoid(logits) if regions else torch.softmax(logits, 0)).numpy()
+    out = np.zeros([len(share)] + [whole[a] for a in folder.plans["transpose_forward"]], np.float32)
+    if not regions:
+        out[0] = 1
+    out[(slice(None), *box)] = share
+    return out.transpose(0, *(a + 1 for a in folder.plans["transpose_backward"]))
+
+
+def ensemble(members, regions_order=None):
+    """Labels of the mean of several probabilities, summed in float32 in their order."""
+    mean = members[0].copy()
+    for share in members[1:]:
+        mean += share
+    mean /= len(members)
+    if regions_order is None:
+        return mean.argmax(0).astype(np.uint8)
+    seg = np.zeros(mean.shape[1:], np.uint8)
+    for share, value in zip(mean, regions_order):
+        seg[share > 0.5] = value
+    return seg
+
+
 def postprocessed(seg, steps):
     """steps: the keyword arguments of remove_all_but_largest_component_from_segmentation."""
     for kwargs in steps:
@@ -252,9 +279,9 @@ def postprocessed(seg, steps):
     return seg
 
 
-def predict(path, images, spacing, previous=None, folds=(0,), step=0.5):
-    """Label map [z, y, x] of one configuration's result folder; a cascade needs `previous`."""
+def predict(path, images, spacing, previous=None, folds=(0,), step=0.5, export=labels_of):
+    """Label map [z, y, x] of one configuration's result folder, or its probabilities; a cascade needs `previous`."""
     folder = Folder(path, folds)
     x, box, cropped, current, target = prepare(folder, images, spacing, previous)
     logits = logits_of(folder, x, step)
-    return labels_of(folder, logits, box, cropped, current, target, images[0].shape)
+    return export(folder, logits, box, cropped, current, target, images[0].shape)

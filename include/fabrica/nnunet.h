@@ -18,6 +18,7 @@ extern "C" {
 
 #define FAB_NNUNET_MAX_CHANNELS 16 /* images of one patient */
 #define FAB_NNUNET_MAX_FOLDS 16
+#define FAB_NNUNET_MAX_MEMBERS 8 /* of an ensemble */
 #define FAB_NNUNET_MAX_REGION 64 /* label values one region may unite */
 
 typedef enum fab_nnunet_norm {
@@ -104,7 +105,8 @@ fab_status fab_nnunet_postprocess(const fab_nnunet_postprocessing *p, fab_volume
                                   int64_t *removed, fab_error *err);
 
 typedef struct fab_nnunet_load_options {
-    const char *configuration; /* NULL: 3d_fullres, else the only one there is */
+    const char *configuration; /* or TRAINER__PLANS__CONFIGURATION; NULL: 3d_fullres, else the
+                                  cascade, else the only one there is */
     int fold_count;            /* 0: all that are there */
     int fold[FAB_NNUNET_MAX_FOLDS];
     const char *checkpoint;    /* NULL: checkpoint_final.pth */
@@ -125,11 +127,42 @@ const fab_nnunet_plan *fab_nnunet_plan_of(const fab_nnunet *m);
 const char *fab_nnunet_folder(const fab_nnunet *m);
 const char *fab_nnunet_weights_sha256(const fab_nnunet *m); /* over the folds' files, in order */
 int fab_nnunet_folds(const fab_nnunet *m);
+/* The folder of fold `index` of those: "fold_0", "fold_all". */
+void fab_nnunet_fold_name(const fab_nnunet *m, int index, char name[16]);
 /* postprocessing.json of the folder itself, else of crossval_results_folds_... for the folds that
  * are used, else of the only such folder; count 0 and file "" if there is none. */
 const fab_nnunet_postprocessing *fab_nnunet_postprocessing_of(const fab_nnunet *m);
 /* Of a cascade: the network of its first stage, found beside it (TRAINER__PLANS__3d_lowres). */
 const fab_nnunet *fab_nnunet_previous(const fab_nnunet *m);
+
+/* ---- ensembles -------------------------------------------------------------------------- */
+
+/* What nnUNetv2_find_best_configuration chose, as inference_information.json of a data set's folder
+ * says it. */
+typedef struct fab_nnunet_choice {
+    int count; /* 1: a single configuration */
+    char member[FAB_NNUNET_MAX_MEMBERS][256]; /* folders' names: TRAINER__PLANS__CONFIGURATION */
+    int fold_count;
+    int fold[FAB_NNUNET_MAX_FOLDS]; /* -1: fold_all */
+    char postprocessing[256]; /* name of the folder that its postprocessing file lies in: one below
+                                 "ensembles", or crossval_results_folds_...; "" if none is named */
+} fab_nnunet_choice;
+/* name: what messages call the file. FAB_ERR_FORMAT and FAB_ERR_LIMIT name the field. */
+fab_status fab_nnunet_choice_read(const fab_json *json, const char *name, fab_nnunet_choice *out,
+                                  fab_error *err);
+/* Of the same members and folds: the name of the folder below "ensembles" that is theirs. */
+void fab_nnunet_ensemble_name(const fab_nnunet *const *members, int count, char *out, size_t room);
+
+/* Joins networks of one data set: fab_nnunet_predict then gives the labels of the mean of their
+ * probabilities, as nnUNetv2_ensemble does. Takes members[0..count) over on success. Their own
+ * postprocessing is not applied; postprocessing: a folder with a postprocessing.json for the
+ * result, or NULL. FAB_ERR_FORMAT where labels or channels are not the same, naming file and
+ * field. */
+fab_status fab_nnunet_join(fab_nnunet *const *members, int count, const char *postprocessing,
+                           fab_nnunet **out, fab_error *err);
+/* 0: no ensemble. */
+int fab_nnunet_members(const fab_nnunet *m);
+const fab_nnunet *fab_nnunet_member(const fab_nnunet *m, int index);
 
 /* How sure the network is, within the box that is not zero: what confidences and sub-voxel
  * surfaces are made of. Before any postprocessing. */
@@ -166,7 +199,8 @@ typedef struct fab_nnunet_report {
 
 /* Segments images (plan->channels of them, on one grid) to labels (U8, or U16 above 255) on their
  * own grid. options and report may be NULL. A cascade takes its first stage's labels, on the same
- * grid, from `previous`; NULL: that stage is run before. */
+ * grid, from `previous`; NULL: that stage is run before. An ensemble runs its members one after
+ * another and keeps the logits of each; its soft result is the mean's, on the finest lattice. */
 fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *images,
                               const fab_volume *previous, const fab_nnunet_options *options,
                               fab_volume **labels, fab_nnunet_report *report, fab_error *err);

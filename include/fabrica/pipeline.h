@@ -93,7 +93,9 @@ typedef struct fab_model_add {
                            folder (or zip) of brainchop's */
     const char *models; /* where the package goes; made if missing */
     const char *name;   /* NULL: the path's own */
-    const char *configuration; /* NULL: 3d_fullres, else a cascade, else the only one */
+    const char *configuration; /* several with commas between them: their ensemble; NULL: what
+                                  inference_information.json names, else 3d_fullres, else a
+                                  cascade, else the only one */
     const char *task;      /* of TotalSegmentator's several in the folder; NULL: the only one */
     bool totalsegmentator; /* run as TotalSegmentator would, though its name is not known */
     bool replace;

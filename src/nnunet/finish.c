@@ -24,12 +24,6 @@
 #define REGION_FROM 0x1p-23f
 #define REGION_FROM_BITS 2
 
-typedef struct linear_axis {
-    int n, m;         /* logits, image */
-    int32_t *first, *second;
-    double *t;
-} linear_axis;
-
 typedef struct scratch {
     double *mixed, *near, *far; /* [size2], [image2] twice */
     float *best;                /* [GROUP][image2] */
@@ -44,7 +38,7 @@ struct fab_nnunet_finisher {
     const fab_progress *progress;
     const uint16_t *logits; /* [depth][size1][head][size2] */
     int depth;
-    linear_axis axis[3];
+    fab_nnunet_axis axis[3];
     bool as_is;             /* the logits are on the image's grid: nothing to interpolate */
     scratch *workers;
     int worker_count;
@@ -56,14 +50,14 @@ struct fab_nnunet_finisher {
 };
 typedef fab_nnunet_finisher finish_job;
 
-static void axis_free(linear_axis *a)
+void fab_nnunet_axis_free(fab_nnunet_axis *a)
 {
     fab_free(a->first);
     fab_free(a->second);
     fab_free(a->t);
 }
 
-static fab_status axis_make(int n, int m, int order, linear_axis *a, fab_error *err)
+fab_status fab_nnunet_axis_make(int n, int m, int order, fab_nnunet_axis *a, fab_error *err)
 {
     a->n = n;
     a->m = m;
@@ -112,7 +106,7 @@ static void find_floor(const finish_job *job, const cell_row *cells, scratch *s)
 }
 
 /* The result's samples whose cells are span[0]..span[1]: [*from, return). */
-static int samples_of(const linear_axis *a, const int span[2], int *from)
+static int samples_of(const fab_nnunet_axis *a, const int span[2], int *from)
 {
     int low = 0, high = a->m; /* first sample of a cell >= span[0] */
     while (low < high) {
@@ -133,7 +127,7 @@ static void add_head(const finish_job *job, const cell_row *cells, int head, con
                      scratch *s)
 {
     const fab_nnunet_kernels *k = job->kernels;
-    const linear_axis *x = &job->axis[2];
+    const fab_nnunet_axis *x = &job->axis[2];
     const uint16_t *logits = head_logits(job, head);
     int from;
     const int count = samples_of(x, span, &from) - from;
@@ -205,7 +199,7 @@ static void finish_slice(void *ctx, int64_t index, int worker)
 {
     const finish_job *job = ctx;
     const int slice = job->first_slice + (int)index;
-    const linear_axis *z = &job->axis[0], *y = &job->axis[1];
+    const fab_nnunet_axis *z = &job->axis[0], *y = &job->axis[1];
     if (job->as_is) {
         finish_as_is(job, slice, &job->workers[worker]);
         return;
@@ -265,21 +259,30 @@ static fab_status workers_make(finish_job *job, fab_error *err)
     return job->workers ? FAB_OK : fab_error_set(err, FAB_ERR_NOMEM, "no memory for rows");
 }
 
-static fab_status make_axes(finish_job *job, fab_error *err)
+fab_status fab_nnunet_export_orders(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                    int order[3], fab_error *err)
 {
-    const fab_nnunet_plan *plan = job->plan;
     const fab_nnunet_resampling *how = &plan->probabilities;
     double from_mm[3];
-    job->as_is = !plan->regions;
-    fab_nnunet_target_spacing(plan, job->c, from_mm);
-    const int apart = fab_nnunet_separate_axis(how, from_mm, job->c->spacing_mm);
+    fab_nnunet_target_spacing(plan, c, from_mm);
+    const int apart = fab_nnunet_separate_axis(how, from_mm, c->spacing_mm);
     for (int a = 0; a < 3; a++) {
-        const int order = a == apart ? how->order_z : how->order;
-        if (order > 1)
+        order[a] = a == apart ? how->order_z : how->order;
+        if (order[a] > 1)
             FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "the plan resamples logits by splines of order %d; "
-                     "0 and 1 are supported", order);
-        FAB_TRY(axis_make(job->c->size[a], job->c->box[a][1] - job->c->box[a][0], order,
-                          &job->axis[a], err));
+                     "0 and 1 are supported", order[a]);
+    }
+    return FAB_OK;
+}
+
+static fab_status make_axes(finish_job *job, fab_error *err)
+{
+    int order[3];
+    job->as_is = !job->plan->regions;
+    FAB_TRY(fab_nnunet_export_orders(job->plan, job->c, order, err));
+    for (int a = 0; a < 3; a++) {
+        FAB_TRY(fab_nnunet_axis_make(job->c->size[a], job->c->box[a][1] - job->c->box[a][0],
+                                     order[a], &job->axis[a], err));
         job->as_is = job->as_is && job->axis[a].n == job->axis[a].m;
     }
     return FAB_OK;
@@ -289,7 +292,7 @@ fab_nnunet_finisher *fab_nnunet_finisher_free(fab_nnunet_finisher *f)
 {
     if (!f) return NULL;
     workers_free(f->workers, f->worker_count);
-    for (int a = 0; a < 3; a++) axis_free(&f->axis[a]);
+    for (int a = 0; a < 3; a++) fab_nnunet_axis_free(&f->axis[a]);
     fab_volume_unref(f->map);
     return fab_free(f);
 }
@@ -323,7 +326,7 @@ fab_status fab_nnunet_finisher_create(const fab_nnunet_plan *plan, const fab_nnu
 
 fab_status fab_nnunet_finisher_planes(fab_nnunet_finisher *f, int planes, fab_error *err)
 {
-    const linear_axis *z = &f->axis[0];
+    const fab_nnunet_axis *z = &f->axis[0];
     int end = f->first_slice;
     while (end < z->m && z->second[end] < planes) end++;
     while (f->first_slice < end) {

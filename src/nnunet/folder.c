@@ -31,7 +31,7 @@ static const char *configuration_of(const char *folder)
 }
 
 typedef struct search {
-    const char *wanted; /* configuration; NULL: the best, or the only one */
+    const char *wanted; /* configuration or folder's name; NULL: the best, or the only one */
     char found[FAB_MAX_PATH_BYTES], names[512];
     int count, rank;    /* how many of that rank */
 } search;
@@ -43,6 +43,11 @@ static int rank_of(const char *configuration)
     return strcmp(configuration, "3d_cascade_fullres") == 0;
 }
 
+static bool is_wanted(const char *path, const char *configuration, const char *wanted)
+{
+    return strcmp(configuration, wanted) == 0 || strcmp(fab_path_name(path), wanted) == 0;
+}
+
 static void consider(search *s, const char *path)
 {
     const char *name = configuration_of(path);
@@ -50,7 +55,7 @@ static void consider(search *s, const char *path)
     const int rank = s->wanted ? 0 : rank_of(name);
     size_t used = strlen(s->names);
     snprintf(s->names + used, sizeof s->names - used, "%s%s", used ? ", " : "", name);
-    if ((s->wanted && strcmp(name, s->wanted) != 0) || rank < s->rank) return;
+    if ((s->wanted && !is_wanted(path, name, s->wanted)) || rank < s->rank) return;
     if (rank > s->rank) s->count = 0;
     s->rank = rank;
     s->count++;
@@ -87,7 +92,8 @@ static fab_status find_result(const char *path, const char *wanted, char *out, s
                  wanted ? " of configuration " : "", wanted ? wanted : "",
                  s.names[0] ? "; there are: " : "", s.names);
     if (s.count > 1)
-        FAB_FAIL(err, FAB_ERR_ARG, "%s: several results (%s): name one", path, s.names);
+        FAB_FAIL(err, FAB_ERR_ARG, "%s: several results (%s): name one%s", path, s.names,
+                 wanted ? " as TRAINER__PLANS__CONFIGURATION" : "");
     snprintf(out, room, "%s", s.found);
     return FAB_OK;
 }
@@ -161,15 +167,21 @@ static fab_status read_fold(fab_nnunet *m, int at, const fab_reader *r, fab_isa 
     return fab_net_create_unet(&m->plan.net, weights, isa, &m->net[at], err);
 }
 
+void fab_nnunet_fold_name(const fab_nnunet *m, int index, char name[16])
+{
+    if (m->fold[index] == FAB_NNUNET_FOLD_ALL) snprintf(name, 16, "fold_all");
+    else snprintf(name, 16, "fold_%d", m->fold[index]);
+}
+
 static fab_status load_fold(fab_nnunet *m, int at, const fab_nnunet_load_options *o,
                             fab_sha256 *hash, fab_error *err)
 {
     const char *checkpoint = o->checkpoint ? o->checkpoint : "checkpoint_final.pth";
-    char name[FAB_MAX_NAME_BYTES + 32], path[FAB_MAX_PATH_BYTES], hex[65];
+    char fold[16], path[FAB_MAX_PATH_BYTES], below[FAB_MAX_PATH_BYTES], hex[65];
     fab_reader r;
-    if (m->fold[at] == FAB_NNUNET_FOLD_ALL) snprintf(name, sizeof name, "fold_all/%s", checkpoint);
-    else snprintf(name, sizeof name, "fold_%d/%s", m->fold[at], checkpoint);
-    FAB_TRY(fab_path_join(path, sizeof path, m->folder, name, err));
+    fab_nnunet_fold_name(m, at, fold);
+    FAB_TRY(fab_path_join(below, sizeof below, m->folder, fold, err));
+    FAB_TRY(fab_path_join(path, sizeof path, below, checkpoint, err));
     FAB_TRY(fab_sha256_file(path, hex, err));
     fab_sha256_update(hash, hex, 64);
     FAB_TRY(fab_reader_open_file(path, &r, err));
@@ -240,6 +252,13 @@ static void consider_pp(pp_search *s, const char *folder, const char *name)
     snprintf(s->found, sizeof s->found, "%s", name);
 }
 
+static fab_status refuse_pickle(const char *folder, fab_error *err)
+{
+    FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s/postprocessing.pkl holds Python functions and is not "
+             "read; postprocessing.json, which nnU-Net writes beside it, is missing (without "
+             "either, nothing is removed after the network)", folder);
+}
+
 static fab_status find_postprocessing(const fab_nnunet *m, char *path, size_t room, fab_error *err)
 {
     pp_search s = {.count = 0};
@@ -256,23 +275,35 @@ static fab_status find_postprocessing(const fab_nnunet *m, char *path, size_t ro
         FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s: %d folders crossval_results_folds_... with "
                  "postprocessing and none for the folds that are there (%s); keep one", m->folder,
                  s.count, s.own);
-    if (!s.json)
-        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s/%s/postprocessing.pkl holds Python functions and "
-                 "is not read; postprocessing.json, which nnU-Net writes beside it, is missing "
-                 "(without either, nothing is removed after the network)", m->folder, s.found);
-    char name[sizeof s.found + 32];
-    snprintf(name, sizeof name, "%s/postprocessing.json", s.found);
-    return fab_path_join(path, room, m->folder, name, err);
+    char folder[FAB_MAX_PATH_BYTES];
+    FAB_TRY(fab_path_join(folder, sizeof folder, m->folder, s.found, err));
+    if (!s.json) return refuse_pickle(folder, err);
+    return fab_path_join(path, room, folder, "postprocessing.json", err);
+}
+
+static fab_status read_postprocessing(const char *path, fab_nnunet_postprocessing *out,
+                                      fab_error *err)
+{
+    FAB_AUTO(fab_json_free) fab_json *json = NULL;
+    FAB_TRY(fab_json_load_file(path, &json, err));
+    return fab_nnunet_postprocessing_read(json, path, out, err);
+}
+
+fab_status fab_nnunet_load_postprocessing(const char *folder, fab_nnunet_postprocessing *out,
+                                          fab_error *err)
+{
+    char path[FAB_MAX_PATH_BYTES];
+    if (!has_file(folder, "postprocessing.json") && has_file(folder, "postprocessing.pkl"))
+        return refuse_pickle(folder, err);
+    FAB_TRY(fab_path_join(path, sizeof path, folder, "postprocessing.json", err));
+    return read_postprocessing(path, out, err);
 }
 
 static fab_status load_postprocessing(fab_nnunet *m, fab_error *err)
 {
     char path[FAB_MAX_PATH_BYTES];
-    FAB_AUTO(fab_json_free) fab_json *json = NULL;
     FAB_TRY(find_postprocessing(m, path, sizeof path, err));
-    if (!path[0]) return FAB_OK;
-    FAB_TRY(fab_json_load_file(path, &json, err));
-    return fab_nnunet_postprocessing_read(json, path, &m->postprocessing, err);
+    return path[0] ? read_postprocessing(path, &m->postprocessing, err) : FAB_OK;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */
@@ -284,7 +315,7 @@ static fab_status load_plan(fab_nnunet *m, const char *wanted, fab_error *err)
     FAB_AUTO(fab_json_free) fab_json *dataset = NULL;
     const char *configuration = configuration_of(m->folder);
     if (!configuration) configuration = wanted ? wanted : "3d_fullres";
-    if (wanted && strcmp(wanted, configuration) != 0)
+    if (wanted && !is_wanted(m->folder, configuration, wanted))
         FAB_FAIL(err, FAB_ERR_NOTFOUND, "%s holds configuration %s, not %s", m->folder,
                  configuration, wanted);
     FAB_TRY(fab_path_join(plans_path, sizeof plans_path, m->folder, "plans.json", err));
@@ -358,6 +389,7 @@ fab_nnunet *fab_nnunet_free(fab_nnunet *m)
 {
     if (!m) return NULL;
     for (int i = 0; i < FAB_NNUNET_MAX_FOLDS; i++) fab_net_free(m->net[i]);
+    for (int i = 0; i < m->member_count; i++) fab_nnunet_free(m->member[i]);
     fab_nnunet_postprocessing_free(&m->postprocessing);
     fab_nnunet_free(m->previous);
     return fab_free(m);

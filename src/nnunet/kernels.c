@@ -215,12 +215,14 @@ static void combine(const double *restrict lines, const int32_t *restrict first,
     }
 }
 
+#define RUN 64 /* values of a row at a time: loops over one width of number become vectors */
+
 /* ---- how sure a network is -------------------------------------------------------------- */
 
 #define VOXELS 16   /* of a row that go through all heads together */
 #define FAINT 17.0f /* below the best: adds less than 2^-24 of its share */
 
-/* e^x, -17 <= x <= 0, to 2 units in the last place: 2^n e^r, |r| <= ln 2 / 2, e^r by a polynomial
+/* e^x, -87 <= x <= 88, to 2 units in the last place: 2^n e^r, |r| <= ln 2 / 2, e^r by a polynomial
  * of the sixth degree (Cephes, expf). ln 2 is two numbers, so that n ln 2 is exact enough. */
 static inline float exponential(float x)
 {
@@ -296,9 +298,87 @@ static void sum_exponentials(const uint16_t *restrict logits, ptrdiff_t step, in
     if (i < count) sum_voxels(logits + i, step, heads, best + i, sum + i, count - i);
 }
 
-/* ---- logits to labels ------------------------------------------------------------------- */
+/* ---- means of probabilities ------------------------------------------------------------- */
 
-#define RUN 64 /* values of a row at a time: loops over one width of number become vectors */
+#define LOWEST -87.0f /* e^x is a normal number from there ... */
+#define HIGHEST 88.0f /* ... to here */
+
+/* In PyTorch's order: e^(v - best) summed from the first head to the last, then each divided. */
+static inline void softmax_voxels(float *v, ptrdiff_t step, int heads, float *sum, int count)
+{
+    float best[VOXELS], total[VOXELS] = {0};
+    for (int i = 0; i < count; i++) best[i] = -INFINITY;
+    for (int h = 0; h < heads; h++)
+        for (int i = 0; i < count; i++)
+            best[i] = v[h * step + i] > best[i] ? v[h * step + i] : best[i];
+    for (int h = 0; h < heads; h++) {
+        float *at = v + h * step, x[VOXELS];
+        for (int i = 0; i < count; i++) x[i] = at[i] - best[i];
+        for (int i = 0; i < count; i++) x[i] = x[i] > LOWEST ? x[i] : LOWEST;
+        for (int i = 0; i < count; i++) at[i] = exponential(x[i]);
+        for (int i = 0; i < count; i++) total[i] += at[i];
+    }
+    for (int h = 0; h < heads; h++)
+        for (int i = 0; i < count; i++) sum[h * step + i] += v[h * step + i] / total[i];
+}
+
+static inline void sigmoid_voxels(const float *v, ptrdiff_t step, int heads, float *sum, int count)
+{
+    for (int h = 0; h < heads; h++, v += step, sum += step) {
+        float x[VOXELS];
+        for (int i = 0; i < count; i++) x[i] = -v[i] > LOWEST ? -v[i] : LOWEST;
+        for (int i = 0; i < count; i++) x[i] = x[i] < HIGHEST ? x[i] : HIGHEST;
+        for (int i = 0; i < count; i++) sum[i] += 1.0f / (1.0f + exponential(x[i]));
+    }
+}
+
+static void add_shares(float *restrict logits, ptrdiff_t step, int heads, bool regions,
+                       float *restrict sum, int count)
+{
+    for (int i = 0; i < count; i += VOXELS) {
+        const int n = count - i < VOXELS ? count - i : VOXELS;
+        if (regions) sigmoid_voxels(logits + i, step, heads, sum + i, n);
+        else if (n == VOXELS) softmax_voxels(logits + i, step, heads, sum + i, VOXELS);
+        else softmax_voxels(logits + i, step, heads, sum + i, n);
+    }
+}
+
+/* ln x of a normal number above 0: x = 2^n m, sqrt(1/2) <= m < sqrt(2), ln m by a polynomial of the
+ * eighth degree (Cephes, logf). */
+static inline float logarithm(float x)
+{
+    const uint32_t u = bits_of(x) - 0x3f3504f3u + 0x3f800000u; /* n + 127, then m - sqrt(1/2) */
+    const float n = (float)((int32_t)(u >> 23) - 127);
+    const float r = float_of((u & 0x007fffffu) + 0x3f3504f3u) - 1.0f, square = r * r;
+    float p = 7.0376836292e-2f;
+    p = p * r - 1.1514610310e-1f;
+    p = p * r + 1.1676998740e-1f;
+    p = p * r - 1.2420140846e-1f;
+    p = p * r + 1.4249322787e-1f;
+    p = p * r - 1.6668057665e-1f;
+    p = p * r + 2.0000714765e-1f;
+    p = p * r - 2.4999993993e-1f;
+    p = p * r + 3.3333331174e-1f;
+    p = p * r * square - n * 2.12194440e-4f - 0.5f * square;
+    return r + p + n * 0.693359375f;
+}
+
+static void logits_of_shares(const float *restrict share, bool regions, uint16_t *restrict to,
+                             int count)
+{
+    float x[RUN];
+    for (int at = 0; at < count; at += RUN, share += RUN, to += RUN) {
+        const int n = count - at < RUN ? count - at : RUN;
+        for (int i = 0; i < n; i++) x[i] = share[i] > 0x1p-24f ? share[i] : 0x1p-24f;
+        for (int i = 0; i < n; i++) x[i] = x[i] < 1.0f - 0x1p-24f ? x[i] : 1.0f - 0x1p-24f;
+        if (regions)
+            for (int i = 0; i < n; i++) x[i] /= 1.0f - x[i];
+        for (int i = 0; i < n; i++) x[i] = logarithm(x[i]);
+        for (int i = 0; i < n; i++) to[i] = to_half(x[i]);
+    }
+}
+
+/* ---- logits to labels ------------------------------------------------------------------- */
 
 /* fp16(a (1 - t) + b t) as floats, rounded once: the low 29 bits that a float has no room for go
  * into its last bit ("round to odd"), so that the second rounding still knows them. */
@@ -391,6 +471,13 @@ static void spread(const double *restrict row, const int32_t *restrict first,
         to[i] = row[first[i]] * (1.0 - t[i]) + row[second[i]] * t[i];
 }
 
+static void blend(const double *restrict a, const double *restrict b, double t, float *restrict v,
+                  int count)
+{
+    for (int at = 0; at < count; at += RUN)
+        mixed_halves(a + at, b + at, t, v + at, count - at < RUN ? count - at : RUN);
+}
+
 static void keep_best(const double *restrict a, const double *restrict b, double t, int32_t value,
                       float *restrict best, int32_t *restrict label, int count)
 {
@@ -441,6 +528,9 @@ const fab_nnunet_kernels JOIN(fab_nnunet_kernels_, FAB_NNUNET_ISA) = {
     .reaches = reaches,
     .mix_half = mix_half,
     .spread = spread,
+    .blend = blend,
+    .add_shares = add_shares,
+    .logits_of_shares = logits_of_shares,
     .keep_best = keep_best,
     .keep_best_half = keep_best_half,
     .keep_above = keep_above,

@@ -46,6 +46,15 @@ typedef struct fab_nnunet_kernels {
     /* to[i] = row[first[i]] (1 - t[i]) + row[second[i]] t[i] */
     void (*spread)(const double *row, const int32_t *first, const int32_t *second,
                    const double *t, double *to, int count);
+    /* v = fp16(a (1 - t) + b t), rounded once. */
+    void (*blend)(const double *a, const double *b, double t, float *v, int count);
+    /* sum[head][step] += what softmax, or for regions the sigmoid, makes of logits[head][step] in
+     * fp32; the logits are lost. */
+    void (*add_shares)(float *logits, ptrdiff_t step, int heads, bool regions, float *sum,
+                       int count);
+    /* to = fp16(ln share), for regions fp16(ln (share / (1 - share))); shares are held 2^-24 away
+     * from 0 and 1. */
+    void (*logits_of_shares)(const float *share, bool regions, uint16_t *to, int count);
     /* v = fp16(a (1 - t) + b t), rounded once. Where v is above best: best = v, label = value. */
     void (*keep_best)(const double *a, const double *b, double t, int32_t value, float *best,
                       int32_t *label, int count);

@@ -40,7 +40,9 @@ void fab_nnunet_case_steps(const fab_nnunet_plan *plan, const fab_nnunet_case *c
 void fab_nnunet_target_spacing(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                                double mm[3]);
 
-/* images: plan->channels volumes on one grid. */
+/* All of a case but its data: crop, spacing, size. images: plan->channels volumes on one grid. */
+fab_status fab_nnunet_outline(const fab_nnunet_plan *plan, const fab_volume *const *images,
+                              fab_nnunet_case *out, fab_error *err);
 fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
                               const fab_progress *progress, fab_nnunet_case *out, fab_error *err);
 
@@ -122,6 +124,19 @@ int fab_nnunet_window_starts(int size, int patch, double step, int *starts);
 
 /* ---- finish.c ----------------------------------------------------------------------------- */
 
+/* Along one axis: sample k of m lies between logits first[k] and second[k] of n, t[k] of the way. */
+typedef struct fab_nnunet_axis {
+    int n, m;
+    int32_t *first, *second; /* [m] */
+    double *t;
+} fab_nnunet_axis;
+/* order 0 or 1. What was made is freed by the caller, after a failure too. */
+fab_status fab_nnunet_axis_make(int n, int m, int order, fab_nnunet_axis *a, fab_error *err);
+void fab_nnunet_axis_free(fab_nnunet_axis *a);
+/* By which order logits go back to the image along each axis. */
+fab_status fab_nnunet_export_orders(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
+                                    int order[3], fab_error *err);
+
 /* Labels being made while planes of logits become final, depth of them kept as
  * fab_nnunet_slide_options says. Plan, case and logits must stay. */
 typedef struct fab_nnunet_finisher fab_nnunet_finisher;
@@ -139,6 +154,26 @@ fab_volume *fab_nnunet_finisher_take(fab_nnunet_finisher *f);
 fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case *c,
                              const uint16_t *logits, const fab_progress *progress,
                              fab_volume **labels, fab_error *err);
+
+/* ---- mean.c ------------------------------------------------------------------------------- */
+
+/* A member of an ensemble that has spoken: logits of all its planes, as fab_nnunet_row finds them. */
+typedef struct fab_nnunet_voice {
+    const fab_nnunet_plan *plan;
+    fab_nnunet_case c; /* its data may be gone */
+    uint16_t *logits;
+} fab_nnunet_voice;
+/* Labels of the mean of the voices' probabilities, on the images' own grid. The voices have the
+ * same heads and saw the same images. */
+fab_status fab_nnunet_mean_labels(const fab_nnunet_voice *voice, int count,
+                                  const fab_progress *progress, fab_volume **labels,
+                                  fab_error *err);
+/* On the lattice of voice[leader]: its logits become those whose softmax (of regions: sigmoid) is
+ * the mean. */
+fab_status fab_nnunet_mean_logits(const fab_nnunet_voice *voice, int count, int leader,
+                                  const fab_progress *progress, fab_error *err);
+/* What either takes beside labels and logits; of the voices only plan and c's size count. */
+size_t fab_nnunet_mean_bytes(const fab_nnunet_voice *voice, int count);
 
 /* ---- soft.c ------------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
-/* predict.c - images to labels: prepare once, slide once a fold, finish.
+/* predict.c - images to labels: prepare once, slide once a fold, finish. Of an ensemble (ensemble.c):
+ * images to logits.
  *
  * With one fold labels are made while the windows go on, and logits are alive for one patch depth
  * only; several folds must all have spoken first.
@@ -65,31 +66,43 @@ static fab_status run_one_fold(const fab_nnunet *m, const fab_nnunet_case *c,
     return FAB_OK;
 }
 
-static fab_status run_folds(const fab_nnunet *m, const fab_nnunet_case *c,
-                            fab_nnunet_slide_options *o, uint16_t *logits,
-                            fab_nnunet_softener *soft, fab_volume **labels, int *patches,
-                            fab_error *err)
+/* All folds, then their mean; logits of all planes. */
+static fab_status hear_folds(const fab_nnunet *m, const fab_nnunet_case *c,
+                             fab_nnunet_slide_options *o, uint16_t *logits, int *patches,
+                             fab_error *err)
 {
     const fab_progress *whole = o->progress;
     int64_t count = m->plan.head_count;
     for (int fold = 0; fold < m->fold_count; fold++) {
         fab_progress_span span;
-        fab_progress_span_start(&span, whole, (double)fold / (m->fold_count + 0.1),
-                                (fold + 1.0) / (m->fold_count + 0.1));
+        fab_progress_span_start(&span, whole, (double)fold / m->fold_count,
+                                (fold + 1.0) / m->fold_count);
         o->progress = &span.progress;
         o->add = fold > 0;
         FAB_TRY(run_fold(m, fold, c, o, logits, patches, err));
     }
     for (int a = 0; a < 3; a++) count *= c->size[a];
-    fab_nnunet_mean_of_folds(logits, count, m->fold_count);
+    if (m->fold_count > 1) fab_nnunet_mean_of_folds(logits, count, m->fold_count);
+    return FAB_OK;
+}
+
+static fab_status run_folds(const fab_nnunet *m, const fab_nnunet_case *c,
+                            fab_nnunet_slide_options *o, uint16_t *logits,
+                            fab_nnunet_softener *soft, fab_volume **labels, int *patches,
+                            fab_error *err)
+{
+    fab_progress_span folds, last;
+    const double part = m->fold_count / (m->fold_count + 0.1);
+    fab_progress_span_start(&folds, o->progress, 0, part);
+    fab_progress_span_start(&last, o->progress, part, 1);
+    o->progress = &folds.progress;
+    FAB_TRY(hear_folds(m, c, o, logits, patches, err));
     if (soft) fab_nnunet_softener_planes(soft, c->size[0]);
-    fab_progress_span last;
-    fab_progress_span_start(&last, whole, m->fold_count / (m->fold_count + 0.1), 1);
     return fab_nnunet_finish(&m->plan, c, logits, &last.progress, labels, err);
 }
 
-static fab_status check_images(const fab_nnunet_plan *p, const fab_volume *const *images,
-                               const fab_volume *previous, fab_error *err)
+fab_status fab_nnunet_check_images(const fab_nnunet_plan *p, const fab_volume *const *images,
+                                   const fab_volume *previous, fab_error *err)
 {
     const fab_grid *grid = fab_volume_grid(images[0]);
     double mm[3];
@@ -106,72 +119,103 @@ static fab_status check_images(const fab_nnunet_plan *p, const fab_volume *const
     return FAB_OK;
 }
 
+/* ---- memory ------------------------------------------------------------------------------ */
+
 static size_t voxels_of(const int size[3])
 {
     return (size_t)size[0] * (size_t)size[1] * (size_t)size[2];
 }
 
-/* Of a cascade: both stages'. */
-static size_t weight_bytes(const fab_nnunet *m)
+size_t fab_nnunet_weight_bytes(const fab_nnunet *m)
 {
     if (!m || !m->net[0]) return 0;
-    size_t sum = weight_bytes(m->previous);
+    size_t sum = fab_nnunet_weight_bytes(m->previous);
     for (int f = 0; f < m->fold_count; f++) sum += fab_net_bytes(m->net[f]);
     return sum;
 }
 
+size_t fab_nnunet_label_bytes(const fab_nnunet *m, const fab_volume *image)
+{
+    return (size_t)fab_grid_voxels(fab_volume_grid(image)) * (m->plan.head_count > 256 ? 2 : 1);
+}
+
+static fab_nnunet_slide_options slide_options(const fab_nnunet *m, const fab_nnunet_case *c,
+                                              const fab_nnunet_options *o, bool keep)
+{
+    fab_nnunet_slide_options so = {.step = o->step > 0 ? o->step : 0.5, .exact = o->exact,
+                                   .progress = o->progress};
+    for (int a = 0; a < 3; a++) so.mirror[a] = m->mirror[a] && !o->no_mirroring;
+    if (m->fold_count == 1 && !keep) so.depth = fab_nnunet_slide_depth(&m->plan, c);
+    return so;
+}
+
+static size_t logit_count(const fab_nnunet *m, const fab_nnunet_case *c, int depth)
+{
+    const int kept[3] = {depth ? depth : c->size[0], c->size[1], c->size[2]};
+    return (size_t)m->plan.head_count * voxels_of(kept);
+}
+
+size_t fab_nnunet_stage_bytes(const fab_nnunet *m, const fab_nnunet_case *c,
+                              const fab_nnunet_options *o, bool keep)
+{
+    fab_nnunet_slide_options so = slide_options(m, c, o, keep);
+    const size_t stage = m->plan.previous_stage[0] ? sizeof *c->stage : 0;
+    so.add = m->fold_count > 1; /* later folds need a ring of sums */
+    return sizeof(uint16_t) * logit_count(m, c, so.depth) + fab_nnunet_slide_bytes(&m->plan, c, &so)
+           + (size_t)c->channels * voxels_of(c->size) * sizeof *c->data
+           + voxels_of(c->size) * stage + fab_net_session_bytes(m->net[0], m->plan.patch);
+}
+
 /* Images, labels, the case, weights, one session, sums and logits. */
 static size_t planned_bytes(const fab_nnunet *m, const fab_volume *const *images,
-                            const fab_nnunet_case *c, fab_nnunet_slide_options so, size_t logits)
+                            const fab_nnunet_case *c, const fab_nnunet_options *o)
 {
-    const int64_t image_voxels = fab_grid_voxels(fab_volume_grid(images[0]));
-    so.add = m->fold_count > 1; /* later folds need a ring of sums */
-    size_t sum = 2 * logits + fab_nnunet_slide_bytes(&m->plan, c, &so)
-                 + (size_t)c->channels * voxels_of(c->size) * sizeof *c->data
-                 + (c->stage ? voxels_of(c->size) * sizeof *c->stage : 0)
-                 + fab_net_session_bytes(m->net[0], m->plan.patch)
-                 + (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1) + weight_bytes(m);
+    size_t sum = fab_nnunet_stage_bytes(m, c, o, false) + fab_nnunet_weight_bytes(m)
+                 + fab_nnunet_label_bytes(m, images[0]) * (m->previous ? 2 : 1) + o->held_bytes
+                 + (o->soft ? fab_nnunet_softener_bytes(&m->plan, c, o->surfaces) : 0);
     for (int i = 0; i < m->plan.channels; i++) sum += fab_volume_bytes(images[i]);
-    if (m->previous) sum += (size_t)image_voxels * (m->plan.head_count > 256 ? 2 : 1);
     return sum;
 }
 
-static fab_status check_memory(size_t planned, size_t most, fab_error *err)
+fab_status fab_nnunet_check_memory(size_t planned, size_t most, fab_error *err)
 {
     if (most == 0 || planned <= most) return FAB_OK;
     FAB_FAIL(err, FAB_ERR_LIMIT, "this image and network need %zu MB of memory, the cap is %zu MB",
              (planned + 999999) / 1000000, most / 1000000);
 }
 
+/* ---- one stage --------------------------------------------------------------------------- */
+
 static fab_status predict(const fab_nnunet *m, const fab_volume *const *images,
                           const fab_nnunet_case *c, const fab_nnunet_options *o,
                           fab_volume **labels, int *patches, fab_error *err)
 {
-    fab_nnunet_slide_options so = {.step = o->step > 0 ? o->step : 0.5, .exact = o->exact,
-                                   .progress = o->progress};
-    for (int a = 0; a < 3; a++) so.mirror[a] = m->mirror[a] && !o->no_mirroring;
-    const bool single = m->fold_count == 1;
-    const int kept[3] = {single ? fab_nnunet_slide_depth(&m->plan, c) : c->size[0], c->size[1],
-                         c->size[2]};
-    const size_t count = (size_t)m->plan.head_count * voxels_of(kept);
-    so.depth = single ? kept[0] : 0;
-    const size_t planned = planned_bytes(m, images, c, so, count) + o->held_bytes +
-                           (o->soft ? fab_nnunet_softener_bytes(&m->plan, c, o->surfaces) : 0);
-    FAB_TRY(check_memory(planned, o->max_memory_bytes, err));
+    fab_nnunet_slide_options so = slide_options(m, c, o, false);
+    const size_t count = logit_count(m, c, so.depth);
+    FAB_TRY(fab_nnunet_check_memory(planned_bytes(m, images, c, o), o->max_memory_bytes, err));
     FAB_AUTO_FREE uint16_t *logits = fab_alloc_array(count, sizeof *logits);
     if (!logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
     FAB_AUTO(fab_nnunet_softener_free) fab_nnunet_softener *soft = NULL;
     if (o->soft)
-        FAB_TRY(fab_nnunet_softener_create(&m->plan, c, logits, kept[0], o->surfaces, &soft, err));
-    FAB_TRY((single ? run_one_fold : run_folds)(m, c, &so, logits, soft, labels, patches, err));
+        FAB_TRY(fab_nnunet_softener_create(&m->plan, c, logits, so.depth ? so.depth : c->size[0],
+                                           o->surfaces, &soft, err));
+    FAB_TRY((so.depth ? run_one_fold : run_folds)(m, c, &so, logits, soft, labels, patches, err));
     if (soft) *o->soft = fab_nnunet_softener_take(soft);
     return FAB_OK;
 }
 
-/* One stage; a cascade's second one sees the labels of the first. */
-static fab_status run_stage(const fab_nnunet *m, const fab_volume *const *images,
-                            const fab_volume *previous, const fab_nnunet_options *o,
-                            fab_volume **labels, int *patches, fab_error *err)
+static fab_status prepare(const fab_nnunet *m, const fab_volume *const *images,
+                          const fab_volume *previous, const fab_progress *progress,
+                          fab_nnunet_case *c, fab_error *err)
+{
+    if (!m->net[0]) FAB_FAIL(err, FAB_ERR_ARG, "%s was loaded without weights", m->folder);
+    FAB_TRY(fab_nnunet_prepare(&m->plan, images, progress, c, err));
+    return previous ? fab_nnunet_add_stage(&m->plan, previous, c, err) : FAB_OK;
+}
+
+fab_status fab_nnunet_run_stage(const fab_nnunet *m, const fab_volume *const *images,
+                                const fab_volume *previous, const fab_nnunet_options *o,
+                                fab_volume **labels, int *patches, fab_error *err)
 {
     fab_nnunet_case c = {0};
     fab_nnunet_options inner = *o;
@@ -179,12 +223,60 @@ static fab_status run_stage(const fab_nnunet *m, const fab_volume *const *images
     fab_progress_span_start(&first, o->progress, 0, 0.03);
     fab_progress_span_start(&rest, o->progress, 0.03, 1);
     inner.progress = &rest.progress;
-    if (!m->net[0]) FAB_FAIL(err, FAB_ERR_ARG, "%s was loaded without weights", m->folder);
-    fab_status status = fab_nnunet_prepare(&m->plan, images, &first.progress, &c, err);
-    if (status == FAB_OK && previous) status = fab_nnunet_add_stage(&m->plan, previous, &c, err);
+    fab_status status = prepare(m, images, previous, &first.progress, &c, err);
     if (status == FAB_OK) status = predict(m, images, &c, &inner, labels, patches, err);
     fab_nnunet_case_free(&c);
     return status;
+}
+
+static fab_status speak(const fab_nnunet *m, const fab_volume *const *images,
+                        const fab_volume *previous, const fab_nnunet_options *o,
+                        fab_nnunet_voice *v, int *patches, fab_error *err)
+{
+    fab_progress_span first, rest;
+    fab_progress_span_start(&first, o->progress, 0, 0.03);
+    fab_progress_span_start(&rest, o->progress, 0.03, 1);
+    FAB_TRY(prepare(m, images, previous, &first.progress, &v->c, err));
+    fab_nnunet_slide_options so = slide_options(m, &v->c, o, true);
+    const size_t count = logit_count(m, &v->c, 0);
+    so.progress = &rest.progress;
+    v->plan = &m->plan;
+    v->logits = fab_alloc_array(count, sizeof *v->logits);
+    if (!v->logits) FAB_FAIL(err, FAB_ERR_NOMEM, "no memory for %zu logits", count);
+    return hear_folds(m, &v->c, &so, v->logits, patches, err);
+}
+
+fab_status fab_nnunet_speak(const fab_nnunet *m, const fab_volume *const *images,
+                            const fab_volume *previous, const fab_nnunet_options *o,
+                            fab_nnunet_voice *v, int *patches, fab_error *err)
+{
+    const fab_status status = speak(m, images, previous, o, v, patches, err);
+    v->c.data = fab_free(v->c.data);
+    v->c.stage = fab_free(v->c.stage);
+    if (status < 0) v->logits = fab_free(v->logits);
+    return status;
+}
+
+/* A cascade's first stage without soft results, if its labels are not given. */
+static fab_status run_stages(const fab_nnunet *m, const fab_volume *const *images,
+                             const fab_volume *previous, const fab_nnunet_options *options,
+                             fab_volume **labels, int *patches, fab_error *err)
+{
+    FAB_AUTO(fab_volume_unref) fab_volume *first = NULL;
+    fab_nnunet_options o = *options;
+    if (!m->previous || previous)
+        return fab_nnunet_run_stage(m, images, previous, options, labels, patches, err);
+    const size_t own = fab_nnunet_weight_bytes(m) - fab_nnunet_weight_bytes(m->previous);
+    fab_progress_span half[2];
+    fab_progress_span_start(&half[0], options->progress, 0, 0.5);
+    fab_progress_span_start(&half[1], options->progress, 0.5, 1);
+    o.soft = NULL;
+    o.held_bytes += own; /* both stages' weights */
+    o.progress = &half[0].progress;
+    FAB_TRY(fab_nnunet_run_stage(m->previous, images, NULL, &o, &first, patches, err));
+    o = *options;
+    o.progress = &half[1].progress;
+    return fab_nnunet_run_stage(m, images, first, &o, labels, patches, err);
 }
 
 fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *images,
@@ -194,31 +286,21 @@ fab_status fab_nnunet_predict(const fab_nnunet *m, const fab_volume *const *imag
     fab_nnunet_options o = {0};
     fab_nnunet_report r = {0};
     fab_nnunet_soft soft = {0};
-    FAB_AUTO(fab_volume_unref) fab_volume *first = NULL;
-    FAB_AUTO(fab_volume_unref) fab_volume *second = NULL;
+    FAB_AUTO(fab_volume_unref) fab_volume *made = NULL;
     if (options) o = *options;
-    o.soft = NULL; /* the last stage's */
-    FAB_TRY(check_images(&m->plan, images, previous, err));
-    const bool cascade = m->previous && !previous;
-    fab_progress_span half[2];
-    fab_progress_span_start(&half[0], o.progress, 0, 0.5);
-    fab_progress_span_start(&half[1], o.progress, 0.5, 1);
-    const fab_progress *whole = o.progress;
-    o.progress = cascade ? &half[0].progress : whole;
-    const size_t cap = o.max_memory_bytes, own = weight_bytes(m) - weight_bytes(m->previous);
-    if (cascade && cap) o.max_memory_bytes = cap > own ? cap - own : 1; /* both stages' weights */
-    if (cascade) FAB_TRY(run_stage(m->previous, images, NULL, &o, &first, &r.patches, err));
-    o.progress = cascade ? &half[1].progress : whole;
-    o.max_memory_bytes = cap;
-    if (options && options->soft) o.soft = &soft;
-    FAB_TRY(run_stage(m, images, previous ? previous : first, &o, &second, &r.patches, err));
+    if (o.soft) o.soft = &soft;
+    if (m->member_count && previous)
+        FAB_FAIL(err, FAB_ERR_ARG, "an ensemble takes no labels of an earlier stage");
+    FAB_TRY(fab_nnunet_check_images(&m->plan, images, previous, err));
+    if (m->member_count) FAB_TRY(fab_nnunet_run_members(m, images, &o, &made, &r.patches, err));
+    else FAB_TRY(run_stages(m, images, previous, &o, &made, &r.patches, err));
     const fab_status status =
-        fab_nnunet_postprocess(&m->postprocessing, second, &r.removed_voxels, err);
+        fab_nnunet_postprocess(&m->postprocessing, made, &r.removed_voxels, err);
     if (status < 0) fab_nnunet_soft_free(&soft);
     FAB_TRY(status);
     if (o.soft) *options->soft = soft;
-    *labels = second;
-    second = NULL;
+    *labels = made;
+    made = NULL;
     if (report) *report = r;
     return FAB_OK;
 }

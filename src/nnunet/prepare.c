@@ -500,11 +500,10 @@ static fab_status fill(const fab_nnunet_plan *plan, reading *channel, const fab_
     return fab_progress_step(progress, "prepare", 1.0, err);
 }
 
-fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
-                              const fab_progress *progress, fab_nnunet_case *out, fab_error *err)
+static fab_status outline(const fab_nnunet_plan *plan, const fab_volume *const *images,
+                          reading *channel, fab_nnunet_case *out, fab_error *err)
 {
     fab_nnunet_case c = {.grid = *fab_volume_grid(images[0]), .channels = plan->channels};
-    reading channel[FAB_NNUNET_MAX_CHANNELS] = {{0}};
     for (int i = 1; i < plan->channels; i++)
         if (memcmp(fab_volume_grid(images[i])->size, c.grid.size, sizeof c.grid.size) != 0)
             FAB_FAIL(err, FAB_ERR_GEOMETRY, "channel %d has another size than channel 0", i);
@@ -514,6 +513,23 @@ fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *con
     FAB_TRY(find_box(channel, plan->channels, c.box, err));
     set_readings(plan, images, &c, channel);
     FAB_TRY(set_size(plan, &c, err));
+    *out = c;
+    return FAB_OK;
+}
+
+fab_status fab_nnunet_outline(const fab_nnunet_plan *plan, const fab_volume *const *images,
+                              fab_nnunet_case *out, fab_error *err)
+{
+    reading channel[FAB_NNUNET_MAX_CHANNELS] = {{0}};
+    return outline(plan, images, channel, out, err);
+}
+
+fab_status fab_nnunet_prepare(const fab_nnunet_plan *plan, const fab_volume *const *images,
+                              const fab_progress *progress, fab_nnunet_case *out, fab_error *err)
+{
+    fab_nnunet_case c;
+    reading channel[FAB_NNUNET_MAX_CHANNELS] = {{0}};
+    FAB_TRY(outline(plan, images, channel, &c, err));
     const fab_status status = fill(plan, channel, progress, &c, err);
     if (status < 0) {
         fab_nnunet_case_free(&c);

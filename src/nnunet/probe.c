@@ -10,7 +10,7 @@
 typedef struct probe_data {
     uint16_t half[PROBE], sum[PROBE];
     uint16_t heads[11 * PROBE];
-    float value[PROBE], best[PROBE], first[PROBE], second[PROBE];
+    float value[PROBE], best[PROBE], first[PROBE], second[PROBE], share[PROBE];
     double lines[PROBE * FAB_SPLINE_LANES], taken[3 * FAB_SPLINE_LANES], mixed[PROBE],
         spread[PROBE];
     int32_t label[PROBE];
@@ -59,6 +59,11 @@ static void probe_run(const fab_nnunet_kernels *k, probe_data *d)
     k->keep_best_half(d->half, 3, d->best_half, d->index, PROBE);
     k->keep_above(d->mixed, d->spread, 0.6, 7, 0.1f, d->label, PROBE);
     k->half_to_float(d->sum, d->value, PROBE);
+    k->blend(d->mixed, d->spread, 0.4, d->first, PROBE);
+    k->add_shares(d->first, 19, 2, false, d->share, 18);
+    k->add_shares(d->second, 19, 2, true, d->share, 18);
+    k->logits_of_shares(d->share, false, d->half, PROBE);
+    k->logits_of_shares(d->share, true, d->sum, PROBE);
 }
 
 typedef struct probe {

@@ -2,7 +2,8 @@
  *
  *   a result folder, a data set's folder, a folder of data sets, or a zip of one of these
  *     -> NAME.tmp-XXXXXX/DatasetNNN_x/TRAINER__PLANS__CONFIGURATION/{plans.json, dataset.json,
- *        fold_N/checkpoint_final.pth}, every weight read and fitted to its plan, model.json
+ *        fold_N/checkpoint_final.pth}, every weight read and fitted to its plan, model.json; an
+ *        ensemble's members beside each other, with ensembles/postprocessing.json
  *     -> NAME
  *   a folder of brainchop's, or a zip of it
  *     -> NAME.tmp-XXXXXX/brainchop/{model.json, weights, names}, read whole, model.json
@@ -22,6 +23,7 @@
 #include "fabrica/archive.h"
 #include "fabrica/brainchop.h"
 #include "fabrica/nnunet.h"
+#include "members.h"
 
 enum { MAX_PARTS = 64, COPY_BYTES = 1 << 20 };
 
@@ -34,6 +36,7 @@ typedef struct adding {
     int count;
     bool totalseg, brainchop; /* brainchop: dataset[0] is its folder */
     fab_json *parts, *labels;
+    fab_json *ensemble; /* of the card; NULL: none */
     const char *modality;
     fab_sha256 hash;
 } adding;
@@ -46,17 +49,11 @@ static bool is_folder(const char *path)
 
 /* ---- what is there ------------------------------------------------------------------------ */
 
-static fab_nnunet_load_options load_options(const adding *a, bool plan_only)
-{
-    return (fab_nnunet_load_options){.configuration = a->o->configuration,
-                                     .plan_only = plan_only};
-}
-
 static fab_status holds_result(const adding *a, const char *path, fab_error *err)
 {
-    const fab_nnunet_load_options only = load_options(a, true);
+    char told[600];
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
-    return fab_nnunet_load(path, &only, &m, err);
+    return fab_members_find(path, a->o->configuration, &m, told, err);
 }
 
 /* The path without slashes at its end, as a shell's completion leaves them. */
@@ -240,22 +237,17 @@ static fab_status copy_file(const adding *a, const char *from_folder, const char
     return status;
 }
 
-static fab_status copy_folds(const adding *a, const char *from, const char *to, fab_error *err)
+static fab_status copy_folds(const adding *a, const fab_nnunet *m, const char *to, fab_error *err)
 {
-    DIR *dir = opendir(from);
-    if (!dir) FAB_FAIL(err, FAB_ERR_IO, "%s: cannot be read", from);
-    fab_status status = FAB_OK;
-    for (struct dirent *e; status == FAB_OK && (e = readdir(dir));) {
-        char source[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES];
-        if (strncmp(e->d_name, "fold_", 5) != 0) continue;
-        status = fab_path_join(source, sizeof source, from, e->d_name, err);
-        if (status < 0 || !is_folder(source)) continue;
-        status = fab_path_join(target, sizeof target, to, e->d_name, err);
-        if (status == FAB_OK) status = fab_path_make_subfolder(target, err);
-        if (status == FAB_OK) status = copy_file(a, source, target, "checkpoint_final.pth", err);
+    for (int i = 0; i < fab_nnunet_folds(m); i++) {
+        char source[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES], fold[16];
+        fab_nnunet_fold_name(m, i, fold);
+        FAB_TRY(fab_path_join(source, sizeof source, fab_nnunet_folder(m), fold, err));
+        FAB_TRY(fab_path_join(target, sizeof target, to, fold, err));
+        FAB_TRY(fab_path_make_subfolder(target, err));
+        FAB_TRY(copy_file(a, source, target, "checkpoint_final.pth", err));
     }
-    closedir(dir);
-    return status;
+    return FAB_OK;
 }
 
 /* ---- one data set ------------------------------------------------------------------------- */
@@ -360,7 +352,8 @@ static fab_status copy_postprocessing(const adding *a, const fab_nnunet *m, cons
     return copy_file(a, from, target, "postprocessing.json", err);
 }
 
-/* One result's folder below `middle`; a cascade's first stage beside it. */
+/* One result's folder below `middle`; a cascade's first stage beside it, which may be a member of
+ * the ensemble and there already. */
 static fab_status copy_result(const adding *a, const fab_nnunet *m, const char *middle,
                               fab_error *err)
 {
@@ -368,32 +361,66 @@ static fab_status copy_result(const adding *a, const fab_nnunet *m, const char *
     const char *from = fab_nnunet_folder(m);
     if (fab_nnunet_previous(m)) FAB_TRY(copy_result(a, fab_nnunet_previous(m), middle, err));
     FAB_TRY(fab_path_join(to, sizeof to, middle, fab_path_name(from), err));
+    if (is_folder(to)) return FAB_OK;
     FAB_TRY(fab_path_make_subfolder(to, err));
     FAB_TRY(copy_file(a, from, to, "plans.json", err));
     FAB_TRY(copy_file(a, from, to, "dataset.json", err));
     FAB_TRY(copy_postprocessing(a, m, to, err));
-    return copy_folds(a, from, to, err);
+    return copy_folds(a, m, to, err);
 }
 
-/* Copies the result that is used, then reads every weight of the copy. */
-static fab_status add_dataset(adding *a, const char *path, fab_error *err)
+/* Copies one result, then reads every weight of the copy. */
+static fab_status add_result(adding *a, const fab_nnunet *plan, const char *own,
+                             const char *middle, fab_error *err)
 {
-    const fab_nnunet_load_options only = load_options(a, true), all = load_options(a, false);
-    char relative[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES], middle[FAB_MAX_PATH_BYTES];
-    FAB_AUTO(fab_nnunet_free) fab_nnunet *plan = NULL;
+    const fab_nnunet_load_options all = {.no_postprocessing = a->ensemble != NULL};
+    char relative[FAB_MAX_PATH_BYTES], target[FAB_MAX_PATH_BYTES];
+    const char *name = fab_path_name(fab_nnunet_folder(plan));
     FAB_AUTO(fab_nnunet_free) fab_nnunet *whole = NULL;
-    FAB_TRY(fab_nnunet_load(path, &only, &plan, err));
-    FAB_TRY(check_names(fab_nnunet_plan_of(plan), path, err));
-    const char *dataset = fab_nnunet_plan_of(plan)->dataset, *from = fab_nnunet_folder(plan);
-    const char *name = fab_path_name(path), *own = strncmp(name, "Dataset", 7) ? dataset : name;
-    FAB_TRY(make_own_folder(a, own, middle, sizeof middle, err));
     FAB_TRY(copy_result(a, plan, middle, err));
-    FAB_TRY(fab_path_join(target, sizeof target, middle, fab_path_name(from), err));
+    FAB_TRY(fab_path_join(target, sizeof target, middle, name, err));
     FAB_TRY(fab_nnunet_load(target, &all, &whole, err));
-    FAB_TRY(fab_path_join(relative, sizeof relative, own, fab_path_name(from), err));
-    a->totalseg = a->totalseg && (a->o->totalsegmentator || fab_totalseg_task(own));
+    FAB_TRY(fab_path_join(relative, sizeof relative, own, name, err));
     a->modality = modality_of(fab_nnunet_plan_of(whole));
     return add_part(a, relative, whole, err);
+}
+
+static fab_status begin_ensemble(adding *a, const fab_nnunet *m, const char *own,
+                                 const char *middle, fab_error *err)
+{
+    char target[FAB_MAX_PATH_BYTES], from[FAB_MAX_PATH_BYTES];
+    const char *file = fab_nnunet_postprocessing_of(m)->file;
+    if (a->o->totalsegmentator || fab_totalseg_task(own))
+        FAB_FAIL(err, FAB_ERR_UNSUPPORTED, "%s is TotalSegmentator's, which has no ensembles: name "
+                 "one configuration by --configuration", own);
+    a->ensemble = fab_json_object();
+    if (!a->ensemble) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
+    FAB_TRY(fab_put_int(a->ensemble, "members", fab_nnunet_members(m), err));
+    FAB_TRY(fab_put_bool(a->ensemble, "postprocessing", file[0] != '\0', err));
+    if (!file[0]) return FAB_OK;
+    snprintf(from, sizeof from, "%.*s", (int)(strrchr(file, '/') - file), file);
+    FAB_TRY(fab_path_join(target, sizeof target, middle, FAB_MEMBERS_ENSEMBLES, err));
+    FAB_TRY(fab_path_make_subfolder(target, err));
+    return copy_file(a, from, target, "postprocessing.json", err);
+}
+
+/* The result that is used, or several as an ensemble. */
+static fab_status add_dataset(adding *a, const char *path, fab_error *err)
+{
+    char middle[FAB_MAX_PATH_BYTES], told[600];
+    FAB_AUTO(fab_nnunet_free) fab_nnunet *plan = NULL;
+    FAB_TRY(fab_members_find(path, a->o->configuration, &plan, told, err));
+    FAB_TRY(check_names(fab_nnunet_plan_of(plan), path, err));
+    if (told[0]) fab_job_note(a->o->watch, "%s", told);
+    const char *dataset = fab_nnunet_plan_of(plan)->dataset;
+    const char *name = fab_path_name(path), *own = strncmp(name, "Dataset", 7) ? dataset : name;
+    FAB_TRY(make_own_folder(a, own, middle, sizeof middle, err));
+    a->totalseg = a->totalseg && (a->o->totalsegmentator || fab_totalseg_task(own));
+    if (!fab_nnunet_members(plan)) return add_result(a, plan, own, middle, err);
+    FAB_TRY(begin_ensemble(a, plan, own, middle, err));
+    for (int i = 0; i < fab_nnunet_members(plan); i++)
+        FAB_TRY(add_result(a, fab_nnunet_member(plan, i), own, middle, err));
+    return FAB_OK;
 }
 
 static fab_status add_datasets(adding *a, fab_error *err)
@@ -474,6 +501,8 @@ static fab_status write_card(adding *a, const char *name, fab_json **out, fab_er
     FAB_TRY(fab_put_text(card, "version", "1", err));
     FAB_TRY(fab_put_text(card, "modality", a->modality, err));
     FAB_TRY(fab_put_text(card, "license", "as its publisher says", err));
+    if (a->ensemble)
+        FAB_TRY(fab_json_set(card, "ensemble", fab_json_retain(a->ensemble), err));
     if (!a->brainchop)
         FAB_TRY(fab_put_text(card, "resampling", a->totalseg ? "totalsegmentator" : "nnunet", err));
     FAB_TRY(put_weights(a, card, err));
@@ -542,6 +571,7 @@ fab_status fab_models_add(const fab_model_add *o, fab_json **card, fab_error *er
     for (int i = 0; i < a.count; i++) fab_free(a.dataset[i]);
     fab_json_free(a.parts);
     fab_json_free(a.labels);
+    fab_json_free(a.ensemble);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fabrica/brainchop.h"
+#include "members.h"
 
 struct fab_network {
     fab_json *card;
@@ -360,7 +361,8 @@ static void note_postprocessing(const fab_nnunet_postprocessing *p, const fab_nn
     char *to = out->notes;
     const size_t room = sizeof out->notes;
     if (!p->count) return;
-    snprintf(to, room, "nnU-Net's postprocessing kept the largest component of");
+    snprintf(to + strlen(to), room - strlen(to), "%snnU-Net's postprocessing kept the largest component of",
+             to[0] ? " " : "");
     for (int i = 0; i < p->count; i++) {
         const fab_nnunet_step *s = &p->step[i];
         snprintf(to + strlen(to), room - strlen(to), "%s", i ? ", then of" : "");
@@ -377,10 +379,26 @@ static void note_postprocessing(const fab_nnunet_postprocessing *p, const fab_nn
              fab_plural(r->removed_voxels, "voxel was", "voxels were"));
 }
 
+/* "Mean of the probabilities of A (5 folds) and B (5 folds)." */
+static void note_ensemble(const fab_nnunet *m, const fab_network_run *how, fab_segment_result *out)
+{
+    char text[900] = "Mean of the probabilities of";
+    const int count = fab_nnunet_members(m);
+    if (!count) return;
+    for (int i = 0; i < count; i++) {
+        const fab_nnunet *one = fab_nnunet_member(m, i);
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s %.80s (%d %s)",
+                 !i ? "" : i + 1 < count ? "," : " and", fab_path_name(fab_nnunet_folder(one)),
+                 fab_nnunet_folds(one), fab_plural(fab_nnunet_folds(one), "fold", "folds"));
+    }
+    snprintf(text + strlen(text), sizeof text - strlen(text), ".");
+    note(how, out, text);
+}
+
 static fab_status run_nnunet(const fab_network *n, const fab_volume *const *images,
                              const fab_network_run *how, fab_segment_result *out, fab_error *err)
 {
-    char folder[FAB_MAX_PATH_BYTES];
     const fab_nnunet_load_options load = {.no_postprocessing = how->no_postprocessing,
                                           .precision = how->precision};
     FAB_AUTO(fab_nnunet_free) fab_nnunet *m = NULL;
@@ -392,8 +410,8 @@ static fab_status run_nnunet(const fab_network *n, const fab_volume *const *imag
     if (how->quality != FAB_TOTALSEG_BEST || how->structures)
         FAB_FAIL(err, FAB_ERR_ARG, "model %s is no TotalSegmentator: it has no --fast, --fastest "
                  "or --roi-subset", fab_network_name(n));
-    FAB_TRY(fab_network_part_folder(n->folder, n->card, 0, folder, sizeof folder, err));
-    FAB_TRY(fab_nnunet_load(folder, &load, &m, err));
+    FAB_TRY(fab_members_load(n->folder, n->card, &load, &m, err));
+    note_ensemble(m, how, out);
     FAB_TRY(set_of_plan(fab_nnunet_plan_of(m), &out->set, err));
     fab_nnunet_report report = {0};
     FAB_TRY(fab_nnunet_predict(m, images, NULL, &o, &out->labels, &report, err));

@@ -116,6 +116,45 @@ static void check_ranks(const fab_nnunet_kernels *k, int n)
     }
 }
 
+/* Rows of probabilities against doubles; the same bits of every build. */
+static void check_shares(const fab_nnunet_kernels *k, int n, int heads, bool regions)
+{
+    static float logits[2][4 * MOST], sum[2][4 * MOST];
+    static uint16_t back[2][4 * MOST];
+    for (int i = 0; i < 4 * MOST; i++) {
+        plain->half_to_float(&halves[i / MOST][i % MOST], &logits[0][i], 1);
+        logits[1][i] = logits[0][i];
+        sum[0][i] = sum[1][i] = i % 3 ? 0.0f : 0.25f;
+    }
+    plain->add_shares(logits[0], MOST, heads, regions, sum[0], n);
+    k->add_shares(logits[1], MOST, heads, regions, sum[1], n);
+    for (int h = 0; h < heads; h++)
+        CHECK(memcmp(sum[0] + h * MOST, sum[1] + h * MOST, (size_t)n * sizeof **sum) == 0);
+    for (int i = 0; i < n; i++) {
+        float v[4];
+        double all = 0, best = -INFINITY;
+        for (int h = 0; h < heads; h++) plain->half_to_float(&halves[h][i], &v[h], 1);
+        for (int h = 0; h < heads; h++) best = fmax(best, (double)v[h]);
+        for (int h = 0; h < heads; h++) all += exp((double)v[h] - best);
+        for (int h = 0; h < heads; h++) {
+            const double share = regions ? 1 / (1 + exp(-(double)v[h]))
+                                         : exp((double)v[h] - best) / all;
+            CHECK_NEAR(sum[0][h * MOST + i], share + ((h * MOST + i) % 3 ? 0.0 : 0.25), 2.5e-7);
+        }
+    }
+    for (int i = 0; i < 4 * MOST; i++) sum[0][i] = fabsf(floats[0][i % MOST]);
+    plain->logits_of_shares(sum[0], regions, back[0], n);
+    k->logits_of_shares(sum[0], regions, back[1], n);
+    CHECK(memcmp(back[0], back[1], (size_t)n * sizeof **back) == 0);
+    for (int i = 0; i < n; i++) {
+        const double least = 0x1p-24, p = fmin(fmax((double)sum[0][i], least), 1 - least);
+        const double expected = regions ? log(p / (1 - p)) : log(p);
+        float got;
+        plain->half_to_float(&back[0][i], &got, 1);
+        CHECK_NEAR(got, expected, 5e-4 * fabs(expected) + 1e-6);
+    }
+}
+
 static void check_splines(const fab_nnunet_kernels *k, int n)
 {
     static double a[MOST * LANES], b[MOST * LANES], to_a[MOST * LANES], to_b[MOST * LANES];
@@ -198,6 +237,9 @@ static void check_labels(const fab_nnunet_kernels *k, int n)
     plain->keep_above(doubles[1], doubles[0], 0.2, 4, 0x1p-23f, label[0], n);
     k->keep_above(doubles[1], doubles[0], 0.2, 4, 0x1p-23f, label[1], n);
     CHECK(memcmp(best[0], best[1], sizeof best[0]) == 0);
+    plain->blend(doubles[0], doubles[1], 0.6, best[0], n);
+    k->blend(doubles[0], doubles[1], 0.6, best[1], n);
+    CHECK(memcmp(best[0], best[1], (size_t)n * sizeof **best) == 0);
     CHECK(memcmp(label[0], label[1], sizeof label[0]) == 0);
 }
 
@@ -238,6 +280,10 @@ static void every_build_gives_the_same_bits(void)
             check_sums(k, lengths[i]);
             check_logits(k, lengths[i]);
             check_ranks(k, lengths[i]);
+            for (int heads = 1; heads <= 4; heads++) {
+                check_shares(k, lengths[i], heads, false);
+                check_shares(k, lengths[i], heads, true);
+            }
             check_splines(k, lengths[i]);
             check_cells(k, lengths[i]);
             check_labels(k, lengths[i]);
