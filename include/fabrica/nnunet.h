@@ -150,7 +150,7 @@ typedef struct fab_nnunet_choice {
 /* name: what messages call the file. FAB_ERR_FORMAT and FAB_ERR_LIMIT name the field. */
 fab_status fab_nnunet_choice_read(const fab_json *json, const char *name, fab_nnunet_choice *out,
                                   fab_error *err);
-/* Of the same members and folds: the name of the folder below "ensembles" that is theirs. */
+/* The name of the folder below "ensembles" that is theirs; "" where their folds differ. */
 void fab_nnunet_ensemble_name(const fab_nnunet *const *members, int count, char *out, size_t room);
 
 /* Joins networks of one data set: fab_nnunet_predict then gives the labels of the mean of their

@@ -5,7 +5,7 @@
  *    "best_model_or_ensemble": {
  *      "selected_model_or_models": [
  *        {"trainer": "nnUNetTrainer", "plans_identifier": "nnUNetPlans", "configuration": "2d"},
- *        {"trainer": "nnUNetTrainer", "plans_identifier": "nnUNetPlans", "configuration": "3d_fullres"}],
+ *        {"configuration": "3d_fullres", ...}],
  *      "postprocessing_file": "/where/it/was/trained/ensembles/ensemble___.../postprocessing.pkl"}}
  *
  * Paths are those of the machine that trained: only the name of the file's folder means anything

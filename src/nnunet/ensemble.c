@@ -86,6 +86,12 @@ const fab_nnunet *fab_nnunet_member(const fab_nnunet *m, int index) { return m->
 void fab_nnunet_ensemble_name(const fab_nnunet *const *members, int count, char *out, size_t room)
 {
     size_t used = (size_t)snprintf(out, room, "ensemble");
+    for (int i = 1; i < count; i++)
+        if (members[i]->fold_count != members[0]->fold_count
+            || memcmp(members[i]->fold, members[0]->fold,
+                      (size_t)members[0]->fold_count * sizeof *members[0]->fold) != 0)
+            out[0] = '\0';
+    if (!out[0]) return;
     for (int i = 0; i < count && used < room; i++)
         used += (size_t)snprintf(out + used, room - used, "___%s",
                                  fab_path_name(members[i]->folder));
@@ -174,7 +180,8 @@ static fab_status check_memory(const hearing *e, fab_error *err)
         most = kept + now > most ? kept + now : most;
         kept += voxels_of(&e->voice[at].c) * (size_t)m->plan.head_count * sizeof(uint16_t);
     }
-    now = fab_nnunet_label_bytes(m, e->images[0]) + fab_nnunet_mean_bytes(e->voice, m->member_count);
+    now = fab_nnunet_label_bytes(m, e->images[0])
+          + fab_nnunet_mean_bytes(e->voice, m->member_count);
     if (e->o->soft)
         now += fab_nnunet_softener_bytes(e->voice[e->finest].plan, &e->voice[e->finest].c,
                                          e->o->surfaces);

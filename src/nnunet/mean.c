@@ -2,9 +2,9 @@
  * that nnUNetv2_predict --save_probabilities leaves.
  *
  * Each network's fp16 logits are resampled to the cropped image and rounded to fp16, their softmax
- * (of regions: sigmoid) is taken in fp32, the networks' are added in fp32 in their order and divided
- * by their number; the first greatest head wins, or every region above one half. nnU-Net does that
- * with all heads of all voxels at once. Here one row of the result exists at a time:
+ * (of regions: sigmoid) is taken in fp32, the networks' are added in fp32 in their order and
+ * divided by their number; the first greatest head wins, or every region above one half. nnU-Net
+ * does that with all heads of all voxels at once. Here one row of the result exists at a time:
  *
  *     logits of A, on A's lattice --+-> row of A: heads x width -> softmax --+
  *                                                                            +-> mean -> labels
@@ -13,9 +13,10 @@
  * Where confident networks disagree, both probabilities are exactly 1 and the lower label wins, so
  * every rounding is nnU-Net's (e^x alone may be off by a unit in the last place).
  *
- * Networks may have turned the image's axes differently, or read them backwards: a row of the result
- * runs along the leader's last axis and is looked up along whichever axis of another that is. All
- * have the same crop, since it hangs on the images alone; outside it each is sure of background.
+ * Networks may have turned the image's axes differently, or read them backwards: a row of the
+ * result runs along the leader's last axis and is looked up along whichever axis of another that
+ * is. All have the same crop, since it hangs on the images alone; outside it each is sure of
+ * background.
  */
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* model_internal.h - a loaded result folder: folder.c fills it, predict.c runs it; or several, which
- * ensemble.c joins and runs. */
+/* model_internal.h - a loaded result folder: folder.c fills it, predict.c runs it; or several,
+ * which ensemble.c joins and runs. */
 #ifndef FAB_NNUNET_MODEL_INTERNAL_H
 #define FAB_NNUNET_MODEL_INTERNAL_H
 

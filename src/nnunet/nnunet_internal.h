@@ -124,7 +124,7 @@ int fab_nnunet_window_starts(int size, int patch, double step, int *starts);
 
 /* ---- finish.c ----------------------------------------------------------------------------- */
 
-/* Along one axis: sample k of m lies between logits first[k] and second[k] of n, t[k] of the way. */
+/* Along an axis: sample k of m lies between logits first[k] and second[k] of n, t[k] of the way. */
 typedef struct fab_nnunet_axis {
     int n, m;
     int32_t *first, *second; /* [m] */
@@ -157,7 +157,7 @@ fab_status fab_nnunet_finish(const fab_nnunet_plan *plan, const fab_nnunet_case 
 
 /* ---- mean.c ------------------------------------------------------------------------------- */
 
-/* A member of an ensemble that has spoken: logits of all its planes, as fab_nnunet_row finds them. */
+/* A member of an ensemble that has spoken: logits of all its planes. */
 typedef struct fab_nnunet_voice {
     const fab_nnunet_plan *plan;
     fab_nnunet_case c; /* its data may be gone */

@@ -1,5 +1,5 @@
-/* predict.c - images to labels: prepare once, slide once a fold, finish. Of an ensemble (ensemble.c):
- * images to logits.
+/* predict.c - images to labels: prepare once, slide once a fold, finish. Of an ensemble's members
+ * (ensemble.c): images to logits.
  *
  * With one fold labels are made while the windows go on, and logits are alive for one patch depth
  * only; several folds must all have spoken first.

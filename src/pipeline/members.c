@@ -63,6 +63,7 @@ static fab_status search_postprocessing(const char *path, const members *m, char
         order[0][i] = order[1][m->count - 1 - i] = m->item[i];
     for (int k = 0; k < 2; k++) {
         fab_nnunet_ensemble_name(order[k], m->count, name, sizeof name);
+        if (!name[0]) break;
         FAB_TRY(ensemble_folder(path, name, out, room, err));
         if (has_postprocessing(out)) return FAB_OK;
     }
@@ -81,7 +82,8 @@ static fab_status load_named(const char *path, char *names, members *m, fab_erro
         FAB_TRY(fab_nnunet_load(path, &o, &m->item[m->count], err));
         m->count++;
         for (int i = 0; i + 1 < m->count; i++)
-            if (strcmp(fab_nnunet_folder(m->item[i]), fab_nnunet_folder(m->item[m->count - 1])) == 0)
+            if (strcmp(fab_nnunet_folder(m->item[i]),
+                       fab_nnunet_folder(m->item[m->count - 1])) == 0)
                 FAB_FAIL(err, FAB_ERR_ARG, "%s is named twice", one);
     }
     if (m->count < 2) FAB_FAIL(err, FAB_ERR_ARG, "an ensemble of fewer than two configurations");

@@ -361,8 +361,8 @@ static void note_postprocessing(const fab_nnunet_postprocessing *p, const fab_nn
     char *to = out->notes;
     const size_t room = sizeof out->notes;
     if (!p->count) return;
-    snprintf(to + strlen(to), room - strlen(to), "%snnU-Net's postprocessing kept the largest component of",
-             to[0] ? " " : "");
+    snprintf(to + strlen(to), room - strlen(to),
+             "%snnU-Net's postprocessing kept the largest component of", to[0] ? " " : "");
     for (int i = 0; i < p->count; i++) {
         const fab_nnunet_step *s = &p->step[i];
         snprintf(to + strlen(to), room - strlen(to), "%s", i ? ", then of" : "");

@@ -1,5 +1,5 @@
-/* torture_nnunet.c - preparing, sliding and finishing a small case with every allocation failing
- * once. */
+/* torture_nnunet.c - preparing, sliding and finishing a small case, and the mean of two networks,
+ * with every allocation failing once. */
 #include "nnunet_internal.h"
 #include "harness.h"
 
@@ -97,6 +97,40 @@ static void every_allocation_of_a_second_stage(void)
     fab_json_free(json);
 }
 
+/* The mean of two voices on lattices of other sizes. */
+static fab_status mean_of_two(void *ctx)
+{
+    static uint16_t logits[2][3 * 9 * 10 * 8];
+    const fab_grid *grid = ctx;
+    fab_nnunet_voice v[2];
+    fab_volume *labels = NULL;
+    for (int i = 0; i < 2; i++) {
+        v[i] = (fab_nnunet_voice){.plan = &plan, .logits = logits[i],
+                                  .c = {.grid = *grid, .axis_of = {2, 1, 0}, .whole = {8, 10, 9},
+                                        .box = {{0, 8}, {0, 10}, {0, 9}},
+                                        .spacing_mm = {1.1, 1.1, 1.1}, .size = {8, 10, 9 - 4 * i}}};
+        for (int k = 0; k < 3 * 9 * 10 * 8; k++) logits[i][k] = (uint16_t)(k * (7 + i) % 0x3c00);
+    }
+    fab_status status = fab_nnunet_mean_labels(v, 2, NULL, &labels, &err);
+    CHECK(!labels == (status < 0));
+    if (status == FAB_OK) status = fab_nnunet_mean_logits(v, 2, 1, NULL, &err);
+    fab_volume_unref(labels);
+    return status;
+}
+
+static fab_status read_choice(void *ctx)
+{
+    static const char text[] =
+        "{\"folds\": [0], \"best_model_or_ensemble\": {\"postprocessing_file\": \"/a/b\", "
+        "\"selected_model_or_models\": [{\"trainer\": \"T\", \"plans_identifier\": \"P\", "
+        "\"configuration\": \"2d\"}]}}";
+    FAB_AUTO(fab_json_free) fab_json *json = NULL;
+    fab_nnunet_choice c;
+    (void)ctx;
+    FAB_TRY(fab_json_parse(text, strlen(text), "text", &json, &err));
+    return fab_nnunet_choice_read(json, "text", &c, &err);
+}
+
 static void every_allocation_of_a_case(void)
 {
     plan = (fab_nnunet_plan){.channels = 2, .transpose_forward = {0, 1, 2},
@@ -118,6 +152,8 @@ static void every_allocation_of_a_case(void)
     exact = false;
     fab_test_torture(whole_case, &exact);
     every_allocation_of_a_second_stage();
+    fab_test_torture(mean_of_two, &g);
+    fab_test_torture(read_choice, NULL);
     fab_volume_unref(images[0]);
     fab_volume_unref(images[1]);
 }
