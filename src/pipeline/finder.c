@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* One that looks, with one before it if it needs that itself (teeth: skull, jaws, teeth). */
 struct fab_finder {
@@ -94,6 +95,12 @@ static void folder_around(const char *package, char *into, size_t room)
     else snprintf(into, room, "%.*s", (int)n, package);
 }
 
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* Beside the package first. */
 static fab_status list_models(const char *const *folders, const char *package, fab_json **list,
                               fab_error *err)
@@ -105,7 +112,8 @@ static fab_status list_models(const char *const *folders, const char *package, f
     if (!places) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     folder_around(package, around, sizeof around);
     places[0] = around;
-    for (size_t i = 0; i < count; i++) places[i + 1] = folders[i];
+    for (size_t i = 0, used = 1; i < count; i++)
+        if (!same_folder(around, folders[i])) places[used++] = folders[i];
     return fab_models_list(places, list, err);
 }
 
