@@ -117,14 +117,16 @@ static fab_status list_models(const char *const *folders, const char *package, f
     return fab_models_list(places, list, err);
 }
 
-static void say_none(const fab_totalseg_crop *rule, const char *why, char *missing, size_t room)
+static void say_none(const fab_json *card, const fab_totalseg_crop *rule, const char *why,
+                     char *missing, size_t room)
 {
     static const char *const which[] = {"network", "3 mm network", "6 mm network"};
     char names[300];
     list_names(rule->structures, names, sizeof names);
     snprintf(missing, room,
-             "the whole image is seen: TotalSegmentator finds %s with the %s of its task %s first, "
-             "which is not installed%s", names, which[rule->quality], rule->task, why);
+             "%s sees the whole image: TotalSegmentator finds %s with the %s of its task %s first, "
+             "which is not installed%s", fab_text_of(card, "name"), names,
+             which[rule->quality], rule->task, why);
 }
 
 fab_status fab_finder_choose(const char *const *folders, const char *package,
@@ -147,7 +149,7 @@ fab_status fab_finder_choose(const char *const *folders, const char *package,
             FAB_TRY(try_model(row, rule, f, why, sizeof why, err));
     }
     if (!f->network) {
-        say_none(rule, why, missing, room);
+        say_none(card, rule, why, missing, room);
         return FAB_OK;
     }
     FAB_TRY(fab_finder_choose(folders, fab_text_of(row, "folder"), f->card, &f->before, missing,

@@ -19,12 +19,12 @@ mkdir -p set && cp -r "$golden" set/Dataset150_icb_v0
 expect "add a single task" 0 "added bleed" "$FABRICA" model add set/Dataset150_icb_v0 --models own --name bleed
 
 # nobody looks first: the whole image, and that is said
-expect "without a finder" 0 "the whole image is seen: TotalSegmentator finds brain with the 6 mm network of its task total first, which is not installed" \
+expect "without a finder" 0 "bleed sees the whole image: TotalSegmentator finds brain with the 6 mm network of its task total first, which is not installed" \
     segment -m bleed -o whole.nii.gz
 finder other Dataset298_TotalSegmentator_total_6mm aorta
 cp -r "$golden" Dataset297_TotalSegmentator_total_3mm
 expect "add total at 3 mm" 0 "added three" "$FABRICA" model add Dataset297_TotalSegmentator_total_3mm --models own --name three
-expect "finders of other names and spacing" 0 '"notes": "the whole image is seen: TotalSegmentator finds brain with the 6 mm network of its task total first, which is not installed; model other does not know brain; model three has no such network"' \
+expect "finders of other names and spacing" 0 '"notes": "bleed sees the whole image: TotalSegmentator finds brain with the 6 mm network of its task total first, which is not installed; model other does not know brain; model three has no such network"' \
     segment -m bleed -o again.nii.gz --json
 holds "the result is the whole image's" cmp whole.nii.gz again.nii.gz
 
