@@ -11,7 +11,6 @@
  * an output block need the rest. */
 #define SCRATCH_TARGET (160 * 1024)
 #define TILE_X_MAX 64
-#define HEAD_X_MAX 128 /* whole rows: what takes them adds to many heads' rows at once */
 #define TASKS_WANTED 48
 
 static void set_halo(const fab_net_op *op, fab_op_plan *p)
@@ -54,8 +53,7 @@ static void choose_tile(const fab_nn_kernels *k, const fab_net_op *op, const int
 {
     double best = 1e300;
     fab_op_plan chosen = *p, t = *p;
-    const int most = op->kind == FAB_OP_HEAD ? HEAD_X_MAX : TILE_X_MAX;
-    t.tile[2] = fab_nn_ceil_div(size[2], fab_nn_ceil_div(size[2], most));
+    t.tile[2] = fab_nn_ceil_div(size[2], fab_nn_ceil_div(size[2], TILE_X_MAX));
     for (int z = 1; z <= 8; z *= 2)
         for (int y = 1; y <= 16; y *= 2) {
             t.tile[0] = fab_nn_least(z, size[0]);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* One that looks, with one before it if it needs that itself (teeth: skull, jaws, teeth). */
 struct fab_finder {
@@ -94,6 +95,12 @@ static void folder_around(const char *package, char *into, size_t room)
     else snprintf(into, room, "%.*s", (int)n, package);
 }
 
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* Beside the package first. */
 static fab_status list_models(const char *const *folders, const char *package, fab_json **list,
                               fab_error *err)
@@ -105,18 +112,21 @@ static fab_status list_models(const char *const *folders, const char *package, f
     if (!places) FAB_FAIL(err, FAB_ERR_NOMEM, "out of memory");
     folder_around(package, around, sizeof around);
     places[0] = around;
-    for (size_t i = 0; i < count; i++) places[i + 1] = folders[i];
+    for (size_t i = 0, used = 1; i < count; i++)
+        if (!same_folder(around, folders[i])) places[used++] = folders[i];
     return fab_models_list(places, list, err);
 }
 
-static void say_none(const fab_totalseg_crop *rule, const char *why, char *missing, size_t room)
+static void say_none(const fab_json *card, const fab_totalseg_crop *rule, const char *why,
+                     char *missing, size_t room)
 {
     static const char *const which[] = {"network", "3 mm network", "6 mm network"};
     char names[300];
     list_names(rule->structures, names, sizeof names);
     snprintf(missing, room,
-             "the whole image is seen: TotalSegmentator finds %s with the %s of its task %s first, "
-             "which is not installed%s", names, which[rule->quality], rule->task, why);
+             "%s sees the whole image: TotalSegmentator finds %s with the %s of its task %s first, "
+             "which is not installed%s", fab_text_of(card, "name"), names,
+             which[rule->quality], rule->task, why);
 }
 
 fab_status fab_finder_choose(const char *const *folders, const char *package,
@@ -139,7 +149,7 @@ fab_status fab_finder_choose(const char *const *folders, const char *package,
             FAB_TRY(try_model(row, rule, f, why, sizeof why, err));
     }
     if (!f->network) {
-        say_none(rule, why, missing, room);
+        say_none(card, rule, why, missing, room);
         return FAB_OK;
     }
     FAB_TRY(fab_finder_choose(folders, fab_text_of(row, "folder"), f->card, &f->before, missing,
