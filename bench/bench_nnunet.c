@@ -176,8 +176,8 @@ static fab_status run(const setup *s, const fab_nnunet_plan *plan, fab_error *er
            "\"finish\": %.0f}}\n",
            s->heads, s->size[0], s->size[1], s->size[2], c.size[0], c.size[1], c.size[2],
            fab_threads_get(), prepare.wall, prepare.cpu, windows, slide.wall / windows,
-           slide.cpu / windows, finish.wall, finish.cpu, mean.wall, mean.cpu, before / 0x1p20, prepared / 0x1p20,
-           slid / 0x1p20, (double)fab_peak_rss_bytes() / 0x1p20);
+           slide.cpu / windows, finish.wall, finish.cpu, mean.wall, mean.cpu, before / 0x1p20,
+           prepared / 0x1p20, slid / 0x1p20, (double)fab_peak_rss_bytes() / 0x1p20);
     fab_nnunet_case_free(&c);
     return FAB_OK;
 }

@@ -184,7 +184,7 @@ const cli_command cli_model = {
     "colons), ~/.local/share/fabrica/models, models/ of the source tree and "
     "share/fabrica/models of the installation. NAME may also be a package's folder. add takes an "
     "nnU-Net result folder, a data set's folder (of it what nnUNetv2_find_best_configuration "
-    "chose, ensembles too), a folder of data sets as TotalSegmentator keeps them, a network's folder as "
-    "brainchop publishes it, or a zip of these; the package goes to --models or "
+    "chose, ensembles too), a folder of data sets as TotalSegmentator keeps them, a network's "
+    "folder as brainchop publishes it, or a zip of these; the package goes to --models or "
     "~/.local/share/fabrica/models.",
     examples, options, run};
